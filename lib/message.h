@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* message.h -- one line for people, built in place and written with one system call.
+ *
+ * Never allocates, never locks, leaves errno alone: usable in a signal handler, in the first
+ * malloc of a process and while a heap is damaged.  Too long a line is cut, never lost. */
+#ifndef PH_MESSAGE_H
+#define PH_MESSAGE_H
+
+#include <stdint.h>
+
+struct message {
+    unsigned used;
+    char text[504];
+};
+
+void ph_message_begin(struct message *m); /* "privheap: " */
+void ph_message_text(struct message *m, const char *text);
+void ph_message_dec(struct message *m, uint64_t value);
+void ph_message_hex(struct message *m, uint64_t value); /* 0x... */
+
+/* Add the newline and write the line to the log file of option LOG, or to standard error. */
+void ph_message_send(struct message *m);
+
+#endif

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* options.h -- the run-time options of options.def: their values, and how text becomes one. */
+#ifndef PH_OPTIONS_H
+#define PH_OPTIONS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum option {
+#define OPTION(name, type, value, min, max, help) OPT_##name,
+#include "options.def"
+#undef OPTION
+    OPT_COUNT
+};
+
+enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_path };
+
+struct option_row {
+    const char *name; /* as in options.def: MAX_SIZE */
+    enum option_type type;
+    uint64_t value; /* the default */
+    uint64_t min, max; /* 0 is always allowed where the default is 0 */
+    const char *help;
+};
+
+extern const struct option_row ph_option_rows[OPT_COUNT];
+
+/* The value in force; options that were never read have their defaults. */
+uint64_t ph_option(enum option which);
+const char *ph_option_path(enum option which); /* NULL when not given */
+
+/* The value that `text` spells for that option.  true, or false with *why (a constant phrase
+ * such as "is not a size" or "is too large") and *value untouched. */
+bool ph_option_parse(enum option which, const char *text, uint64_t *value, const char **why);
+
+/* The row whose name is nearest to `name` (any case, '-' for '_'); OPT_COUNT when none is near. */
+enum option ph_option_nearest(const char *name);
+
+/* Read the PRIVHEAP_ variables of an environment once.  A name we do not know, or a value we
+ * cannot take, gets one line each and is otherwise ignored.  Never allocates, never calls libc. */
+void ph_options_read(char *const *environment);
+
+#endif

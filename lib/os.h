@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* os.h -- what the operating system gives: memory, waiting, identity, a few bytes out.
+ *
+ * os.c is the only file that issues these system calls.  Every function is safe at any
+ * moment of a process's life: none allocates, none takes a lock, none touches errno. */
+#ifndef PH_OS_H
+#define PH_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Bytes of a hardware page (4096 on x86-64); asked once. */
+size_t ph_os_page_bytes(void);
+
+/* Reserve `bytes` of address space at a multiple of `align` (both multiples of the OS page),
+ * inaccessible until committed.  NULL when the system refuses.  Source: mmap(2). */
+void *ph_os_reserve(size_t bytes, size_t align);
+
+/* Like ph_os_reserve, readable and writable at once; touched memory only counts when used. */
+void *ph_os_map(size_t bytes, size_t align);
+
+/* Make part of a reservation readable and writable (and executable).  0, or an errno value. */
+int ph_os_commit(void *at, size_t bytes, bool executable);
+
+/* Like ph_os_reserve, but readable: reads give zeros until the part is committed. */
+void *ph_os_reserve_readable(size_t bytes, size_t align);
+
+/* Give the memory behind a range back; it reads as zeros afterwards.  0, or an errno value. */
+int ph_os_purge(void *at, size_t bytes);
+
+/* Return a range of addresses to the system. */
+void ph_os_unmap(void *at, size_t bytes);
+
+/* Resize a mapping, moving it if `may_move`; NULL when impossible, the old one then stays. */
+void *ph_os_remap(void *at, size_t old_bytes, size_t new_bytes, bool may_move);
+
+/* Ask the system not to back a range with huge pages; refusal is ignored. */
+void ph_os_no_huge(void *at, size_t bytes);
+
+/* Make every other running thread of this process execute a full barrier.  false: refused. */
+bool ph_os_membarrier(void);
+
+/* Sleep while *word == seen, at most `nanoseconds` (0: no bound); wake up to `count` sleepers. */
+void ph_os_wait(uint32_t *word, uint32_t seen, uint64_t nanoseconds);
+void ph_os_wake(uint32_t *word, unsigned count);
+void ph_os_sleep(uint64_t nanoseconds);
+void ph_os_yield(void);
+
+/* Milliseconds of a clock that never goes back, coarse (a few ms); cheap. */
+uint64_t ph_os_clock_ms(void);
+
+/* 64 unpredictable bits (AT_RANDOM, clock and addresses mixed when the system refuses more). */
+uint64_t ph_os_random(void);
+
+uint32_t ph_os_pid(void);
+uint32_t ph_os_tid(void);
+
+/* Write all of it, EINTR and short writes repeated; errors ignored. */
+void ph_os_write(int fd, const void *bytes, size_t count);
+
+/* Open for appending, create with mode 0644, close-on-exec.  The descriptor, or -1. */
+int ph_os_open_append(const char *path);
+void ph_os_close(int fd);
+
+/* End the process by SIGABRT, whatever handlers or masks say about it last. */
+void ph_os_abort(void) __attribute__((noreturn));
+
+#endif
