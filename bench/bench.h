@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+
+/* bench.h -- what every bench shares: arguments, the timer, threads, the one output line.
+ *
+ * A bench is a plain malloc program, so that the same binary measures every allocator that LD_PRELOAD puts under
+ * it.  Built with -fno-builtin, and blocks pass through bench_keep, so that the compiler keeps every pair.
+ * Each prints lines `pattern/size/threads ns_per_op peak_kib`: CPU time of the threads that work, per pair of
+ * malloc and free, the best of several repetitions; and the process's highest resident memory so far. */
+#ifndef BENCH_H
+#define BENCH_H
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BENCH_MAX_THREADS = 64 };
+
+struct bench_args {
+    unsigned box_ms;      /* time for one line, all repetitions together */
+    unsigned repetitions; /* the best one counts */
+    unsigned threads;
+    uint64_t seed;
+    bool touch; /* write the first bytes of each block, as every user would */
+};
+
+/* Work until `pairs` pairs of malloc and free are done (a few more where batches make it so); how many they
+ * were.  `what` is the pattern's own. */
+typedef uint64_t bench_work(const struct bench_args *args, const void *what, uint64_t pairs);
+
+/* Hide from the compiler where a block comes from and goes to. */
+static inline void *bench_keep(void *block)
+{
+    __asm__ volatile("" : "+r"(block) : : "memory");
+    return block;
+}
+
+/* A block nobody could get means the figure would be of something else: stop. */
+static inline void bench_touch(const struct bench_args *args, void *block, size_t bytes)
+{
+    if (!block) {
+        static const char text[] = "bench: malloc returned NULL\n";
+        if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(3);
+        _exit(2);
+    }
+    if (args->touch && bytes >= sizeof(uint64_t)) *(volatile uint64_t *)block = bytes;
+    else if (args->touch && bytes > 0) *(volatile char *)block = 1;
+}
+
+/* splitmix64: any seed will do, 0 too. */
+static inline uint64_t bench_random(uint64_t *state)
+{
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+    return z ^ (z >> 31);
+}
+
+static inline uint64_t bench_now(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+/* Highest resident memory in KiB.  Not ru_maxrss, which keeps the peak of the shell that started us; and
+ * without stdio, which would allocate. */
+static inline long bench_peak_kib(void)
+{
+    char text[4096];
+    int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -1;
+    ssize_t got = read(fd, text, sizeof text - 1);
+    close(fd);
+    text[got < 0 ? 0 : got] = '\0';
+    const char *line = strstr(text, "VmHWM:");
+    return line ? strtol(line + strlen("VmHWM:"), NULL, 10) : -1;
+}
+
+struct bench_share { /* one thread's part of a repetition */
+    const struct bench_args *args;
+    const void *what;
+    bench_work *work;
+    uint64_t pairs, done, cpu_ns;
+};
+
+static inline void *bench_share_run(void *arg)
+{
+    struct bench_share *share = arg;
+    uint64_t start = bench_now(CLOCK_THREAD_CPUTIME_ID);
+    share->done = share->work(share->args, share->what, share->pairs);
+    share->cpu_ns = bench_now(CLOCK_THREAD_CPUTIME_ID) - start;
+    return NULL;
+}
+
+/* One repetition; ns of CPU per pair.  With one thread the work runs in the caller. */
+static inline double bench_repeat(const struct bench_share *model)
+{
+    struct bench_share share[BENCH_MAX_THREADS];
+    pthread_t thread[BENCH_MAX_THREADS];
+    uint64_t done = 0, cpu_ns = 0;
+    unsigned count = model->args->threads;
+    for (unsigned i = 0; i < count; i++) share[i] = *model;
+    for (unsigned i = 1; i < count; i++)
+        if (pthread_create(&thread[i], NULL, bench_share_run, &share[i]) != 0) exit(2);
+    bench_share_run(&share[0]);
+    for (unsigned i = 1; i < count; i++) pthread_join(thread[i], NULL);
+    for (unsigned i = 0; i < count; i++) {
+        done += share[i].done;
+        cpu_ns += share[i].cpu_ns;
+    }
+    return (double)cpu_ns / (double)done;
+}
+
+/* Measure `work` and print its line.  The first repetitions find how many pairs fill the time. */
+static inline void bench_line(const struct bench_args *args, bench_work *work, const void *what, const char *name)
+{
+    struct bench_share model = { .args = args, .what = what, .work = work, .pairs = 10000 };
+    double box_ns = (double)args->box_ms * 1e6 / (args->repetitions + 1);
+    double best = bench_repeat(&model);
+    for (int i = 0; i < 2; i++) { /* the first pairs pay for first touches: a second guess */
+        uint64_t fill = (uint64_t)(box_ns / 4 / best);
+        if (fill > model.pairs) model.pairs = fill;
+        best = bench_repeat(&model);
+    }
+    model.pairs = (uint64_t)(box_ns / best) + 1000;
+    for (unsigned i = 0; i < args->repetitions; i++) {
+        double ns = bench_repeat(&model);
+        if (ns < best) best = ns;
+    }
+    printf("%s/%u %.3f %ld\n", name, args->threads, best, bench_peak_kib());
+    fflush(stdout);
+}
+
+static inline unsigned bench_number(const char *text, unsigned min, unsigned max)
+{
+    char *end;
+    unsigned long n = strtoul(text, &end, 10);
+    if (*text == '\0' || *end != '\0' || n < min || n > max) {
+        fprintf(stderr, "bench: '%s' is not a number from %u to %u\n", text, min, max);
+        exit(2);
+    }
+    return (unsigned)n;
+}
+
+/* Read the options; the index of the first argument behind them. */
+static inline int bench_arguments(int argc, char **argv, struct bench_args *args, const char *operands)
+{
+    *args = (struct bench_args){ .box_ms = 300, .repetitions = 9, .threads = 1, .seed = 1, .touch = true };
+    int option;
+    while ((option = getopt(argc, argv, "b:r:t:s:n")) != -1) {
+        if (option == 'b') args->box_ms = bench_number(optarg, 1, 600000);
+        else if (option == 'r') args->repetitions = bench_number(optarg, 1, 1000);
+        else if (option == 't') args->threads = bench_number(optarg, 1, BENCH_MAX_THREADS);
+        else if (option == 's') args->seed = bench_number(optarg, 0, 0xFFFFFFFFu);
+        else if (option == 'n') args->touch = false;
+        else {
+            fprintf(stderr,
+                    "usage: %s [-b MS] [-r REPETITIONS] [-t THREADS] [-s SEED] [-n] %s\n"
+                    "  -b  milliseconds for one line (300)   -r  repetitions, the best counts (9)\n"
+                    "  -t  threads (1)   -s  seed (1)   -n  do not write into the blocks\n",
+                    argv[0], operands);
+            exit(2);
+        }
+    }
+    return optind;
+}
+
+#endif
