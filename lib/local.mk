@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 the privheap authors
+#
+# lib/: the rooms, once, as a convenience library; and the library for programs.
+
+# Position-independent objects only: they serve the static library as well.
+noinst_LTLIBRARIES += %D%/libcore.la
+%C%_libcore_la_LIBTOOLFLAGS = --tag=disable-static
+%C%_libcore_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS)
+%C%_libcore_la_SOURCES = \
+	%D%/heapapi.h \
+	%D%/internal.h \
+	%D%/invariant.h \
+	%D%/message.h \
+	%D%/options.def \
+	%D%/options.h \
+	%D%/os.h \
+	%D%/privheap.h \
+	%D%/text.h \
+	%D%/windows.h \
+	%D%/message.c \
+	%D%/options.c \
+	%D%/os.c \
+	%D%/sizeclass.c
+
+pkginclude_HEADERS = \
+	%D%/heapapi.h \
+	%D%/privheap.h \
+	%D%/windows.h
+
+lib_LTLIBRARIES += %D%/libprivheap.la
+%C%_libprivheap_la_SOURCES =
+%C%_libprivheap_la_LIBADD = %D%/libcore.la
+%C%_libprivheap_la_LDFLAGS = $(AM_LDFLAGS) \
+	-version-info 0:0:0 \
+	-no-undefined \
+	-Wl,--version-script=$(top_srcdir)/%D%/privheap.map
+EXTRA_%C%_libprivheap_la_DEPENDENCIES = %D%/privheap.map
+EXTRA_DIST += %D%/privheap.map
+
+pkgconfigdir = $(libdir)/pkgconfig
+nodist_pkgconfig_DATA = %D%/privheap.pc

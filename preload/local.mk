@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 the privheap authors
+#
+# preload/: the object for LD_PRELOAD, and the command.
+
+if BUILD_PRELOAD
+pkglib_LTLIBRARIES += %D%/libprivheap-preload.la
+endif
+%C%_libprivheap_preload_la_LIBTOOLFLAGS = --tag=disable-static
+%C%_libprivheap_preload_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS) $(PRELOAD_FLAGS)
+%C%_libprivheap_preload_la_SOURCES = \
+	%D%/malloc.c \
+	%D%/win32.c
+%C%_libprivheap_preload_la_LIBADD = lib/libcore.la
+# nodelete: dlclose of whoever brought us must not unmap a heap.  initfirst: our fork handlers
+# must be the first registered.  defs: a missing symbol is found here, not in a user's program.
+%C%_libprivheap_preload_la_LDFLAGS = $(AM_LDFLAGS) \
+	-module -avoid-version -shared \
+	-Wl,-z,defs \
+	-Wl,-z,now \
+	-Wl,-z,relro \
+	-Wl,-z,nodelete \
+	-Wl,-z,initfirst \
+	-Wl,-Bsymbolic \
+	-XCClinker -static-libgcc \
+	-Wl,--version-script=$(top_srcdir)/%D%/preload.map
+EXTRA_%C%_libprivheap_preload_la_DEPENDENCIES = %D%/preload.map
+EXTRA_DIST += %D%/preload.map
+
+if BUILD_COMMAND
+bin_PROGRAMS += privheap
+endif
+privheap_CPPFLAGS = $(AM_CPPFLAGS) -DPRIVHEAP_PKGLIBDIR='"$(pkglibdir)"'
+privheap_LDADD = lib/libcore.la
+privheap_SOURCES = \
+	%D%/privheap.c
