@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct message;
+
 enum option {
 #define OPTION(name, type, value, min, max, help) OPT_##name,
 #include "options.def"
@@ -15,6 +17,8 @@ enum option {
 };
 
 enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_path };
+
+enum { OPTION_PATH_BYTES = 1024 }; /* the longest path, with its final NUL */
 
 struct option_row {
     const char *name; /* as in options.def: MAX_SIZE */
@@ -30,15 +34,24 @@ extern const struct option_row ph_option_rows[OPT_COUNT];
 uint64_t ph_option(enum option which);
 const char *ph_option_path(enum option which); /* NULL when not given */
 
-/* The value that `text` spells for that option.  true, or false with *why (a constant phrase
- * such as "is not a size" or "is too large") and *value untouched. */
+/* The value that `text` spells for that option (a path: its length).  true, or false with *why
+ * (a constant phrase such as "is not a size" or "is too large") and *value untouched. */
 bool ph_option_parse(enum option which, const char *text, uint64_t *value, const char **why);
+
+/* Append what the option takes: "bytes from 1m to 64t (k, m, g, t for units), or 0". */
+void ph_option_allowed(struct message *m, enum option which);
 
 /* The row whose name is nearest to `name` (any case, '-' for '_'); OPT_COUNT when none is near. */
 enum option ph_option_nearest(const char *name);
 
-/* Read the PRIVHEAP_ variables of an environment once.  A name we do not know, or a value we
- * cannot take, gets one line each and is otherwise ignored.  Never allocates, never calls libc. */
+/* How many slips (a letter missing, added, changed, or two swapped) turn `given` into `known`,
+ * in any case and with '-' for '_'; WORD_FAR when nobody means the one by the other. */
+#define WORD_FAR (~0u)
+unsigned ph_word_distance(const char *given, const char *known);
+
+/* Take the values of the PRIVHEAP_ variables of an environment, defaults for the others.  A name
+ * we do not know, or a value we cannot take, gets one line each and is otherwise ignored; an
+ * empty value counts as not given.  Copies what it keeps.  Never allocates, never calls libc. */
 void ph_options_read(char *const *environment);
 
 #endif

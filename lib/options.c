@@ -1,0 +1,384 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* options.c -- the run-time options: the table, the values in force, text to value.
+ *
+ * Owns:    ph_option_rows, the values.
+ * Calls:   message.c to complain.  Never: libc (this runs in the first malloc of a process).
+ * Locks:   none; values are written once, before a second thread exists.
+ * Always:  a value lies within its row's bounds, or is 0 where the default is 0.
+ * Why:     paths are copied, because programs write over their first environment
+ *          (to change their title), and the log is opened much later. */
+#include "options.h"
+
+#include "message.h"
+#include "text.h"
+
+enum {
+    WORD_BYTES = 48, /* longer words are near to nothing */
+    SHOWN_BYTES = 64, /* of a wrong value, in a message */
+};
+
+const struct option_row ph_option_rows[OPT_COUNT] = {
+#define OPTION(name, type, value, min, max, help) { #name, OPTION_##type, value, min, max, help },
+#include "options.def"
+#undef OPTION
+};
+
+static uint64_t values[OPT_COUNT] = {
+#define OPTION(name, type, value, min, max, help) value,
+#include "options.def"
+#undef OPTION
+};
+
+static char paths[OPTION_PATH_BYTES]; /* those given, each with its NUL; 0 is no offset of one */
+static unsigned paths_used;
+static bool is_default = true;
+
+uint64_t ph_option(enum option which)
+{
+    return values[which];
+}
+
+/* The value of a path row is where its text ends in `paths`: 0 when not given. */
+const char *ph_option_path(enum option which)
+{
+    if (values[which] == 0) return NULL;
+    const char *text = paths + values[which];
+    while (text > paths && text[-1] != '\0') text--;
+    return text;
+}
+
+/* ---- text to value ----------------------------------------------------- */
+
+/* Read decimal digits; what follows them, or NULL when there are none.  Stops at 2^64 - 1. */
+static const char *parse_digits(const char *text, uint64_t *value)
+{
+    const char *first = text;
+    for (*value = 0; *text >= '0' && *text <= '9'; text++) {
+        unsigned digit = (unsigned)(*text - '0');
+        bool fits = *value <= (UINT64_MAX - digit) / 10;
+        *value = fits ? *value * 10 + digit : UINT64_MAX;
+    }
+    return text == first ? NULL : text;
+}
+
+static char lower(char letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? (char)(letter + 32) : letter;
+}
+
+/* "k" is 10, "m" 20, ...; a 'b' or "ib" may follow.  -1 when it is no unit. */
+static int parse_unit(const char *text)
+{
+    static const char letters[] = "kmgt";
+    if (*text == '\0') return 0;
+    int shift = -1;
+    for (int i = 0; letters[i] != '\0'; i++)
+        if (lower(*text) == letters[i]) shift = 10 * (i + 1);
+    text++;
+    if (lower(text[0]) == 'i' && lower(text[1]) == 'b') text++;
+    if (lower(text[0]) == 'b') text++;
+    return *text == '\0' ? shift : -1;
+}
+
+static const char *parse_size(const char *text, uint64_t *value)
+{
+    const char *rest = parse_digits(text, value);
+    int shift = rest == NULL ? -1 : parse_unit(rest);
+    if (shift < 0) return "is not a size";
+    if (*value > UINT64_MAX >> shift) return "is too large";
+    *value <<= shift;
+    return NULL;
+}
+
+static const char *parse_ms(const char *text, uint64_t *value)
+{
+    const char *rest = parse_digits(text, value);
+    return rest == NULL || *rest != '\0' ? "is not a number of milliseconds" : NULL;
+}
+
+static const char *parse_flag(const char *text, uint64_t *value)
+{
+    if ((text[0] != '0' && text[0] != '1') || text[1] != '\0') return "is neither 0 nor 1";
+    *value = (uint64_t)(text[0] - '0');
+    return NULL;
+}
+
+static const char *parse_path(const char *text, uint64_t *value)
+{
+    *value = text_bytes(text);
+    return *value >= OPTION_PATH_BYTES - 1 ? "is too long" : NULL;
+}
+
+static const char *parse_typed(enum option_type type, const char *text, uint64_t *value)
+{
+    if (*text == '\0') return "is empty";
+    if (type == OPTION_size) return parse_size(text, value);
+    if (type == OPTION_ms) return parse_ms(text, value);
+    if (type == OPTION_flag) return parse_flag(text, value);
+    return parse_path(text, value);
+}
+
+bool ph_option_parse(enum option which, const char *text, uint64_t *value, const char **why)
+{
+    const struct option_row *row = &ph_option_rows[which];
+    uint64_t parsed = 0;
+    const char *wrong = parse_typed(row->type, text, &parsed);
+    bool has_bounds = row->type != OPTION_path && !(parsed == 0 && row->value == 0);
+    if (wrong == NULL && has_bounds && parsed < row->min) wrong = "is too small";
+    if (wrong == NULL && has_bounds && parsed > row->max) wrong = "is too large";
+    if (wrong != NULL) {
+        *why = wrong;
+        return false;
+    }
+    *value = parsed;
+    return true;
+}
+
+/* ---- what is allowed --------------------------------------------------- */
+
+static void say_bytes(struct message *m, uint64_t bytes)
+{
+    static const char units[][2] = { "", "k", "m", "g", "t" };
+    unsigned unit = 0;
+    for (; bytes != 0 && bytes % 1024 == 0 && unit < 4; unit++) bytes /= 1024;
+    ph_message_dec(m, bytes);
+    ph_message_text(m, units[unit]);
+}
+
+static void say_range(struct message *m, const struct option_row *row,
+                      void (*say)(struct message *, uint64_t), const char *unit)
+{
+    ph_message_text(m, unit);
+    ph_message_text(m, " from ");
+    say(m, row->min);
+    ph_message_text(m, " to ");
+    say(m, row->max);
+}
+
+void ph_option_allowed(struct message *m, enum option which)
+{
+    const struct option_row *row = &ph_option_rows[which];
+    if (row->type == OPTION_flag) {
+        ph_message_text(m, "0 or 1");
+        return;
+    }
+    if (row->type == OPTION_path) {
+        ph_message_text(m, "a file name of at most ");
+        ph_message_dec(m, OPTION_PATH_BYTES - 2);
+        ph_message_text(m, " bytes");
+        return;
+    }
+    bool is_size = row->type == OPTION_size;
+    say_range(m, row, is_size ? say_bytes : ph_message_dec, is_size ? "bytes" : "milliseconds");
+    if (is_size) ph_message_text(m, " (k, m, g, t for units)");
+    if (row->value == 0 && row->min > 0) ph_message_text(m, ", or 0");
+}
+
+/* ---- the nearest word -------------------------------------------------- */
+
+static char folded(char letter)
+{
+    return letter == '-' ? '_' : lower(letter);
+}
+
+static unsigned smaller(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* One line of the table of distances: from `above` (and the line above that) to `row`.
+ * Source: the optimal string alignment distance. */
+static void distance_row(const unsigned *above2, const unsigned *above, unsigned *row,
+                         const char *a, const char *b, unsigned line)
+{
+    row[0] = line;
+    for (unsigned i = 1; b[i - 1] != '\0'; i++) {
+        bool is_same = folded(a[line - 1]) == folded(b[i - 1]);
+        row[i] = smaller(above[i - 1] + !is_same, smaller(above[i], row[i - 1]) + 1);
+        bool is_swap = line > 1 && i > 1 && folded(a[line - 1]) == folded(b[i - 2])
+                       && folded(a[line - 2]) == folded(b[i - 1]);
+        if (is_swap) row[i] = smaller(row[i], above2[i - 2] + 1);
+    }
+}
+
+/* Both shorter than WORD_BYTES. */
+static unsigned slips(const char *a, const char *b)
+{
+    unsigned table[3][WORD_BYTES];
+    for (unsigned i = 0; i < WORD_BYTES; i++) {
+        TEXT_PLAIN_LOOP;
+        table[0][i] = i;
+    }
+    unsigned line = 1;
+    for (; a[line - 1] != '\0'; line++)
+        distance_row(table[(line + 1) % 3], table[(line + 2) % 3], table[line % 3], a, b, line);
+    return table[(line + 2) % 3][text_bytes(b)];
+}
+
+/* Does `part`, of at least three letters, stand somewhere in `whole`? */
+static bool is_part(const char *part, const char *whole)
+{
+    if (text_bytes(part) < 3) return false;
+    for (; *whole != '\0'; whole++) {
+        unsigned i = 0;
+        while (part[i] != '\0' && folded(part[i]) == folded(whole[i])) i++;
+        if (part[i] == '\0') return true;
+    }
+    return false;
+}
+
+unsigned ph_word_distance(const char *given, const char *known)
+{
+    size_t given_bytes = text_bytes(given), known_bytes = text_bytes(known);
+    if (given_bytes >= WORD_BYTES || known_bytes >= WORD_BYTES) return WORD_FAR;
+    size_t longer = given_bytes > known_bytes ? given_bytes : known_bytes;
+    unsigned distance = slips(given, known);
+    unsigned limit = longer < 6 ? 1 + (longer > 4) : (unsigned)longer / 3;
+    bool is_near = distance <= limit && distance < known_bytes;
+    return is_near || is_part(given, known) || is_part(known, given) ? distance : WORD_FAR;
+}
+
+enum option ph_option_nearest(const char *name)
+{
+    unsigned best = OPT_COUNT, least = WORD_FAR;
+    for (unsigned i = 0; i < OPT_COUNT; i++) {
+        unsigned distance = ph_word_distance(name, ph_option_rows[i].name);
+        if (distance >= least) continue;
+        least = distance;
+        best = i;
+    }
+    return (enum option)best;
+}
+
+/* ---- the environment --------------------------------------------------- */
+
+/* What follows PRIVHEAP_ in an entry; NULL for a variable that is none of ours.  The first
+ * letter alone rules out almost every variable: start-up pays for each of them. */
+static inline const char *own_part(const char *entry)
+{
+    return entry[0] == 'P' ? text_after(entry, "PRIVHEAP_") : NULL;
+}
+
+/* The value in NAME=value, "" without '='; *name_bytes is what stands before it. */
+static const char *split(const char *part, size_t *name_bytes)
+{
+    size_t i = 0;
+    while (part[i] != '\0' && part[i] != '=') i++;
+    *name_bytes = i;
+    return part[i] == '=' ? part + i + 1 : part + i;
+}
+
+static unsigned row_of(const char *part, size_t name_bytes)
+{
+    for (unsigned i = 0; i < OPT_COUNT; i++) {
+        const char *rest = text_after(part, ph_option_rows[i].name);
+        if (rest == part + name_bytes) return i;
+    }
+    return OPT_COUNT;
+}
+
+/* Copy a path behind those already there; its end's offset, or 0 when there is no room. */
+static uint64_t keep_path(const char *text, size_t bytes)
+{
+    if (bytes + 1 >= sizeof paths - paths_used) return 0;
+    char *end = text_copy(paths + paths_used + 1, text, bytes);
+    *end = '\0';
+    paths_used = (unsigned)(end - paths);
+    return paths_used;
+}
+
+/* Put an entry's value in force; NULL, or what is wrong with it. */
+static const char *take(unsigned which, const char *text)
+{
+    uint64_t value;
+    const char *why = NULL;
+    if (*text == '\0') return NULL;
+    if (!ph_option_parse((enum option)which, text, &value, &why)) return why;
+    if (ph_option_rows[which].type == OPTION_path) {
+        value = keep_path(text, (size_t)value);
+        if (value == 0) return "is too long beside the other paths";
+    }
+    values[which] = value;
+    is_default = false;
+    return NULL;
+}
+
+static void complain_name(const char *part, size_t name_bytes)
+{
+    struct message m;
+    ph_message_begin(&m);
+    ph_message_text(&m, "PRIVHEAP_");
+    ph_message_part(&m, part, smaller((unsigned)name_bytes, SHOWN_BYTES));
+    ph_message_text(&m, " is not an option");
+    char name[WORD_BYTES];
+    unsigned nearest = OPT_COUNT;
+    if (name_bytes < sizeof name) {
+        *text_copy(name, part, name_bytes) = '\0';
+        nearest = ph_option_nearest(name);
+    }
+    ph_message_text(&m, nearest == OPT_COUNT ? "; `privheap help run` lists them"
+                                             : "; did you mean PRIVHEAP_");
+    if (nearest != OPT_COUNT) {
+        ph_message_text(&m, ph_option_rows[nearest].name);
+        ph_message_text(&m, "?");
+    }
+    ph_message_send(&m);
+}
+
+static void complain_value(unsigned which, const char *text, const char *why)
+{
+    struct message m;
+    ph_message_begin(&m);
+    ph_message_text(&m, "PRIVHEAP_");
+    ph_message_text(&m, ph_option_rows[which].name);
+    ph_message_text(&m, " is ignored: \"");
+    ph_message_part(&m, text, SHOWN_BYTES);
+    ph_message_text(&m, text_bytes(text) > SHOWN_BYTES ? "...\" " : "\" ");
+    ph_message_text(&m, why);
+    ph_message_text(&m, "; it takes ");
+    ph_option_allowed(&m, (enum option)which);
+    ph_message_send(&m);
+}
+
+/* One entry of ours: put it in force, or, the second time, say what is wrong with it. */
+static bool read_entry(const char *part, bool complain)
+{
+    size_t name_bytes;
+    const char *text = split(part, &name_bytes);
+    unsigned which = row_of(part, name_bytes);
+    const char *why = NULL;
+    if (which != OPT_COUNT && (why = take(which, text)) == NULL) return true;
+    if (complain && which == OPT_COUNT) complain_name(part, name_bytes);
+    if (complain && which != OPT_COUNT) complain_value(which, text, why);
+    return false;
+}
+
+static bool read_all(char *const *environment, bool complain)
+{
+    bool all_good = true;
+    for (; *environment != NULL; environment++) {
+        const char *part = own_part(*environment);
+        if (part != NULL && !read_entry(part, complain)) all_good = false;
+    }
+    return all_good;
+}
+
+static void forget_all(void)
+{
+    for (unsigned i = 0; i < OPT_COUNT; i++) {
+        TEXT_PLAIN_LOOP;
+        values[i] = ph_option_rows[i].value;
+    }
+    paths_used = 0;
+    is_default = true;
+}
+
+/* Complaints wait for a second look, so that they reach the log when there is one. */
+void ph_options_read(char *const *environment)
+{
+    if (!is_default) forget_all();
+    if (read_all(environment, false)) return;
+    paths_used = 0;
+    read_all(environment, true);
+}
