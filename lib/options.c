@@ -34,13 +34,13 @@ static char paths[OPTION_PATH_BYTES]; /* those given, each with its NUL; 0 is no
 static unsigned paths_used;
 static bool is_default = true;
 
-uint64_t ph_option(enum option which)
+uint64_t ph_option(enum option_id which)
 {
     return values[which];
 }
 
 /* The value of a path row is where its text ends in `paths`: 0 when not given. */
-const char *ph_option_path(enum option which)
+const char *ph_option_path(enum option_id which)
 {
     if (values[which] == 0) return NULL;
     const char *text = paths + values[which];
@@ -119,7 +119,7 @@ static const char *parse_typed(enum option_type type, const char *text, uint64_t
     return parse_path(text, value);
 }
 
-bool ph_option_parse(enum option which, const char *text, uint64_t *value, const char **why)
+bool ph_option_parse(enum option_id which, const char *text, uint64_t *value, const char **why)
 {
     const struct option_row *row = &ph_option_rows[which];
     uint64_t parsed = 0;
@@ -156,7 +156,7 @@ static void say_range(struct message *m, const struct option_row *row,
     say(m, row->max);
 }
 
-void ph_option_allowed(struct message *m, enum option which)
+void ph_option_allowed(struct message *m, enum option_id which)
 {
     const struct option_row *row = &ph_option_rows[which];
     if (row->type == OPTION_flag) {
@@ -173,6 +173,13 @@ void ph_option_allowed(struct message *m, enum option which)
     say_range(m, row, is_size ? say_bytes : ph_message_dec, is_size ? "bytes" : "milliseconds");
     if (is_size) ph_message_text(m, " (k, m, g, t for units)");
     if (row->value == 0 && row->min > 0) ph_message_text(m, ", or 0");
+}
+
+void ph_option_default(struct message *m, enum option_id which)
+{
+    const struct option_row *row = &ph_option_rows[which];
+    if (row->type == OPTION_size) say_bytes(m, row->value);
+    if (row->type == OPTION_ms || row->type == OPTION_flag) ph_message_dec(m, row->value);
 }
 
 /* ---- the nearest word -------------------------------------------------- */
@@ -239,7 +246,7 @@ unsigned ph_word_distance(const char *given, const char *known)
     return is_near || is_part(given, known) || is_part(known, given) ? distance : WORD_FAR;
 }
 
-enum option ph_option_nearest(const char *name)
+enum option_id ph_option_nearest(const char *name)
 {
     unsigned best = OPT_COUNT, least = WORD_FAR;
     for (unsigned i = 0; i < OPT_COUNT; i++) {
@@ -248,7 +255,7 @@ enum option ph_option_nearest(const char *name)
         least = distance;
         best = i;
     }
-    return (enum option)best;
+    return (enum option_id)best;
 }
 
 /* ---- the environment --------------------------------------------------- */
@@ -294,7 +301,7 @@ static const char *take(unsigned which, const char *text)
     uint64_t value;
     const char *why = NULL;
     if (*text == '\0') return NULL;
-    if (!ph_option_parse((enum option)which, text, &value, &why)) return why;
+    if (!ph_option_parse((enum option_id)which, text, &value, &why)) return why;
     if (ph_option_rows[which].type == OPTION_path) {
         value = keep_path(text, (size_t)value);
         if (value == 0) return "is too long beside the other paths";
@@ -337,7 +344,7 @@ static void complain_value(unsigned which, const char *text, const char *why)
     ph_message_text(&m, text_bytes(text) > SHOWN_BYTES ? "...\" " : "\" ");
     ph_message_text(&m, why);
     ph_message_text(&m, "; it takes ");
-    ph_option_allowed(&m, (enum option)which);
+    ph_option_allowed(&m, (enum option_id)which);
     ph_message_send(&m);
 }
 

@@ -9,7 +9,8 @@
 
 struct message;
 
-enum option {
+/* Not `enum option`: <getopt.h> has a struct of that name. */
+enum option_id {
 #define OPTION(name, type, value, min, max, help) OPT_##name,
 #include "options.def"
 #undef OPTION
@@ -31,18 +32,21 @@ struct option_row {
 extern const struct option_row ph_option_rows[OPT_COUNT];
 
 /* The value in force; options that were never read have their defaults. */
-uint64_t ph_option(enum option which);
-const char *ph_option_path(enum option which); /* NULL when not given */
+uint64_t ph_option(enum option_id which);
+const char *ph_option_path(enum option_id which); /* NULL when not given */
 
 /* The value that `text` spells for that option (a path: its length).  true, or false with *why
  * (a constant phrase such as "is not a size" or "is too large") and *value untouched. */
-bool ph_option_parse(enum option which, const char *text, uint64_t *value, const char **why);
+bool ph_option_parse(enum option_id which, const char *text, uint64_t *value, const char **why);
 
 /* Append what the option takes: "bytes from 1m to 64t (k, m, g, t for units), or 0". */
-void ph_option_allowed(struct message *m, enum option which);
+void ph_option_allowed(struct message *m, enum option_id which);
+
+/* Append the default as one would write it: "4m", "500"; nothing for a path. */
+void ph_option_default(struct message *m, enum option_id which);
 
 /* The row whose name is nearest to `name` (any case, '-' for '_'); OPT_COUNT when none is near. */
-enum option ph_option_nearest(const char *name);
+enum option_id ph_option_nearest(const char *name);
 
 /* How many slips (a letter missing, added, changed, or two swapped) turn `given` into `known`,
  * in any case and with '-' for '_'; WORD_FAR when nobody means the one by the other. */
