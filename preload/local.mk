@@ -9,6 +9,8 @@ endif
 %C%_libprivheap_preload_la_LIBTOOLFLAGS = --tag=disable-static
 %C%_libprivheap_preload_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS) $(PRELOAD_FLAGS)
 %C%_libprivheap_preload_la_SOURCES = \
+	%D%/follow.h \
+	%D%/follow.c \
 	%D%/malloc.c \
 	%D%/win32.c
 %C%_libprivheap_preload_la_LIBADD = lib/libcore.la
@@ -30,7 +32,15 @@ EXTRA_DIST += %D%/preload.map
 if BUILD_COMMAND
 bin_PROGRAMS += privheap
 endif
-privheap_CPPFLAGS = $(AM_CPPFLAGS) -DPRIVHEAP_PKGLIBDIR='"$(pkglibdir)"'
+privheap_CPPFLAGS = $(AM_CPPFLAGS) -DPH_PKGLIBDIR='"$(pkglibdir)"'
 privheap_LDADD = lib/libcore.la
 privheap_SOURCES = \
-	%D%/privheap.c
+	%D%/command.h \
+	%D%/judge.h \
+	%D%/locate.h \
+	%D%/verbs.def \
+	%D%/elf.c \
+	%D%/judge.c \
+	%D%/locate.c \
+	%D%/privheap.c \
+	%D%/run.c

@@ -5,10 +5,6 @@
  * Owns:    struct verdict's text.  Calls: libc.  Locks: none.
  * Why:     the program is found before it is started, because it is judged first; so the
  *          search is ours, by the rules of execvp(3). */
-#ifdef HAVE_CONFIG_H
-#include <config.h>
-#endif
-
 #include "locate.h"
 
 #include <errno.h>
@@ -24,10 +20,7 @@
 
 #include "command.h"
 
-#ifndef PH_PKGLIBDIR
-#define PH_PKGLIBDIR "/usr/local/lib/privheap"
-#endif
-
+/* PH_PKGLIBDIR, where `make install` puts the object, comes from the Makefile. */
 #define OBJECT_NAME "libprivheap-preload.so"
 
 bool ph_verdict(struct verdict *v, int exit_code, const char *format, ...)

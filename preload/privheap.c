@@ -5,10 +5,6 @@
  * Owns:    the verb table, made from verbs.def.
  * Calls:   the verbs, one file each; options.c for the nearest word.
  * Why:     a verb is one line in verbs.def and one file: nothing here changes. */
-#ifdef HAVE_CONFIG_H
-#include <config.h>
-#endif
-
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
