@@ -76,7 +76,7 @@ void ph_help_run(FILE *out)
     fputs("  -h, --help\n        print this\n\n"
           "The exit code is PROGRAM's own; 125: privheap could not do its part, 126: PROGRAM\n"
           "cannot be executed, 127: PROGRAM is not found.\n\n"
-          "Example: privheap run --max-size=256m --stats sort /etc/services\n",
+          "Example: privheap run --max-size=256m --stats sort /etc/passwd\n",
           out);
 }
 
