@@ -9,6 +9,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 %C%_libcore_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS)
 %C%_libcore_la_SOURCES = \
 	%D%/heapapi.h \
+	%D%/hot.h \
 	%D%/internal.h \
 	%D%/invariant.h \
 	%D%/message.h \
@@ -18,10 +19,18 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/privheap.h \
 	%D%/text.h \
 	%D%/windows.h \
+	%D%/gate.c \
+	%D%/large.c \
+	%D%/map.c \
 	%D%/message.c \
+	%D%/meta.c \
 	%D%/options.c \
 	%D%/os.c \
-	%D%/sizeclass.c
+	%D%/page.c \
+	%D%/region.c \
+	%D%/shard.c \
+	%D%/sizeclass.c \
+	%D%/span.c
 
 pkginclude_HEADERS = \
 	%D%/heapapi.h \

@@ -1,21 +1,35 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 the privheap authors
 #
-# tests/: a new test is one line in one of the lists below.
+# tests/: a new test is one line in one of the lists below.  A suite of several files gets a
+# %C%_check_<room>_SOURCES as well.
 
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
 
-# Scripts: what the unit tests cannot see.  Exit 77: skipped, with a line that says why.
+# Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
+SCRIPT_TESTS += %D%/dist.sh
+SCRIPT_TESTS += %D%/install.sh
+SCRIPT_TESTS += %D%/layers.sh
+SCRIPT_TESTS += %D%/promises.sh
+SCRIPT_TESTS += %D%/symbols.sh
+SCRIPT_TESTS += %D%/versions.sh
 
 # Programs that scripts run, each from its one .c file.
 HELPERS =
 
-# Soaks, for `make check-long` only.
+# Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
 
-# ---- how they are built and run -------------------------------------------------------------
+EXTRA_DIST += %D%/driver.sh
+EXTRA_DIST += %D%/preload_getlasterror.c
+EXTRA_DIST += %D%/slowest.sh
+EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
+EXTRA_DIST += %D%/symbols.libprivheap.expected
+EXTRA_DIST += %D%/tally.sh
+
+# ---- how they are built ---------------------------------------------------------------------
 
 AM_CPPFLAGS += $(CHECK_CFLAGS)
 LDADD = lib/libcore.la $(CHECK_LIBS)
@@ -25,9 +39,49 @@ if HAVE_CHECK
 check_PROGRAMS += $(CHECK_SUITES)
 TESTS += $(CHECK_SUITES)
 else
-check-local: check-is-missing
-check-is-missing:
+check-local:
 	@echo 'The Check suites were not built: the unit test library Check is missing.'
 endif
 TESTS += $(SCRIPT_TESTS)
 dist_check_SCRIPTS += $(SCRIPT_TESTS)
+
+# ---- how they are run -----------------------------------------------------------------------
+
+TEST_EXTENSIONS = .sh
+LOG_DRIVER = $(SHELL) $(top_srcdir)/%D%/driver.sh
+SH_LOG_DRIVER = $(LOG_DRIVER)
+
+# What every test finds in its environment; all paths are absolute.  It starts in the build folder.
+AM_TESTS_ENVIRONMENT = \
+	top_srcdir='$(abs_top_srcdir)'; \
+	top_builddir='$(abs_top_builddir)'; \
+	privheap='$(abs_top_builddir)/privheap'; \
+	preload_object='$(abs_top_builddir)/preload/.libs/libprivheap-preload.so'; \
+	build_flavour='$(CFLAGS) debug $(PH_DEBUG)'; \
+	CC='$(CC)'; CXX='$(CXX)'; PKG_CONFIG='$(PKG_CONFIG)'; \
+	export top_srcdir top_builddir privheap preload_object build_flavour CC CXX PKG_CONFIG;
+
+# The harness's summary has one place for text of ours, in the shell that ends with the summary:
+# there we ask that shell to name the slowest tests when it exits, failed tests or not.
+AM_TESTSUITE_SUMMARY_HEADER = ' for $(PACKAGE_STRING)'; \
+	trap '$(SHELL) $(top_srcdir)/%D%/slowest.sh $$results' 0; printf '%s' ''
+
+# The Check suites alone, for builds whose objects cannot be preloaded.
+check-suites: all
+	$(MAKE) $(AM_MAKEFLAGS) check TESTS='$(CHECK_SUITES)'
+
+# Everything that the tests need, without running one.
+check-programs: all $(check_PROGRAMS) $(check_LTLIBRARIES)
+
+check-long: all $(check_PROGRAMS) $(LONG_TESTS)
+	@$(AM_TESTS_ENVIRONMENT) failed=0; \
+	for test in $(LONG_TESTS); do \
+	  test -e ./$$test && run=./$$test || run=$(srcdir)/$$test; \
+	  TEST_SECONDS=$${TEST_SECONDS-7200} $(LOG_DRIVER) --test-name $$test \
+	    --log-file $$test.log --trs-file $$test.trs -- $$run; \
+	  grep -q '^:test-result: \(PASS\|SKIP\)' $$test.trs || failed=1; \
+	done; exit $$failed
+CLEANFILES += $(LONG_TESTS:=.log)
+CLEANFILES += $(LONG_TESTS:=.trs)
+
+.PHONY: check-long check-programs check-suites

@@ -1,0 +1,136 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 the privheap authors
+#
+# layers.sh -- holds lib/ to its map: calls go down only, the system is asked in os.c only, locks
+# are taken where the list in internal.h says, and nothing grows too large to be read.
+#
+# A function belongs to the room (file) that defines it.
+
+# The rooms, top first.  A room may call those on lower lines; rooms joined by = may call each other.
+rooms='
+    heapapi
+    stats fork
+    walk
+    heap
+    local=gate
+    shard
+    page large packed
+    span
+    region
+    map sizeclass
+    meta
+    os
+'
+# Any room may call these; they call only each other and os.
+services='options message invariant text'
+
+# Asked for in os.c only.
+system='mmap mmap64 munmap mremap madvise mprotect membarrier sysconf syscall'
+
+most_lines_of_file=500
+most_lines_of_function=60
+
+cd "${top_srcdir:-$(dirname "$0")/..}" || exit 99
+engine='preload/malloc.c preload/new.c preload/early.c preload/win32.c'
+sources=$(ls lib/*.[ch] preload/*.[ch] bench/*.[ch] 2>/dev/null)
+
+findings() {
+    awk -v rooms="$rooms" -v services="$services" -v system_calls="$system" \
+        -v file_wall=$most_lines_of_file -v function_wall=$most_lines_of_function \
+        -v engine="$engine" '
+    BEGIN {
+        lines = split(rooms, line, "\n")
+        for (i = 1; i <= lines; i++) {
+            n = split(line[i], word, " ")
+            for (j = 1; j <= n; j++) {
+                m = split(word[j], joined, "=")
+                for (k = 1; k <= m; k++) {
+                    rank[joined[k]] = lines - i
+                    beside[joined[k]] = word[j]
+                }
+            }
+        }
+        n = split(services, word, " ")
+        for (i = 1; i <= n; i++) is_service[word[i]] = 1
+        n = split(system_calls, word, " ")
+        for (i = 1; i <= n; i++) is_system[word[i]] = 1
+        n = split(engine, word, " ")
+        for (i = 1; i <= n; i++) is_engine[word[i]] = 1
+    }
+    function room_of(file) { sub(/.*\//, "", file); sub(/\.[ch]$/, "", file); return file }
+
+    FNR == 1 {
+        if (previous_lines > file_wall) print previous ": " previous_lines " lines, the wall is " file_wall
+        in_comment = opened = 0
+        is_room = FILENAME ~ /^lib\/.*\.c$/
+        room = room_of(FILENAME)
+        if (is_room && !(room in rank) && !(room in is_service))
+            print FILENAME ": layers.sh does not know this room"
+    }
+    { previous = FILENAME; previous_lines = FNR; text = $0 }
+
+    FILENAME == "lib/internal.h" && $2 == "LOCK" && $3 ~ /^[0-9]+$/ { lock_room[room_of($5)] = 1; locks++ }
+
+    # Comments and strings are no calls.
+    {
+        gsub(/\\"/, "", text)
+        gsub(/"[^"]*"/, "\"\"", text)
+        if (in_comment) {
+            if (!match(text, /\*\//)) next
+            text = substr(text, RSTART + 2)
+            in_comment = 0
+        }
+        gsub(/\/\*([^*]|\*+[^*\/])*\*+\//, " ", text)
+        sub(/\/\/.*/, "", text)
+        if (match(text, /\/\*/)) {
+            text = substr(text, 1, RSTART - 1)
+            in_comment = 1
+        }
+    }
+
+    # Functions begin at the left margin and end with a brace there.
+    text ~ /^[A-Za-z_].*\(/ && text !~ /;[ \t]*$/ {
+        head = text
+        if (is_room && match(head, /ph_[a-z0-9_]+\(/))
+            owner[substr(head, RSTART, RLENGTH - 1)] = room
+    }
+    text ~ /^\{/ || text ~ /^[A-Za-z_].*\)[ \t]*\{[ \t]*$/ { opened = FNR }
+    text ~ /^\}/ {
+        if (opened && FNR - opened > function_wall)
+            print FILENAME ":" opened ": " FNR - opened " lines, the wall is " function_wall ": " head
+        opened = 0
+    }
+
+    is_room || FILENAME in is_engine {
+        rest = text
+        while (match(rest, /[A-Za-z_][A-Za-z0-9_]*[ \t]*\(/)) {
+            name = substr(rest, RSTART, RLENGTH - 1)
+            sub(/[ \t]+$/, "", name)
+            rest = substr(rest, RSTART + RLENGTH)
+            at = FILENAME ":" FNR
+            if (is_room && name ~ /^ph_/) call[++calls] = room SUBSEP name SUBSEP at
+            if (name in is_system && room != "os") print at ": " name "() outside os.c"
+            if (is_room && name == "ph_lock_take") taken[room] = at
+        }
+    }
+
+    END {
+        if (previous_lines > file_wall) print previous ": " previous_lines " lines, the wall is " file_wall
+        for (i = 1; i <= calls; i++) {
+            split(call[i], part, SUBSEP)
+            from = part[1]; to = owner[part[2]]
+            if (to == "" || to == from || to == "os" || to in is_service) continue
+            if (from in is_service || (rank[to] >= rank[from] && beside[to] != beside[from]))
+                print part[3] ": " from " calls up to " to ": " part[2] "()"
+        }
+        if (!locks) print "lib/internal.h: no list of locks (\" * LOCK number name file.c\")"
+        for (room in taken)
+            if (!(room in lock_room)) print taken[room] ": takes a lock, but no LOCK line of internal.h names " room ".c"
+    }' $sources
+}
+
+found=$(findings)
+[ -z "$found" ] && exit 0
+echo "$found"
+exit 1
