@@ -6,24 +6,35 @@
 
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
+CHECK_SUITES += %D%/check_heapapi
+CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
 SCRIPT_TESTS += %D%/dist.sh
+SCRIPT_TESTS += %D%/headers.sh
 SCRIPT_TESTS += %D%/install.sh
 SCRIPT_TESTS += %D%/layers.sh
 SCRIPT_TESTS += %D%/promises.sh
+SCRIPT_TESTS += %D%/sample.sh
+SCRIPT_TESTS += %D%/stress.sh
 SCRIPT_TESTS += %D%/symbols.sh
 SCRIPT_TESTS += %D%/versions.sh
+SCRIPT_TESTS += %D%/walk_preload.sh
 
 # Programs that scripts run, each from its one .c file.
 HELPERS =
+HELPERS += %D%/stress_heap
+HELPERS += %D%/stress_malloc
+HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
 
 EXTRA_DIST += %D%/driver.sh
+EXTRA_DIST += %D%/headers_layout.c
 EXTRA_DIST += %D%/preload_getlasterror.c
+EXTRA_DIST += %D%/sample.c
 EXTRA_DIST += %D%/slowest.sh
 EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
 EXTRA_DIST += %D%/symbols.libprivheap.expected
@@ -33,6 +44,24 @@ EXTRA_DIST += %D%/tally.sh
 
 AM_CPPFLAGS += $(CHECK_CFLAGS)
 LDADD = lib/libcore.la $(CHECK_LIBS)
+
+%C%_check_heapapi_SOURCES = %D%/check_heapapi.h
+%C%_check_heapapi_SOURCES += %D%/check_heapapi.c
+%C%_check_heapapi_SOURCES += %D%/check_heapapi_bad.c
+%C%_check_heapapi_SOURCES += %D%/check_heapapi_blocks.c
+%C%_check_walk_SOURCES = %D%/check_heapapi.h %D%/check_walk.c %D%/churn.h %D%/churn.c
+
+# Linked to the library as a program of its users is.
+%C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c
+%C%_stress_heap_LDADD = lib/libprivheap.la
+%C%_stress_heap_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_walk_preload_SOURCES = %D%/walk_preload.c %D%/churn.h %D%/churn.c
+%C%_walk_preload_LDADD = lib/libprivheap.la
+%C%_walk_preload_LDFLAGS = $(AM_LDFLAGS) -no-install
+
+# A plain malloc program.
+%C%_stress_malloc_SOURCES = %D%/stress_malloc.c %D%/stress_shadow.h %D%/stress_shadow.c
+%C%_stress_malloc_LDADD =
 
 check_PROGRAMS += $(HELPERS)
 if HAVE_CHECK
