@@ -19,8 +19,11 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/privheap.h \
 	%D%/text.h \
 	%D%/windows.h \
+	%D%/block.c \
 	%D%/gate.c \
+	%D%/heap.c \
 	%D%/large.c \
+	%D%/local.c \
 	%D%/map.c \
 	%D%/message.c \
 	%D%/meta.c \

@@ -15,6 +15,7 @@ SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/headers.sh
 SCRIPT_TESTS += %D%/install.sh
 SCRIPT_TESTS += %D%/layers.sh
+SCRIPT_TESTS += %D%/lock_order.pl
 SCRIPT_TESTS += %D%/promises.sh
 SCRIPT_TESTS += %D%/sample.sh
 SCRIPT_TESTS += %D%/stress.sh
@@ -76,8 +77,9 @@ dist_check_SCRIPTS += $(SCRIPT_TESTS)
 
 # ---- how they are run -----------------------------------------------------------------------
 
-TEST_EXTENSIONS = .sh
+TEST_EXTENSIONS = .pl .sh
 LOG_DRIVER = $(SHELL) $(top_srcdir)/%D%/driver.sh
+PL_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_DRIVER = $(LOG_DRIVER)
 
 # What every test finds in its environment; all paths are absolute.  It starts in the build folder.
