@@ -15,10 +15,10 @@ endif
 	%D%/win32.c
 %C%_libprivheap_preload_la_LIBADD = lib/libcore.la
 # nodelete: dlclose of whoever brought us must not unmap a heap.  initfirst: our fork handlers
-# must be the first registered.  defs: a missing symbol is found here, not in a user's program.
+# must be the first registered.
 %C%_libprivheap_preload_la_LDFLAGS = $(AM_LDFLAGS) \
 	-module -avoid-version -shared \
-	-Wl,-z,defs \
+	$(NO_UNDEFINED) \
 	-Wl,-z,now \
 	-Wl,-z,relro \
 	-Wl,-z,nodelete \
