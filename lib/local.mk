@@ -20,8 +20,11 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/text.h \
 	%D%/windows.h \
 	%D%/block.c \
+	%D%/fork.c \
 	%D%/gate.c \
 	%D%/heap.c \
+	%D%/heapapi.c \
+	%D%/invariant.c \
 	%D%/large.c \
 	%D%/local.c \
 	%D%/map.c \
@@ -33,7 +36,9 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/region.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \
-	%D%/span.c
+	%D%/span.c \
+	%D%/stats.c \
+	%D%/walk.c
 
 pkginclude_HEADERS = \
 	%D%/heapapi.h \
