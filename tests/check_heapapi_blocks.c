@@ -224,6 +224,7 @@ END_TEST
 void check_heapapi_add_blocks(Suite *suite)
 {
     TCase *blocks = tcase_create("alloc, size, free");
+    tcase_set_timeout(blocks, 60); /* valgrind */
     tcase_add_checked_fixture(blocks, setup_empty_heap, teardown_heap);
     tcase_add_loop_test(blocks, blocks_have_exact_size_and_alignment, 0, SIZES);
     tcase_add_test(blocks, every_small_size_is_exact);
@@ -233,6 +234,7 @@ void check_heapapi_add_blocks(Suite *suite)
     tcase_add_test(blocks, freed_space_serves_again);
     suite_add_tcase(suite, blocks);
     TCase *resize = tcase_create("realloc");
+    tcase_set_timeout(resize, 60); /* valgrind */
     tcase_add_checked_fixture(resize, setup_empty_heap, teardown_heap);
     tcase_add_loop_test(resize, realloc_keeps_contents_and_sets_exact_size, 0, SIZES);
     tcase_add_loop_test(resize, realloc_zeroes_what_is_beyond_the_old_size, 0, SIZES);

@@ -292,6 +292,7 @@ END_TEST
 static void add_quiet(Suite *suite)
 {
     TCase *quiet = tcase_create("a quiet heap");
+    tcase_set_timeout(quiet, 60); /* valgrind */
     tcase_add_checked_fixture(quiet, setup_empty_heap, teardown_heap);
     tcase_add_test(quiet, first_entry_is_the_region_of_the_handle);
     tcase_add_test(quiet, walk_of_an_empty_heap_ends_and_shows_no_block);

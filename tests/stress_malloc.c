@@ -23,7 +23,7 @@ static void *take_aligned(size_t align, size_t bytes)
 {
     void *block = NULL;
     if (bytes % 3 == 0) return memalign(align, bytes);
-    if (bytes % 3 == 1) return aligned_alloc(align, bytes);
+    if (bytes % 3 == 1) return aligned_alloc(align, (bytes + align - 1) / align * align);
     return posix_memalign(&block, align, bytes) == 0 ? block : NULL;
 }
 
