@@ -24,8 +24,9 @@ my @spelling = (
     [qr/meta_lock|po->lock|ph_pool_/ => 'meta'],
 );
 
-# Taken several at a time, in an order of their own: all class locks of a heap by fork; pools, then the rest.
-my %may_repeat = map { $_ => 1 } qw(class meta);
+# Of these fork takes several at a time, in an order of their own: every class of a heap; the ranges kept
+# by region.c, then by large.c; the pools, then the rest of meta.c.
+my %may_repeat = map { $_ => 1 } qw(class cache meta);
 
 my $top = $ENV{top_srcdir} // '.';
 my (%rank, %steps, %place, @complaints);
