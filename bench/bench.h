@@ -3,10 +3,11 @@
 
 /* bench.h -- what every bench shares: arguments, the timer, threads, the one output line.
  *
- * A bench is a plain malloc program, so that the same binary measures every allocator that LD_PRELOAD puts under
- * it.  Built with -fno-builtin, and blocks pass through bench_keep, so that the compiler keeps every pair.
- * Each prints lines `pattern/size/threads ns_per_op peak_kib`: CPU time of the threads that work, per pair of
- * malloc and free, the best of several repetitions; and the process's highest resident memory so far. */
+ * A bench is a plain malloc program, so that the same binary measures every allocator that LD_PRELOAD puts
+ * under it.  Built with -fno-builtin, and blocks pass through bench_keep, so that the compiler keeps every
+ * pair. Each prints lines `pattern/size/threads ns_per_op peak_kib`: CPU time of the threads that work, per
+ * pair of malloc and free, the best of several repetitions; and the process's highest resident memory so far.
+ */
 #ifndef BENCH_H
 #define BENCH_H
 
@@ -49,8 +50,10 @@ static inline void bench_touch(const struct bench_args *args, void *block, size_
         if (write(STDERR_FILENO, text, sizeof text - 1) < 0) _exit(3);
         _exit(2);
     }
-    if (args->touch && bytes >= sizeof(uint64_t)) *(volatile uint64_t *)block = bytes;
-    else if (args->touch && bytes > 0) *(volatile char *)block = 1;
+    if (args->touch && bytes >= sizeof(uint64_t))
+        *(volatile uint64_t *)block = bytes;
+    else if (args->touch && bytes > 0)
+        *(volatile char *)block = 1;
 }
 
 /* splitmix64: any seed will do, 0 too. */
@@ -106,11 +109,13 @@ static inline double bench_repeat(const struct bench_share *model)
     pthread_t thread[BENCH_MAX_THREADS];
     uint64_t done = 0, cpu_ns = 0;
     unsigned count = model->args->threads;
-    for (unsigned i = 0; i < count; i++) share[i] = *model;
+    for (unsigned i = 0; i < count; i++)
+        share[i] = *model;
     for (unsigned i = 1; i < count; i++)
         if (pthread_create(&thread[i], NULL, bench_share_run, &share[i]) != 0) exit(2);
     bench_share_run(&share[0]);
-    for (unsigned i = 1; i < count; i++) pthread_join(thread[i], NULL);
+    for (unsigned i = 1; i < count; i++)
+        pthread_join(thread[i], NULL);
     for (unsigned i = 0; i < count; i++) {
         done += share[i].done;
         cpu_ns += share[i].cpu_ns;
@@ -119,9 +124,10 @@ static inline double bench_repeat(const struct bench_share *model)
 }
 
 /* Measure `work` and print its line.  The first repetitions find how many pairs fill the time. */
-static inline void bench_line(const struct bench_args *args, bench_work *work, const void *what, const char *name)
+static inline void bench_line(const struct bench_args *args, bench_work *work, const void *what,
+                              const char *name)
 {
-    struct bench_share model = { .args = args, .what = what, .work = work, .pairs = 10000 };
+    struct bench_share model = {.args = args, .what = what, .work = work, .pairs = 10000};
     double box_ns = (double)args->box_ms * 1e6 / (args->repetitions + 1);
     double best = bench_repeat(&model);
     for (int i = 0; i < 2; i++) { /* the first pairs pay for first touches: a second guess */
@@ -152,14 +158,19 @@ static inline unsigned bench_number(const char *text, unsigned min, unsigned max
 /* Read the options; the index of the first argument behind them. */
 static inline int bench_arguments(int argc, char **argv, struct bench_args *args, const char *operands)
 {
-    *args = (struct bench_args){ .box_ms = 300, .repetitions = 9, .threads = 1, .seed = 1, .touch = true };
+    *args = (struct bench_args){.box_ms = 300, .repetitions = 9, .threads = 1, .seed = 1, .touch = true};
     int option;
     while ((option = getopt(argc, argv, "b:r:t:s:n")) != -1) {
-        if (option == 'b') args->box_ms = bench_number(optarg, 1, 600000);
-        else if (option == 'r') args->repetitions = bench_number(optarg, 1, 1000);
-        else if (option == 't') args->threads = bench_number(optarg, 1, BENCH_MAX_THREADS);
-        else if (option == 's') args->seed = bench_number(optarg, 0, 0xFFFFFFFFu);
-        else if (option == 'n') args->touch = false;
+        if (option == 'b')
+            args->box_ms = bench_number(optarg, 1, 600000);
+        else if (option == 'r')
+            args->repetitions = bench_number(optarg, 1, 1000);
+        else if (option == 't')
+            args->threads = bench_number(optarg, 1, BENCH_MAX_THREADS);
+        else if (option == 's')
+            args->seed = bench_number(optarg, 0, 0xFFFFFFFFu);
+        else if (option == 'n')
+            args->touch = false;
         else {
             fprintf(stderr,
                     "usage: %s [-b MS] [-r REPETITIONS] [-t THREADS] [-s SEED] [-n] %s\n"

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* bench_mixed.c -- batches of 1,000 blocks of 8 to 1,024 bytes, freed last first, first first, or in any order.
+/* bench_mixed.c -- batches of 1,000 blocks of 8 to 1,024 bytes, freed last first, first first, or in any
+ * order.
  *
- * Sizes and orders are drawn before the clock starts, into tables small enough to leave the nearest cache to the
- * allocator: BATCHES of them in turn, so that no batch repeats the one before. */
+ * Sizes and orders are drawn before the clock starts, into tables small enough to leave the nearest cache to
+ * the allocator: BATCHES of them in turn, so that no batch repeats the one before. */
 #include "bench.h"
 
 enum { BATCH_BLOCKS = 1000, BATCHES = 4, MIN_BYTES = 8, MAX_BYTES = 1024 };
@@ -46,7 +47,8 @@ static void mixed_batch(const struct bench_args *args, const struct mixed *mixed
         block[i] = bench_keep(malloc(bytes));
         bench_touch(args, block[i], bytes);
     }
-    for (unsigned i = 0; i < BATCH_BLOCKS; i++) free(bench_keep(block[mixed->turn[b][i]]));
+    for (unsigned i = 0; i < BATCH_BLOCKS; i++)
+        free(bench_keep(block[mixed->turn[b][i]]));
 }
 
 static uint64_t mixed_work(const struct bench_args *args, const void *what, uint64_t pairs)
@@ -69,19 +71,21 @@ static void mixed_line(const struct bench_args *args, const char *order)
 
 int main(int argc, char **argv)
 {
-    static const char *const orders[] = { "lifo", "fifo", "random" };
+    static const char *const orders[] = {"lifo", "fifo", "random"};
     enum { ORDERS = sizeof orders / sizeof *orders };
     struct bench_args args;
     int first = bench_arguments(argc, argv, &args, "[lifo | fifo | random ...]");
     for (int i = first; i < argc; i++) {
         unsigned o = 0;
-        while (o < ORDERS && strcmp(argv[i], orders[o]) != 0) o++;
+        while (o < ORDERS && strcmp(argv[i], orders[o]) != 0)
+            o++;
         if (o == ORDERS) {
             fprintf(stderr, "bench: '%s' is not an order: lifo, fifo or random\n", argv[i]);
             return 2;
         }
         mixed_line(&args, orders[o]);
     }
-    for (unsigned o = 0; first == argc && o < ORDERS; o++) mixed_line(&args, orders[o]);
+    for (unsigned o = 0; first == argc && o < ORDERS; o++)
+        mixed_line(&args, orders[o]);
     return 0;
 }

@@ -24,11 +24,13 @@ static void one_size_line(const struct bench_args *args, size_t bytes)
 
 int main(int argc, char **argv)
 {
-    static const size_t usual[] = { 16, 64, 256, 1000 };
+    static const size_t usual[] = {16, 64, 256, 1000};
     struct bench_args args;
     int first = bench_arguments(argc, argv, &args, "[BYTES ...]");
-    for (int i = first; i < argc; i++) one_size_line(&args, bench_number(argv[i], 0, 1u << 30));
+    for (int i = first; i < argc; i++)
+        one_size_line(&args, bench_number(argv[i], 0, 1u << 30));
     if (first < argc) return 0;
-    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++) one_size_line(&args, usual[i]);
+    for (size_t i = 0; i < sizeof usual / sizeof *usual; i++)
+        one_size_line(&args, usual[i]);
     return 0;
 }

@@ -34,7 +34,8 @@ BEGIN {
 function sort_values(who, what, n,    i, j, kept) {
     for (i = 2; i <= n; i++) {
         kept = value[who, what, i]
-        for (j = i - 1; j >= 1 && value[who, what, j] + 0 > kept + 0; j--) value[who, what, j + 1] = value[who, what, j]
+        for (j = i - 1; j >= 1 && value[who, what, j] + 0 > kept + 0; j--)
+            value[who, what, j + 1] = value[who, what, j]
         value[who, what, j + 1] = kept
     }
 }
@@ -68,6 +69,8 @@ function scale_kind(kind,    p, l, who, what, sum, n, all, used, text) {
     return 1
 }
 
+function target_here(what) { return target[kind_of(what)] * scale[kind_of(what)] }
+
 function table(title, form,    p, l) {
     printf "\n%-24s", title
     for (p = 1; p <= peers; p++) printf " %15s", peer[p]
@@ -78,7 +81,7 @@ function table(title, form,    p, l) {
             if (form == "peak") printf " %15d", peak[peer[p], line[l]]
             else printf " %7.2f/%7.2f", min[peer[p], line[l]], median[peer[p], line[l]]
         }
-        if (form != "peak" && kind_of(line[l]) in scale) printf " %15.2f", target[kind_of(line[l])] * scale[kind_of(line[l])]
+        if (form != "peak" && kind_of(line[l]) in scale) printf " %15.2f", target_here(line[l])
         print ""
     }
 }
@@ -91,7 +94,7 @@ function ratios(    p, l) {
         printf "%-24s", line[l]
         for (p = 1; p <= peers; p++)
             if (peer[p] != "privheap") printf " %15.2f", min["privheap", line[l]] / min[peer[p], line[l]]
-        if (kind_of(line[l]) in scale) printf " %15.2f", min["privheap", line[l]] / (target[kind_of(line[l])] * scale[kind_of(line[l])])
+        if (kind_of(line[l]) in scale) printf " %15.2f", min["privheap", line[l]] / target_here(line[l])
         print ""
     }
 }
@@ -104,8 +107,8 @@ function judge(    l, what, kind, ours) {
     for (l = 1; l <= lines; l++) {
         what = line[l]; kind = kind_of(what); ours = min["privheap", what]
         if (!(kind in scale) || what !~ /\/1$/) continue
-        if ((kind == "mixed" || what ~ /\/16\//) && ours > target[kind] * scale[kind])
-            missed(sprintf("%s: %.2f ns, target %.2f", what, ours, target[kind] * scale[kind]))
+        if ((kind == "mixed" || what ~ /\/16\//) && ours > target_here(what))
+            missed(sprintf("%s: %.2f ns, target %.2f", what, ours, target_here(what)))
         if (kind != "mixed") continue
         if ("jemalloc" in seen_peer && ours >= min["jemalloc", what]) missed(what ": not ahead of jemalloc")
         if ("mimalloc" in seen_peer && ours >= min["mimalloc", what]) missed(what ": not ahead of mimalloc")

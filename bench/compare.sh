@@ -24,7 +24,7 @@ END
 
 die() { echo "compare.sh: $1" >&2; exit 2; }
 
-check=0 build= object= rounds=5 box=200 keep=
+check=0 build='' object='' rounds=5 box=200 keep=''
 while getopts cd:p:r:b:o:h option; do
     case $option in
     c) check=1 ;;
@@ -47,12 +47,13 @@ fi
 [ -x "$build/bench/bench_one_size" ] || die "no bench/bench_one_size under '$build': make it first, or say -d BUILD"
 : "${object:=$build/preload/.libs/libprivheap-preload.so}"
 
-# The newest file of a peer's name where the loader looks; empty when it is not installed.
+# The file of a peer's name where the loader looks; empty when it is not installed.
 library() {
     for dir in $(/sbin/ldconfig -v -N 2>/dev/null | sed -n 's/^\(\/[^:]*\):.*/\1/p') /usr/lib/*-linux-gnu /usr/lib; do
-        for file in "$dir/$1"; do
-            [ -e "$file" ] && { echo "$file"; return; }
-        done
+        if [ -e "$dir/$1" ]; then
+            echo "$dir/$1"
+            return
+        fi
     done
 }
 
@@ -94,7 +95,8 @@ while [ "$round" -le "$rounds" ]; do
 done
 [ -z "$keep" ] || cp "$raw" "$keep"
 
-echo "machine   $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1), $(getconf _NPROCESSORS_ONLN) cpus, $(uname -r)"
+model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
+echo "machine   $model, $(getconf _NPROCESSORS_ONLN) cpus, Linux $(uname -r)"
 for one in $peers; do
     [ -n "${one#*:}" ] && echo "peer      ${one%%:*} $(basename "$(readlink -f "${one#*:}")")"
 done

@@ -24,7 +24,7 @@ die() { echo "startup.sh: $1" >&2; exit 2; }
 
 max_instructions=40000 max_private_kib=200 max_space_kib=65536
 
-check=0 build= object= others=0
+check=0 build='' object='' others=0
 while getopts cad:p:h option; do
     case $option in
     c) check=1 ;;

@@ -51,53 +51,53 @@ typedef void *HANDLE, **PHANDLE;
 
 /* ---- Flags ------------------------------------------------------------------------------------------ */
 
-#define HEAP_NO_SERIALIZE 0x00000001 /* no lock is taken: the caller keeps threads apart */
-#define HEAP_GROWABLE 0x00000002     /* what a maximum of 0 says; ignored when passed */
-#define HEAP_GENERATE_EXCEPTIONS 0x00000004
-#define HEAP_ZERO_MEMORY 0x00000008           /* HeapAlloc, HeapReAlloc: new bytes are 0 */
-#define HEAP_REALLOC_IN_PLACE_ONLY 0x00000010 /* HeapReAlloc: fail rather than move */
-#define HEAP_TAIL_CHECKING_ENABLED 0x00000020 /* the debug modes': ignored when passed */
-#define HEAP_FREE_CHECKING_ENABLED 0x00000040
+#define HEAP_NO_SERIALIZE             0x00000001 /* no lock is taken: the caller keeps threads apart */
+#define HEAP_GROWABLE                 0x00000002 /* what a maximum of 0 says; ignored when passed */
+#define HEAP_GENERATE_EXCEPTIONS      0x00000004
+#define HEAP_ZERO_MEMORY              0x00000008 /* HeapAlloc, HeapReAlloc: new bytes are 0 */
+#define HEAP_REALLOC_IN_PLACE_ONLY    0x00000010 /* HeapReAlloc: fail rather than move */
+#define HEAP_TAIL_CHECKING_ENABLED    0x00000020 /* the debug modes': ignored when passed */
+#define HEAP_FREE_CHECKING_ENABLED    0x00000040
 #define HEAP_DISABLE_COALESCE_ON_FREE 0x00000080
-#define HEAP_CREATE_SEGMENT_HEAP 0x00000100 /* ignored */
-#define HEAP_CREATE_HARDENED 0x00000200     /* ignored */
-#define HEAP_CREATE_ALIGN_16 0x00010000     /* always so */
-#define HEAP_CREATE_ENABLE_TRACING 0x00020000
-#define HEAP_CREATE_ENABLE_EXECUTE 0x00040000 /* HeapCreate: blocks may be executed */
-#define HEAP_MAXIMUM_TAG 0x0FFF               /* tags: ignored */
-#define HEAP_PSEUDO_TAG_FLAG 0x8000
-#define HEAP_TAG_SHIFT 18
+#define HEAP_CREATE_SEGMENT_HEAP      0x00000100 /* ignored */
+#define HEAP_CREATE_HARDENED          0x00000200 /* ignored */
+#define HEAP_CREATE_ALIGN_16          0x00010000 /* always so */
+#define HEAP_CREATE_ENABLE_TRACING    0x00020000
+#define HEAP_CREATE_ENABLE_EXECUTE    0x00040000 /* HeapCreate: blocks may be executed */
+#define HEAP_MAXIMUM_TAG              0x0FFF     /* tags: ignored */
+#define HEAP_PSEUDO_TAG_FLAG          0x8000
+#define HEAP_TAG_SHIFT                18
 /* Reserved for the system; ignored.  Only its name is public: the value is ours, a bit of no other flag. */
 #define HEAP_CREATE_MARKER_FLAGS_INTERNAL 0x80000000
 
 /* ---- Error and status numbers ----------------------------------------------------------------------- */
 
-#define NO_ERROR 0
-#define ERROR_SUCCESS 0
-#define ERROR_INVALID_HANDLE 6
-#define ERROR_NOT_ENOUGH_MEMORY 8
-#define ERROR_OUTOFMEMORY 14
-#define ERROR_GEN_FAILURE 31
-#define ERROR_INVALID_PARAMETER 87
+#define NO_ERROR                  0
+#define ERROR_SUCCESS             0
+#define ERROR_INVALID_HANDLE      6
+#define ERROR_NOT_ENOUGH_MEMORY   8
+#define ERROR_OUTOFMEMORY         14
+#define ERROR_GEN_FAILURE         31
+#define ERROR_INVALID_PARAMETER   87
 #define ERROR_INSUFFICIENT_BUFFER 122
-#define ERROR_NOT_LOCKED 158
-#define ERROR_NO_MORE_ITEMS 259
-#define ERROR_NOT_OWNER 288
-#define ERROR_NOACCESS 998
+#define ERROR_NOT_LOCKED          158
+#define ERROR_NO_MORE_ITEMS       259
+#define ERROR_NOT_OWNER           288
+#define ERROR_NOACCESS            998
 
-#define STATUS_ACCESS_VIOLATION 0xC0000005U
+#define STATUS_ACCESS_VIOLATION  0xC0000005U
 #define STATUS_INVALID_PARAMETER 0xC000000DU
-#define STATUS_NO_MEMORY 0xC0000017U
-#define STATUS_HEAP_CORRUPTION 0xC0000374U
+#define STATUS_NO_MEMORY         0xC0000017U
+#define STATUS_HEAP_CORRUPTION   0xC0000374U
 
 /* ---- What HeapWalk shows ---------------------------------------------------------------------------- */
 
-#define PROCESS_HEAP_REGION 0x0001            /* an address range; Region says more */
+#define PROCESS_HEAP_REGION            0x0001 /* an address range; Region says more */
 #define PROCESS_HEAP_UNCOMMITTED_RANGE 0x0002 /* reserved, not usable yet */
-#define PROCESS_HEAP_ENTRY_BUSY 0x0004        /* a live block; wFlags 0 is a free one */
-#define PROCESS_HEAP_SEG_ALLOC 0x0008
-#define PROCESS_HEAP_ENTRY_MOVEABLE 0x0010 /* never reported here, nor the next */
-#define PROCESS_HEAP_ENTRY_DDESHARE 0x0020
+#define PROCESS_HEAP_ENTRY_BUSY        0x0004 /* a live block; wFlags 0 is a free one */
+#define PROCESS_HEAP_SEG_ALLOC         0x0008
+#define PROCESS_HEAP_ENTRY_MOVEABLE    0x0010 /* never reported here, nor the next */
+#define PROCESS_HEAP_ENTRY_DDESHARE    0x0020
 
 #ifndef DUMMYUNIONNAME
 #ifdef NONAMELESSUNION
@@ -214,11 +214,12 @@ WINBASEAPI BOOL WINAPI HeapWalk(HANDLE hHeap, LPPROCESS_HEAP_ENTRY lpEntry);
  * all threads; do not destroy it. */
 WINBASEAPI HANDLE WINAPI GetProcessHeap(VOID);
 
-/* How many heaps are live; the first `NumberOfHeaps` handles, or all where there are fewer, are written to the
- * caller's array: the process heap, then the others, oldest first.  ProcessHeaps may be NULL with 0. */
+/* How many heaps are live; the first `NumberOfHeaps` handles, or all where there are fewer, are written to
+ * the caller's array: the process heap, then the others, oldest first.  ProcessHeaps may be NULL with 0. */
 WINBASEAPI DWORD WINAPI GetProcessHeaps(DWORD NumberOfHeaps, PHANDLE ProcessHeaps);
 
-/* The calling thread's last error: 0 in a new thread, else the ERROR_x of the last failure or SetLastError. */
+/* The calling thread's last error: 0 in a new thread, else the ERROR_x of the last failure or SetLastError.
+ */
 WINBASEAPI DWORD WINAPI GetLastError(VOID);
 
 /* Set it; any 32-bit value. */

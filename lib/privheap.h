@@ -11,7 +11,7 @@
 #define PRIVHEAP_VERSION_MAJOR 0
 #define PRIVHEAP_VERSION_MINOR 1
 #define PRIVHEAP_VERSION_PATCH 0
-#define PRIVHEAP_VERSION "0.1.0"
+#define PRIVHEAP_VERSION       "0.1.0"
 
 #ifdef __cplusplus
 extern "C" {

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* check_heapapi.c -- the heap functions of heapapi.h for the ordinary case: growable heaps, exact sizes, clean
- * refusals.  Each test is a promise; `W32 3.4` names the section of the behavioural contract it is from.
- * Here: last error, heaps, locks.  Blocks are in check_heapapi_blocks.c, refusals and the list of heaps in
- * check_heapapi_bad.c; HeapWalk has a suite of its own, check_walk.c. */
+/* check_heapapi.c -- the heap functions of heapapi.h for the ordinary case: growable heaps, exact sizes,
+ * clean refusals.  Each test is a promise; `W32 3.4` names the section of the behavioural contract it is
+ * from. Here: last error, heaps, locks.  Blocks are in check_heapapi_blocks.c, refusals and the list of heaps
+ * in check_heapapi_bad.c; HeapWalk has a suite of its own, check_walk.c. */
 #include "check_heapapi.h"
 
 #include <pthread.h>
@@ -30,7 +30,7 @@ static void teardown_heap(void)
 
 START_TEST(last_error_keeps_all_32_bits)
 {
-    static const DWORD values[] = { 0, 1, 87, 0x7FFFFFFF, 0x80000000u, 0xFFFFFFFFu };
+    static const DWORD values[] = {0, 1, 87, 0x7FFFFFFF, 0x80000000u, 0xFFFFFFFFu};
     SetLastError(values[_i]);
     ck_assert_uint_eq(GetLastError(), values[_i]);
 }
@@ -80,17 +80,19 @@ START_TEST(create_gives_distinct_aligned_handles) /* W32 2.2 */
         made[i] = HeapCreate(0, i % 2 ? 0 : 1u << 20, 0);
         ck_assert_ptr_nonnull(made[i]);
         ck_assert_uint_eq((uintptr_t)made[i] & 0xFFFF, 0);
-        for (int j = 0; j < i; j++) ck_assert_ptr_ne(made[i], made[j]);
+        for (int j = 0; j < i; j++)
+            ck_assert_ptr_ne(made[i], made[j]);
     }
-    for (int i = 0; i < 20; i++) ck_assert_int_eq(HeapDestroy(made[i]), TRUE);
+    for (int i = 0; i < 20; i++)
+        ck_assert_int_eq(HeapDestroy(made[i]), TRUE);
 }
 END_TEST
 
 START_TEST(create_ignores_unknown_flags) /* W32 1.2 */
 {
     DWORD flags = HEAP_CREATE_MARKER_FLAGS_INTERNAL | HEAP_CREATE_ALIGN_16 | HEAP_CREATE_SEGMENT_HEAP |
-                  HEAP_CREATE_HARDENED | HEAP_CREATE_ENABLE_TRACING | HEAP_GROWABLE | HEAP_TAIL_CHECKING_ENABLED |
-                  HEAP_FREE_CHECKING_ENABLED | 0x5F801000u;
+                  HEAP_CREATE_HARDENED | HEAP_CREATE_ENABLE_TRACING | HEAP_GROWABLE |
+                  HEAP_TAIL_CHECKING_ENABLED | HEAP_FREE_CHECKING_ENABLED | 0x5F801000u;
     HANDLE other = HeapCreate(flags, 0, 0);
     ck_assert_ptr_nonnull(other);
     void *block = HeapAlloc(other, 0x300 | HEAP_CREATE_ALIGN_16, 10);
@@ -101,13 +103,14 @@ END_TEST
 
 START_TEST(create_refuses_impossible_sizes)
 {
-    static const struct { SIZE_T initial, maximum; DWORD error; } rows[] = {
-        { 8192, 4096, ERROR_INVALID_PARAMETER }, /* D5 */
-        { SIZE_MAX, 0, ERROR_NOT_ENOUGH_MEMORY },
-        { SIZE_MAX / 2, 0, ERROR_NOT_ENOUGH_MEMORY },
-        { 0, SIZE_MAX, ERROR_NOT_ENOUGH_MEMORY },
-        { 0, SIZE_MAX / 2, ERROR_NOT_ENOUGH_MEMORY },
-        { 0, SIZE_MAX - 4095, ERROR_NOT_ENOUGH_MEMORY },
+    static const struct {
+        SIZE_T initial, maximum;
+        DWORD error;
+    } rows[] = {
+        {8192, 4096, ERROR_INVALID_PARAMETER}, /* D5 */
+        {SIZE_MAX, 0, ERROR_NOT_ENOUGH_MEMORY},        {SIZE_MAX / 2, 0, ERROR_NOT_ENOUGH_MEMORY},
+        {0, SIZE_MAX, ERROR_NOT_ENOUGH_MEMORY},        {0, SIZE_MAX / 2, ERROR_NOT_ENOUGH_MEMORY},
+        {0, SIZE_MAX - 4095, ERROR_NOT_ENOUGH_MEMORY},
     };
     DWORD before = GetProcessHeaps(0, NULL);
     ck_assert_ptr_null(ASK(HeapCreate(0, rows[_i].initial, rows[_i].maximum)));
@@ -230,13 +233,15 @@ static void *visitor_run(void *arg)
 static void visitor_start(struct visitor *visitor)
 {
     ck_assert_int_eq(pthread_create(&visitor->thread, NULL, visitor_run, visitor), 0);
-    while (!atomic_load(&visitor->started)) sched_yield();
-    for (int i = 0; i < 2000 && !atomic_load(&visitor->done); i++) sched_yield();
+    while (!atomic_load(&visitor->started))
+        sched_yield();
+    for (int i = 0; i < 2000 && !atomic_load(&visitor->done); i++)
+        sched_yield();
 }
 
 START_TEST(lock_is_recursive_and_keeps_others_out) /* D11 */
 {
-    struct visitor visitor = { .flags = 0 };
+    struct visitor visitor = {.flags = 0};
     HeapFree(heap, 0, HeapAlloc(heap, 0, 64)); /* leaves something in this thread's stacks */
     ck_assert_int_eq(ASK(HeapLock(heap)), TRUE);
     ck_assert_int_eq(HeapLock(heap), TRUE);
@@ -245,7 +250,8 @@ START_TEST(lock_is_recursive_and_keeps_others_out) /* D11 */
     ck_assert(!atomic_load(&visitor.done));
     HeapFree(heap, 0, HeapAlloc(heap, 0, 64)); /* the owner may use everything */
     ck_assert_int_eq(HeapUnlock(heap), TRUE);
-    for (int i = 0; i < 200; i++) sched_yield();
+    for (int i = 0; i < 200; i++)
+        sched_yield();
     ck_assert(!atomic_load(&visitor.done)); /* one lock is left */
     ck_assert_int_eq(HeapUnlock(heap), TRUE);
     pthread_join(visitor.thread, NULL);
@@ -255,7 +261,7 @@ END_TEST
 
 START_TEST(unlock_by_another_thread_is_refused) /* D10 */
 {
-    struct visitor visitor = { .flags = 0 };
+    struct visitor visitor = {.flags = 0};
     ck_assert_int_eq(HeapLock(heap), TRUE);
     visitor_start(&visitor);
     ck_assert_int_eq(visitor.unlocked, FALSE);
@@ -270,7 +276,7 @@ END_TEST
 
 START_TEST(no_serialize_on_a_call_passes_a_held_lock)
 {
-    struct visitor visitor = { .flags = HEAP_NO_SERIALIZE };
+    struct visitor visitor = {.flags = HEAP_NO_SERIALIZE};
     ck_assert_int_eq(HeapLock(heap), TRUE);
     ck_assert_int_eq(pthread_create(&visitor.thread, NULL, visitor_run, &visitor), 0);
     pthread_join(visitor.thread, NULL); /* would hang here */
@@ -281,7 +287,7 @@ END_TEST
 
 START_TEST(no_serialize_heap_works_and_its_lock_is_nothing) /* D9 */
 {
-    struct visitor visitor = { .flags = 0 };
+    struct visitor visitor = {.flags = 0};
     HANDLE kept = heap;
     heap = HeapCreate(HEAP_NO_SERIALIZE, 0, 0);
     char *block = HeapAlloc(heap, 0, 100);

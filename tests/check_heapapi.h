@@ -14,8 +14,8 @@
 #include "windows.h"
 
 /* A last error that nobody sets: ASK(call) shows whether the call left it alone. */
-#define SENTINEL 0xBADC0DE5u
-#define ASK(call) (SetLastError(SENTINEL), (call))
+#define SENTINEL              0xBADC0DE5u
+#define ASK(call)             (SetLastError(SENTINEL), (call))
 #define ck_assert_last(error) ck_assert_uint_eq(GetLastError(), (error))
 
 void check_heapapi_add_blocks(Suite *suite);

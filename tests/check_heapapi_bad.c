@@ -2,7 +2,8 @@
  * Copyright (c) 2026 the privheap authors */
 
 /* check_heapapi_bad.c -- suite "heapapi", third part: handles and pointers that name nothing are refused with
- * the right last error, nothing is touched, and the heaps go on (W32 2.2, 2.7); and the list of heaps (W32 3.11). */
+ * the right last error, nothing is touched, and the heaps go on (W32 2.2, 2.7); and the list of heaps
+ * (W32 3.11). */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -34,13 +35,20 @@ static HANDLE bad_handle(enum bad_handle which)
     HANDLE ended = HeapCreate(0, 0, 0);
     ck_assert_int_eq(HeapDestroy(ended), TRUE);
     switch (which) {
-    case BAD_ENDED: return ended;
-    case BAD_STACK: return on_no_heap;
-    case BAD_BLOCK: return HeapAlloc(live, 0, 100000);
-    case BAD_INSIDE: return (char *)live + 65536;
-    case BAD_WILD: return (HANDLE)(uintptr_t)0xDEAD0000BEEF0000u; /* reading it would fault */
-    case BAD_ODD: return (char *)live + 1;
-    default: return NULL;
+    case BAD_ENDED:
+        return ended;
+    case BAD_STACK:
+        return on_no_heap;
+    case BAD_BLOCK:
+        return HeapAlloc(live, 0, 100000);
+    case BAD_INSIDE:
+        return (char *)live + 65536;
+    case BAD_WILD:
+        return (HANDLE)(uintptr_t)0xDEAD0000BEEF0000u; /* reading it would fault */
+    case BAD_ODD:
+        return (char *)live + 1;
+    default:
+        return NULL;
     }
 }
 
@@ -62,7 +70,7 @@ END_TEST
 
 START_TEST(bad_handle_is_refused_by_the_others)
 {
-    PROCESS_HEAP_ENTRY entry = { .lpData = NULL };
+    PROCESS_HEAP_ENTRY entry = {.lpData = NULL};
     bad = bad_handle((enum bad_handle)_i);
     ck_assert_uint_eq(ASK(HeapSize(bad, 0, live)), (SIZE_T)-1);
     ck_assert_last(ERROR_INVALID_HANDLE);
@@ -89,9 +97,25 @@ END_TEST
 /* ---- bad pointers: W32 2.7 ---- */
 
 enum bad_pointer {
-    BAD_FREED_SMALL, BAD_FREED_PAGED, BAD_FREED_RUN, BAD_FREED_LARGE, BAD_MOVED,
-    BAD_INTERIOR_8, BAD_INTERIOR_16, BAD_INTERIOR_RUN, BAD_INTERIOR_LARGE, BAD_OTHER_HEAP, BAD_PROCESS_HEAP,
-    BAD_STATIC, BAD_LOCAL, BAD_HANDLE_ITSELF, BAD_FAR, BAD_NEVER_MAPPED, BAD_UNMAPPED, BAD_LAST, BAD_POINTERS
+    BAD_FREED_SMALL,
+    BAD_FREED_PAGED,
+    BAD_FREED_RUN,
+    BAD_FREED_LARGE,
+    BAD_MOVED,
+    BAD_INTERIOR_8,
+    BAD_INTERIOR_16,
+    BAD_INTERIOR_RUN,
+    BAD_INTERIOR_LARGE,
+    BAD_OTHER_HEAP,
+    BAD_PROCESS_HEAP,
+    BAD_STATIC,
+    BAD_LOCAL,
+    BAD_HANDLE_ITSELF,
+    BAD_FAR,
+    BAD_NEVER_MAPPED,
+    BAD_UNMAPPED,
+    BAD_LAST,
+    BAD_POINTERS
 };
 
 static HANDLE neighbour; /* for blocks of another heap */
@@ -137,30 +161,48 @@ static void *bad_pointer(enum bad_pointer which)
     static char in_data[64];
     char *block = HeapAlloc(live, 0, 1000);
     switch (which) {
-    case BAD_FREED_SMALL: return freed_block(16);
-    case BAD_FREED_PAGED: return freed_block(3000);
-    case BAD_FREED_RUN: return freed_block(200000);
-    case BAD_FREED_LARGE: return freed_block(4 << 20);
-    case BAD_MOVED: return moved_block();
-    case BAD_INTERIOR_8: return block + 8;
-    case BAD_INTERIOR_16: return block + 16;
-    case BAD_INTERIOR_RUN: return (char *)HeapAlloc(live, 0, 200000) + 4096;
-    case BAD_INTERIOR_LARGE: return (char *)HeapAlloc(live, 0, 4 << 20) + 65536;
-    case BAD_OTHER_HEAP: return HeapAlloc(neighbour, 0, 1000);
-    case BAD_PROCESS_HEAP: return GetProcessHeap();
-    case BAD_STATIC: return in_data;
-    case BAD_HANDLE_ITSELF: return live;
-    case BAD_FAR: return (char *)live + (3 << 20); /* reserved, most likely never touched */
-    case BAD_NEVER_MAPPED: return (void *)(uintptr_t)0xDEAD0000BEEF0000u;
-    case BAD_UNMAPPED: return unmapped_page();
-    case BAD_LAST: return (void *)~(uintptr_t)0;
-    default: return NULL; /* BAD_LOCAL: the test has one */
+    case BAD_FREED_SMALL:
+        return freed_block(16);
+    case BAD_FREED_PAGED:
+        return freed_block(3000);
+    case BAD_FREED_RUN:
+        return freed_block(200000);
+    case BAD_FREED_LARGE:
+        return freed_block(4 << 20);
+    case BAD_MOVED:
+        return moved_block();
+    case BAD_INTERIOR_8:
+        return block + 8;
+    case BAD_INTERIOR_16:
+        return block + 16;
+    case BAD_INTERIOR_RUN:
+        return (char *)HeapAlloc(live, 0, 200000) + 4096;
+    case BAD_INTERIOR_LARGE:
+        return (char *)HeapAlloc(live, 0, 4 << 20) + 65536;
+    case BAD_OTHER_HEAP:
+        return HeapAlloc(neighbour, 0, 1000);
+    case BAD_PROCESS_HEAP:
+        return GetProcessHeap();
+    case BAD_STATIC:
+        return in_data;
+    case BAD_HANDLE_ITSELF:
+        return live;
+    case BAD_FAR:
+        return (char *)live + (3 << 20); /* reserved, most likely never touched */
+    case BAD_NEVER_MAPPED:
+        return (void *)(uintptr_t)0xDEAD0000BEEF0000u;
+    case BAD_UNMAPPED:
+        return unmapped_page();
+    case BAD_LAST:
+        return (void *)~(uintptr_t)0;
+    default:
+        return NULL; /* BAD_LOCAL: the test has one */
     }
 }
 
 START_TEST(bad_pointer_is_refused)
 {
-    char local[64] = { 0 };
+    char local[64] = {0};
     char *witness = HeapAlloc(live, 0, 1000);
     memset(witness, 0x42, 1000);
     void *pointer = _i == BAD_LOCAL ? local : bad_pointer((enum bad_pointer)_i);
@@ -176,7 +218,8 @@ START_TEST(bad_pointer_is_refused)
         ck_assert_int_eq(ASK(HeapFree(live, 0, pointer)), FALSE);
         ck_assert_last(ERROR_INVALID_PARAMETER);
     }
-    for (int i = 0; i < 1000; i++) ck_assert_int_eq(witness[i], 0x42);
+    for (int i = 0; i < 1000; i++)
+        ck_assert_int_eq(witness[i], 0x42);
     ck_assert_uint_eq(HeapSize(live, 0, witness), 1000);
 }
 END_TEST
@@ -188,14 +231,17 @@ START_TEST(size_of_null_is_refused) /* W32 3.6 */
 }
 END_TEST
 
-/* A second free is refused while the block is free, whatever came between; and it is never handed out twice. */
+/* A second free is refused while the block is free, whatever came between; and it is never handed out twice.
+ */
 START_TEST(second_free_is_refused_and_gives_no_block_twice)
 {
     enum { BLOCKS = 200 };
     void *block[BLOCKS], *again[BLOCKS];
-    static const size_t sizes[] = { 16, 100, 1000, 5000, 20000 };
-    for (int i = 0; i < BLOCKS; i++) block[i] = HeapAlloc(live, 0, sizes[_i]);
-    for (int i = 0; i < BLOCKS; i++) ck_assert_int_eq(HeapFree(live, 0, block[i]), TRUE);
+    static const size_t sizes[] = {16, 100, 1000, 5000, 20000};
+    for (int i = 0; i < BLOCKS; i++)
+        block[i] = HeapAlloc(live, 0, sizes[_i]);
+    for (int i = 0; i < BLOCKS; i++)
+        ck_assert_int_eq(HeapFree(live, 0, block[i]), TRUE);
     for (int i = 0; i < BLOCKS; i++) {
         ck_assert_int_eq(ASK(HeapFree(live, 0, block[i])), FALSE);
         ck_assert_last(ERROR_INVALID_PARAMETER);
@@ -203,7 +249,8 @@ START_TEST(second_free_is_refused_and_gives_no_block_twice)
     for (int i = 0; i < BLOCKS; i++) {
         again[i] = HeapAlloc(live, 0, sizes[_i]);
         ck_assert_ptr_nonnull(again[i]);
-        for (int j = 0; j < i; j++) ck_assert_ptr_ne(again[i], again[j]);
+        for (int j = 0; j < i; j++)
+            ck_assert_ptr_ne(again[i], again[j]);
     }
 }
 END_TEST
@@ -216,7 +263,8 @@ START_TEST(heaps_are_listed_process_heap_first_then_oldest_first) /* D19 */
 {
     HANDLE made[8], list[MOST];
     DWORD before = GetProcessHeaps(0, NULL);
-    for (int i = 0; i < 8; i++) made[i] = HeapCreate(0, 0, 0);
+    for (int i = 0; i < 8; i++)
+        made[i] = HeapCreate(0, 0, 0);
     ck_assert_uint_eq(ASK(GetProcessHeaps(MOST, list)), before + 8);
     ck_assert_last(SENTINEL);
     ck_assert_ptr_eq(list[0], GetProcessHeap());
@@ -227,7 +275,8 @@ START_TEST(heaps_are_listed_process_heap_first_then_oldest_first) /* D19 */
     ck_assert_mem_eq(&list[before], made, 3 * sizeof *made);
     ck_assert_mem_eq(&list[before + 3], &made[4], 4 * sizeof *made);
     ck_assert_ptr_eq(list[before + 7], made[3]);
-    for (int i = 0; i < 8; i++) ck_assert_int_eq(HeapDestroy(made[i]), TRUE);
+    for (int i = 0; i < 8; i++)
+        ck_assert_int_eq(HeapDestroy(made[i]), TRUE);
     ck_assert_uint_eq(GetProcessHeaps(0, NULL), before);
 }
 END_TEST
@@ -235,15 +284,17 @@ END_TEST
 START_TEST(short_list_gets_the_first_handles_and_nothing_beyond) /* D14 */
 {
     HANDLE list[4], mark = (HANDLE)(uintptr_t)0x5A5A5A5A;
-    HANDLE made[2] = { HeapCreate(0, 0, 0), HeapCreate(0, 0, 0) };
+    HANDLE made[2] = {HeapCreate(0, 0, 0), HeapCreate(0, 0, 0)};
     DWORD all = GetProcessHeaps(0, NULL);
     ck_assert_uint_ge(all, 3);
-    for (int i = 0; i < 4; i++) list[i] = mark;
+    for (int i = 0; i < 4; i++)
+        list[i] = mark;
     ck_assert_uint_eq(GetProcessHeaps(2, list), all);
     ck_assert_ptr_eq(list[0], GetProcessHeap());
     ck_assert_ptr_ne(list[1], mark);
     ck_assert_ptr_eq(list[2], mark);
-    for (int i = 0; i < 2; i++) ck_assert_int_eq(HeapDestroy(made[i]), TRUE);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(HeapDestroy(made[i]), TRUE);
 }
 END_TEST
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* check_heapapi_blocks.c -- suite "heapapi", second part: blocks of a growable heap, their sizes to the byte, what
- * HeapReAlloc keeps and clears. */
+/* check_heapapi_blocks.c -- suite "heapapi", second part: blocks of a growable heap, their sizes to the byte,
+ * what HeapReAlloc keeps and clears. */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -51,9 +51,10 @@ static void *filled_block(size_t bytes, int byte)
 }
 
 /* Sizes about every border: granules, classes, pages, runs, blocks with their own mapping. */
-static const size_t sizes[] = { 0,    1,     7,     8,     15,    16,    17,     31,      100,     255,     256,    257,
-                                511,  1000,  1023,  1024,  1025,  2048,  4095,   4096,    4097,    16384,   16385,  65536,
-                                0x7FFF8, 0xFEFF0, 1048575, 1048576, 1048577, 3 << 20 };
+static const size_t sizes[] = {0,       1,       7,       8,       15,      16,     17,    31,
+                               100,     255,     256,     257,     511,     1000,   1023,  1024,
+                               1025,    2048,    4095,    4096,    4097,    16384,  16385, 65536,
+                               0x7FFF8, 0xFEFF0, 1048575, 1048576, 1048577, 3 << 20};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 /* ---- HeapAlloc, HeapSize, HeapFree: W32 3.3, 3.5, 3.6 ---- */
@@ -69,7 +70,8 @@ START_TEST(blocks_have_exact_size_and_alignment) /* W32 2.4, 2.5 */
         ck_assert_uint_eq((uintptr_t)block[i] % 16, 0);
         ck_assert_uint_eq(HeapSize(heap, 0, block[i]), bytes);
         memset(block[i], i + 1, bytes);
-        for (int j = 0; j < i; j++) ck_assert_ptr_ne(block[i], block[j]);
+        for (int j = 0; j < i; j++)
+            ck_assert_ptr_ne(block[i], block[j]);
     }
     for (int i = 0; i < 4; i++) {
         ck_assert(is_filled(block[i], i + 1, 0, bytes));
@@ -106,7 +108,8 @@ END_TEST
 
 START_TEST(alloc_of_impossible_size_gives_null) /* W32 2.9 */
 {
-    static const SIZE_T huge[] = { SIZE_MAX, SIZE_MAX - 7, SIZE_MAX - 15, SIZE_MAX - 4096, SIZE_MAX / 2, (SIZE_T)1 << 62 };
+    static const SIZE_T huge[] = {SIZE_MAX,        SIZE_MAX - 7, SIZE_MAX - 15,
+                                  SIZE_MAX - 4096, SIZE_MAX / 2, (SIZE_T)1 << 62};
     ck_assert_ptr_null(ASK(HeapAlloc(heap, 0, huge[_i])));
     ck_assert_last(ERROR_NOT_ENOUGH_MEMORY);
     char *block = filled_block(50, 0x11);
@@ -128,7 +131,8 @@ END_TEST
 START_TEST(freed_space_serves_again)
 {
     size_t before = check_heapapi_resident();
-    for (int i = 0; i < 4000; i++) HeapFree(heap, 0, filled_block(100000, i));
+    for (int i = 0; i < 4000; i++)
+        HeapFree(heap, 0, filled_block(100000, i));
     ck_assert_uint_lt(check_heapapi_resident(), before + (16u << 20)); /* 400 MB went through */
 }
 END_TEST

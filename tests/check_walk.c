@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* check_walk.c -- HeapWalk (W32 3.10): what it shows of a quiet heap, and of one that four threads are busy with:
- * each live block exactly once, nothing else as busy, and HeapValidate of the same opinion. */
+/* check_walk.c -- HeapWalk (W32 3.10): what it shows of a quiet heap, and of one that four threads are busy
+ * with: each live block exactly once, nothing else as busy, and HeapValidate of the same opinion. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -38,7 +38,7 @@ static PROCESS_HEAP_ENTRY first_entry(void)
 static unsigned times_shown(const void *block, PROCESS_HEAP_ENTRY *found)
 {
     unsigned times = 0;
-    PROCESS_HEAP_ENTRY entry = { .lpData = NULL };
+    PROCESS_HEAP_ENTRY entry = {.lpData = NULL};
     while (HeapWalk(heap, &entry)) {
         if (entry.lpData != block || !(entry.wFlags & PROCESS_HEAP_ENTRY_BUSY)) continue;
         *found = entry;
@@ -47,7 +47,7 @@ static unsigned times_shown(const void *block, PROCESS_HEAP_ENTRY *found)
     return times;
 }
 
-static const size_t sizes[] = { 0, 1, 16, 100, 256, 1000, 4096, 10000, 16385, 300000, 1048576, 5000000 };
+static const size_t sizes[] = {0, 1, 16, 100, 256, 1000, 4096, 10000, 16385, 300000, 1048576, 5000000};
 enum { SIZES = sizeof sizes / sizeof *sizes };
 
 /* ---- a quiet heap ---- */
@@ -84,7 +84,8 @@ START_TEST(live_block_is_shown_once_with_its_exact_size)
 {
     PROCESS_HEAP_ENTRY entry;
     void *block[3];
-    for (int i = 0; i < 3; i++) block[i] = HeapAlloc(heap, 0, sizes[_i]);
+    for (int i = 0; i < 3; i++)
+        block[i] = HeapAlloc(heap, 0, sizes[_i]);
     for (int i = 0; i < 3; i++) {
         ck_assert_uint_eq(times_shown(block[i], &entry), 1);
         ck_assert_uint_eq(entry.cbData, sizes[_i]);
@@ -122,10 +123,11 @@ static PROCESS_HEAP_ENTRY region_of[256]; /* region entries by iRegionIndex */
 
 START_TEST(blocks_lie_in_the_region_that_they_name)
 {
-    PROCESS_HEAP_ENTRY entry = { .lpData = NULL };
+    PROCESS_HEAP_ENTRY entry = {.lpData = NULL};
     bool behind_regions = false; /* blocks with a mapping of their own come last */
     memset(region_of, 0, sizeof region_of);
-    for (int i = 0; i < 2000; i++) ck_assert_ptr_nonnull(HeapAlloc(heap, 0, sizes[i % (SIZES - 2)]));
+    for (int i = 0; i < 2000; i++)
+        ck_assert_ptr_nonnull(HeapAlloc(heap, 0, sizes[i % (SIZES - 2)]));
     ck_assert_ptr_nonnull(HeapAlloc(heap, 0, 8 << 20));
     while (HeapWalk(heap, &entry)) {
         const PROCESS_HEAP_ENTRY *region = &region_of[entry.iRegionIndex];
@@ -148,8 +150,10 @@ END_TEST
 START_TEST(copies_of_an_entry_go_on_independently)
 {
     PROCESS_HEAP_ENTRY one = first_entry(), kept, other;
-    for (int i = 0; i < 20; i++) HeapAlloc(heap, 0, 100);
-    for (int i = 0; i < 5; i++) ck_assert_int_eq(HeapWalk(heap, &one), TRUE);
+    for (int i = 0; i < 20; i++)
+        HeapAlloc(heap, 0, 100);
+    for (int i = 0; i < 5; i++)
+        ck_assert_int_eq(HeapWalk(heap, &one), TRUE);
     kept = other = one;
     BOOL more, also;
     do {
@@ -168,7 +172,8 @@ START_TEST(entry_of_no_element_is_refused)
     PROCESS_HEAP_ENTRY entry = first_entry();
     char local[16];
     char *block = HeapAlloc(heap, 0, 1000);
-    void *const nothing[] = { local, block + 16, (char *)heap + 1, (void *)(uintptr_t)0xDEAD0000BEEF0000u, &heap };
+    void *const nothing[] = {local, block + 16, (char *)heap + 1, (void *)(uintptr_t)0xDEAD0000BEEF0000u,
+                             &heap};
     entry.lpData = nothing[_i];
     ck_assert_int_eq(ASK(HeapWalk(heap, &entry)), FALSE);
     ck_assert_last(ERROR_INVALID_PARAMETER);
@@ -211,7 +216,7 @@ static void give(HANDLE in, void *block)
     if (!HeapFree(in, 0, block)) abort(); /* in a thread: a ck_assert cannot be */
 }
 
-static const struct churn_calls heap_calls = { take, resize, give, .exact = true };
+static const struct churn_calls heap_calls = {take, resize, give, .exact = true};
 
 static void assert_right(const char *complaint)
 {
@@ -254,9 +259,10 @@ START_TEST(walk_goes_on_without_the_lock_while_threads_are_busy)
     ck_assert(churn_start(&heap_calls, heap, 5));
     churn_go();
     for (int i = 0; i < 20; i++) {
-        PROCESS_HEAP_ENTRY entry = { .lpData = NULL };
+        PROCESS_HEAP_ENTRY entry = {.lpData = NULL};
         churn_wait(200);
-        while (ASK(HeapWalk(heap, &entry))) ck_assert_uint_eq(entry.wFlags & ~7u, 0);
+        while (ASK(HeapWalk(heap, &entry)))
+            ck_assert_uint_eq(entry.wFlags & ~7u, 0);
         ck_assert(GetLastError() == ERROR_NO_MORE_ITEMS || GetLastError() == ERROR_INVALID_PARAMETER);
     }
     churn_halt();

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* churn.c -- see churn.h.  All memory is static: the check runs inside HeapLock, in a program whose malloc may be
- * the heap that it walks. */
+/* churn.c -- see churn.h.  All memory is static: the check runs inside HeapLock, in a program whose malloc
+ * may be the heap that it walks. */
 #include "churn.h"
 
 #include <pthread.h>
@@ -93,7 +93,8 @@ static void slot_give(struct slot *slot)
 static void churn_idle(void)
 {
     atomic_fetch_add(&idle, 1);
-    while (!atomic_load(&going) && !atomic_load(&ended)) sched_yield();
+    while (!atomic_load(&going) && !atomic_load(&ended))
+        sched_yield();
     atomic_fetch_sub(&idle, 1);
 }
 
@@ -101,9 +102,12 @@ static void churn_step(uint64_t *random)
 {
     struct slot *slot = &slots[draw(random) % CHURN_SLOTS];
     size_t bytes = draw_bytes(random);
-    if (slot_claim(slot, SLOT_EMPTY, SLOT_TAKING)) slot_take(slot, bytes);
-    else if (draw(random) % 4 == 0 && slot_claim(slot, SLOT_LIVE, SLOT_RESIZING)) slot_resize(slot, bytes);
-    else if (slot_claim(slot, SLOT_LIVE, SLOT_GIVING)) slot_give(slot);
+    if (slot_claim(slot, SLOT_EMPTY, SLOT_TAKING))
+        slot_take(slot, bytes);
+    else if (draw(random) % 4 == 0 && slot_claim(slot, SLOT_LIVE, SLOT_RESIZING))
+        slot_resize(slot, bytes);
+    else if (slot_claim(slot, SLOT_LIVE, SLOT_GIVING))
+        slot_give(slot);
     atomic_fetch_add(&operations, 1);
 }
 
@@ -111,8 +115,10 @@ static void *churn_run(void *arg)
 {
     uint64_t random = seed + (uintptr_t)arg;
     while (!atomic_load(&ended)) {
-        if (atomic_load(&going)) churn_step(&random);
-        else churn_idle();
+        if (atomic_load(&going))
+            churn_step(&random);
+        else
+            churn_idle();
     }
     return NULL;
 }
@@ -125,13 +131,15 @@ void churn_go(void)
 void churn_wait(unsigned long count)
 {
     unsigned long until = atomic_load(&operations) + count;
-    while (atomic_load(&operations) < until) sched_yield();
+    while (atomic_load(&operations) < until)
+        sched_yield();
 }
 
 void churn_halt(void)
 {
     atomic_store(&going, false);
-    while (atomic_load(&idle) < CHURN_THREADS) sched_yield();
+    while (atomic_load(&idle) < CHURN_THREADS)
+        sched_yield();
 }
 
 void churn_end(void)
@@ -139,7 +147,8 @@ void churn_end(void)
     if (!running) return;
     running = false;
     atomic_store(&ended, true);
-    for (unsigned i = 0; i < CHURN_THREADS; i++) pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < CHURN_THREADS; i++)
+        pthread_join(threads[i], NULL);
 }
 
 void churn_clear(void)
@@ -179,7 +188,8 @@ __attribute__((format(printf, 1, 2))) static bool wrong(const char *format, ...)
 static unsigned *table_place(const void *block)
 {
     size_t i = ((uintptr_t)block >> 4) * 0x9E3779B97F4A7C15u >> 40 & (TABLE - 1);
-    while (table[i] && entries[table[i] - 1].lpData != block) i = (i + 1) & (TABLE - 1);
+    while (table[i] && entries[table[i] - 1].lpData != block)
+        i = (i + 1) & (TABLE - 1);
     return &table[i];
 }
 
@@ -264,8 +274,10 @@ static bool check_validate(void)
 static const PROCESS_HEAP_ENTRY *claim_entry(const void *block, const char *whose)
 {
     unsigned place = *table_place(block);
-    if (!place) wrong("%s block %p is not shown", whose, block);
-    else if (claimed_entry[place - 1]) wrong("block %p has two holders", block);
+    if (!place)
+        wrong("%s block %p is not shown", whose, block);
+    else if (claimed_entry[place - 1])
+        wrong("block %p has two holders", block);
     if (!place || claimed_entry[place - 1]) return NULL;
     claimed_entry[place - 1] = true;
     return &entries[place - 1];

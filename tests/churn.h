@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* churn.h -- threads that take, resize and give blocks of one heap without rest, each other's too, and a check of
- * what HeapWalk and HeapValidate say meanwhile.  For check_walk.c and, under the preload object, walk_preload.c;
- * so nothing in it allocates by itself.  One churn at a time in a process.
+/* churn.h -- threads that take, resize and give blocks of one heap without rest, each other's too, and a
+ * check of what HeapWalk and HeapValidate say meanwhile.  For check_walk.c and, under the preload object,
+ * walk_preload.c; so nothing in it allocates by itself.  One churn at a time in a process.
  *
- * Every block stands in a slot.  A thread claims a slot before it goes to the heap and says so; so under HeapLock,
- * when no operation can be under way, a slot is live (its block must be shown exactly once), empty (its last block
- * must not be shown), or claimed (0 or 1 block that nobody can name: at most one claim for each thread). */
+ * Every block stands in a slot.  A thread claims a slot before it goes to the heap and says so; so under
+ * HeapLock, when no operation can be under way, a slot is live (its block must be shown exactly once), empty
+ * (its last block must not be shown), or claimed (0 or 1 block that nobody can name: at most one claim for
+ * each thread). */
 #ifndef CHURN_H
 #define CHURN_H
 

@@ -8,14 +8,14 @@
 #include "windows.h"
 
 /* A second time, and the other way round. */
-#include "windows.h"
 #include "heapapi.h"
 #include "privheap.h"
+#include "windows.h"
 
-#define JOINED(a, b) a##b
-#define NAMED(line) JOINED(promise_, line)
+#define JOINED(a, b)       a##b
+#define NAMED(line)        JOINED(promise_, line)
 #define PROMISE(condition) extern char NAMED(__LINE__)[(condition) ? 1 : -1]
-#define FIELD(type, field, at, bytes) \
+#define FIELD(type, field, at, bytes)                                                                        \
     PROMISE(offsetof(type, field) == (at) && sizeof(((type *)NULL)->field) == (bytes))
 
 /* W32 1.1 */
@@ -77,10 +77,12 @@ FIELD(PROCESS_HEAP_ENTRY, IN_UNION(Region.dwUnCommittedSize), 20, 4);
 FIELD(PROCESS_HEAP_ENTRY, IN_UNION(Region.lpFirstBlock), 24, 8);
 FIELD(PROCESS_HEAP_ENTRY, IN_UNION(Region.lpLastBlock), 32, 8);
 PROMISE(PROCESS_HEAP_REGION == 1 && PROCESS_HEAP_UNCOMMITTED_RANGE == 2 && PROCESS_HEAP_ENTRY_BUSY == 4);
-PROMISE(PROCESS_HEAP_SEG_ALLOC == 8 && PROCESS_HEAP_ENTRY_MOVEABLE == 16 && PROCESS_HEAP_ENTRY_DDESHARE == 32);
+PROMISE(PROCESS_HEAP_SEG_ALLOC == 8 && PROCESS_HEAP_ENTRY_MOVEABLE == 16 &&
+        PROCESS_HEAP_ENTRY_DDESHARE == 32);
 
 /* W32 1.5 */
-PROMISE(HeapCompatibilityInformation == 0 && HeapEnableTerminationOnCorruption == 1 && HeapOptimizeResources == 3);
+PROMISE(HeapCompatibilityInformation == 0 && HeapEnableTerminationOnCorruption == 1 &&
+        HeapOptimizeResources == 3);
 PROMISE(HEAP_OPTIMIZE_RESOURCES_CURRENT_VERSION == 1 && sizeof(HEAP_OPTIMIZE_RESOURCES_INFORMATION) == 8);
 FIELD(HEAP_OPTIMIZE_RESOURCES_INFORMATION, Version, 0, 4);
 FIELD(HEAP_OPTIMIZE_RESOURCES_INFORMATION, Flags, 4, 4);
@@ -111,7 +113,7 @@ extern void (*const set_error)(DWORD);
 extern const char *(*const version)(void);
 
 HANDLE (*const create)(DWORD, SIZE_T, SIZE_T) = HeapCreate;
-BOOL (*const of_handle[])(HANDLE) = { HeapDestroy, HeapLock, HeapUnlock };
+BOOL (*const of_handle[])(HANDLE) = {HeapDestroy, HeapLock, HeapUnlock};
 LPVOID (*const allocate)(HANDLE, DWORD, SIZE_T) = HeapAlloc;
 LPVOID (*const reallocate)(HANDLE, DWORD, LPVOID, SIZE_T) = HeapReAlloc;
 BOOL (*const release)(HANDLE, DWORD, LPVOID) = HeapFree;

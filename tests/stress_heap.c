@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* stress_heap.c -- the stress over HeapAlloc and its kin: on the process heap (`process`), or a private heap that
- * is new (`private`).  First argument, then those of stress_shadow.h.  In the end the heap must be sound, and a walk
- * must show exactly the blocks that it showed before. */
+/* stress_heap.c -- the stress over HeapAlloc and its kin: on the process heap (`process`), or a private heap
+ * that is new (`private`).  First argument, then those of stress_shadow.h.  In the end the heap must be
+ * sound, and a walk must show exactly the blocks that it showed before. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,14 +49,15 @@ static size_t usable(void *block, size_t bytes)
     return bytes;
 }
 
-static const struct stress_calls heap_calls = { take, take_zeroed, NULL, resize, give, usable };
+static const struct stress_calls heap_calls = {take, take_zeroed, NULL, resize, give, usable};
 
 static unsigned busy_blocks(void)
 {
     unsigned count = 0;
-    PROCESS_HEAP_ENTRY entry = { .lpData = NULL };
+    PROCESS_HEAP_ENTRY entry = {.lpData = NULL};
     HeapLock(heap);
-    while (HeapWalk(heap, &entry)) count += (entry.wFlags & PROCESS_HEAP_ENTRY_BUSY) != 0;
+    while (HeapWalk(heap, &entry))
+        count += (entry.wFlags & PROCESS_HEAP_ENTRY_BUSY) != 0;
     HeapUnlock(heap);
     return count;
 }
@@ -70,9 +71,11 @@ int main(int argc, char **argv)
     }
     heap = process ? GetProcessHeap() : HeapCreate(0, 0, 0);
     unsigned before = busy_blocks();
-    int status = stress_shadow(argc - 1, argv + 1, process ? "stress_heap process" : "stress_heap private", &heap_calls);
+    int status = stress_shadow(argc - 1, argv + 1, process ? "stress_heap process" : "stress_heap private",
+                               &heap_calls);
     if (!HeapValidate(heap, 0, NULL)) stress_fail("the heap is damaged");
-    if (busy_blocks() != before) stress_fail("%u blocks are left, %u were there before", busy_blocks(), before);
+    if (busy_blocks() != before)
+        stress_fail("%u blocks are left, %u were there before", busy_blocks(), before);
     if (!process && !HeapDestroy(heap)) stress_fail("HeapDestroy fails");
     return status;
 }

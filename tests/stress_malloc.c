@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* stress_malloc.c -- the stress over malloc and its kin, for a run under the preload object.  A plain program: it
- * runs as well over any other allocator.  Arguments: those of stress_shadow.h. */
+/* stress_malloc.c -- the stress over malloc and its kin, for a run under the preload object.  A plain
+ * program: it runs as well over any other allocator.  Arguments: those of stress_shadow.h. */
 #include <errno.h>
 #include <malloc.h>
 #include <stdlib.h>
@@ -49,7 +49,7 @@ static size_t usable(void *block, size_t bytes)
     return malloc_usable_size(block);
 }
 
-static const struct stress_calls malloc_calls = { take, take_zeroed, take_aligned, resize, give, usable };
+static const struct stress_calls malloc_calls = {take, take_zeroed, take_aligned, resize, give, usable};
 
 int main(int argc, char **argv)
 {

@@ -3,10 +3,10 @@
 
 /* stress_shadow.c -- see stress_shadow.h.
  *
- * A block's contents are a stream drawn from a seed of its own, which stands with its holder and not in the block:
- * whoever writes into it, the allocator or another holder, is found at the next look.  Threads live for some
- * thousand steps and are made anew; their blocks stay with the place they worked at, so each is soon used by a
- * thread that did not make it.  Blocks are also swapped through an exchange. */
+ * A block's contents are a stream drawn from a seed of its own, which stands with its holder and not in the
+ * block: whoever writes into it, the allocator or another holder, is found at the next look.  Threads live
+ * for some thousand steps and are made anew; their blocks stay with the place they worked at, so each is soon
+ * used by a thread that did not make it.  Blocks are also swapped through an exchange. */
 #include "stress_shadow.h"
 
 #include <pthread.h>
@@ -21,7 +21,7 @@
 
 enum { PLACES = 16, PLACE_BLOCKS = 400, EXCHANGE_BLOCKS = 64, LIFE_STEPS = 4000, MOST_LARGE = 6 };
 
-struct shadow { /* a block and what must stand in it */
+struct shadow {           /* a block and what must stand in it */
     unsigned char *block; /* NULL: none */
     size_t bytes, align;
     uint64_t seed;
@@ -42,7 +42,10 @@ static bool damage;
 static uint64_t deadline_ns;
 static atomic_int large_blocks; /* bounds what all threads hold */
 static struct place places[PLACES];
-static struct { pthread_mutex_t lock; struct shadow shadow; } exchange[EXCHANGE_BLOCKS];
+static struct {
+    pthread_mutex_t lock;
+    struct shadow shadow;
+} exchange[EXCHANGE_BLOCKS];
 static _Thread_local struct place *here;
 
 void stress_fail(const char *format, ...)
@@ -102,22 +105,25 @@ static void stream_verify(const struct shadow *shadow, size_t bytes, const char 
         if (memcmp(shadow->block + i, &word, part) == 0) continue;
         uint64_t found = 0;
         memcpy(&found, shadow->block + i, part);
-        stress_fail("%s: block %p of %zu bytes, offset %zu: 0x%016llx, not 0x%016llx", when, (void *)shadow->block,
-                    shadow->bytes, i, (unsigned long long)found, (unsigned long long)word);
+        stress_fail("%s: block %p of %zu bytes, offset %zu: 0x%016llx, not 0x%016llx", when,
+                    (void *)shadow->block, shadow->bytes, i, (unsigned long long)found,
+                    (unsigned long long)word);
     }
 }
 
 static void verify_zero(const unsigned char *block, size_t from, size_t to, const char *when)
 {
     for (size_t i = from; i < to; i++)
-        if (block[i] != 0) stress_fail("%s: block %p, offset %zu is 0x%02x, not 0", when, (const void *)block, i, block[i]);
+        if (block[i] != 0)
+            stress_fail("%s: block %p, offset %zu is 0x%02x, not 0", when, (const void *)block, i, block[i]);
 }
 
 /* A new or resized block: is it what was asked for?  All of what is usable gets contents. */
 static void shadow_fill(struct shadow *shadow, size_t asked)
 {
     if ((uintptr_t)shadow->block % shadow->align != 0)
-        stress_fail("block %p of %zu bytes is not aligned to %zu", (void *)shadow->block, asked, shadow->align);
+        stress_fail("block %p of %zu bytes is not aligned to %zu", (void *)shadow->block, asked,
+                    shadow->align);
     size_t usable = calls->usable(shadow->block, asked);
     if (usable < asked) stress_fail("block %p of %zu bytes has %zu", (void *)shadow->block, asked, usable);
     shadow->bytes = usable;
@@ -179,7 +185,8 @@ static void step_resize(struct shadow *shadow)
     if (bytes == 0) bytes = 1; /* realloc(block, 0) is free */
     stream_verify(shadow, old, "before realloc");
     count_large(shadow, -1);
-    unsigned char *block = calls->resize(shadow->block, bytes, (unsigned)(draw(&here->random) >> 40), &zeroed);
+    unsigned char *block =
+        calls->resize(shadow->block, bytes, (unsigned)(draw(&here->random) >> 40), &zeroed);
     if (!block) stress_fail("block %p cannot have %zu bytes", (void *)shadow->block, bytes);
     shadow->block = block;
     stream_verify(shadow, old < bytes ? old : bytes, "after realloc");
@@ -206,11 +213,16 @@ static void step(void)
     struct shadow *shadow = &here->shadow[draw(&here->random) % PLACE_BLOCKS];
     unsigned dice = (unsigned)(draw(&here->random) % 16);
     here->steps++;
-    if (!shadow->block) step_take(shadow);
-    else if (dice < 3) step_resize(shadow);
-    else if (dice < 6) step_exchange(shadow);
-    else if (dice < 7) stream_verify(shadow, shadow->bytes, "in passing");
-    else step_give(shadow);
+    if (!shadow->block)
+        step_take(shadow);
+    else if (dice < 3)
+        step_resize(shadow);
+    else if (dice < 6)
+        step_exchange(shadow);
+    else if (dice < 7)
+        stream_verify(shadow, shadow->bytes, "in passing");
+    else
+        step_give(shadow);
 }
 
 /* Damage one block of this place: the test of the test. */
@@ -226,7 +238,8 @@ static void damage_one(void)
 static void *life(void *arg)
 {
     here = arg;
-    for (unsigned i = 0; i < LIFE_STEPS && (i % 64 != 0 || now_ns() < deadline_ns); i++) step();
+    for (unsigned i = 0; i < LIFE_STEPS && (i % 64 != 0 || now_ns() < deadline_ns); i++)
+        step();
     if (damage && here->number == 0) damage_one();
     return NULL;
 }
@@ -239,7 +252,8 @@ static void generation(void)
     pthread_t threads[PLACES];
     for (unsigned i = 0; i < thread_count; i++)
         if (pthread_create(&threads[i], NULL, life, &places[i]) != 0) stress_fail("a thread cannot be made");
-    for (unsigned i = 0; i < thread_count; i++) pthread_join(threads[i], NULL);
+    for (unsigned i = 0; i < thread_count; i++)
+        pthread_join(threads[i], NULL);
 }
 
 static void give_all(void)
@@ -266,10 +280,14 @@ static void arguments(int argc, char **argv)
 {
     int option;
     while ((option = getopt(argc, argv, "s:t:n:x")) != -1) {
-        if (option == 's') first_seed = number(optarg, UINT32_MAX);
-        else if (option == 't') seconds = number(optarg, 1000000);
-        else if (option == 'n') thread_count = number(optarg, PLACES);
-        else if (option == 'x') damage = true;
+        if (option == 's')
+            first_seed = number(optarg, UINT32_MAX);
+        else if (option == 't')
+            seconds = number(optarg, 1000000);
+        else if (option == 'n')
+            thread_count = number(optarg, PLACES);
+        else if (option == 'x')
+            damage = true;
         else {
             fprintf(stderr, "usage: %s [-s SEED] [-t SECONDS] [-n THREADS] [-x]\n", test_name);
             exit(2);
@@ -290,12 +308,15 @@ int stress_shadow(int argc, char **argv, const char *name, const struct stress_c
         places[i].number = i;
         places[i].random = first_seed * 0x10001 + i;
     }
-    for (unsigned i = 0; i < EXCHANGE_BLOCKS; i++) pthread_mutex_init(&exchange[i].lock, NULL);
-    do generation();
+    for (unsigned i = 0; i < EXCHANGE_BLOCKS; i++)
+        pthread_mutex_init(&exchange[i].lock, NULL);
+    do
+        generation();
     while (generations++, now_ns() < deadline_ns);
     give_all();
     here = NULL;
-    for (unsigned i = 0; i < PLACES; i++) steps += places[i].steps;
+    for (unsigned i = 0; i < PLACES; i++)
+        steps += places[i].steps;
     printf("%s: %lu steps, %u threads in %u generations, seed %llu\n", name, steps, thread_count, generations,
            (unsigned long long)first_seed);
     return 0;

@@ -3,10 +3,10 @@
 
 /* walk_preload.c -- walks the heap behind malloc while four threads use malloc; for walk_preload.sh.
  *
- * Linked to libprivheap.so and run under the preload object: so it also proves that both are one engine with one
- * process heap.  Under HeapLock each block that the program holds must be shown exactly once, none that it has
- * freed, and HeapValidate must agree.  Argument: how many walks (100), or `lost` or `stray` to see the check
- * object.  Exit status 0 right, 1 wrong, 3 malloc is not served by the process heap. */
+ * Linked to libprivheap.so and run under the preload object: so it also proves that both are one engine with
+ * one process heap.  Under HeapLock each block that the program holds must be shown exactly once, none that
+ * it has freed, and HeapValidate must agree.  Argument: how many walks (100), or `lost` or `stray` to see the
+ * check object.  Exit status 0 right, 1 wrong, 3 malloc is not served by the process heap. */
 #include <dlfcn.h>
 #include <malloc.h>
 #include <stdio.h>
@@ -34,7 +34,7 @@ static void give(HANDLE heap, void *block)
     free(block);
 }
 
-static const struct churn_calls malloc_calls = { take, resize, give, .exact = false };
+static const struct churn_calls malloc_calls = {take, resize, give, .exact = false};
 
 /* The functions that this program was linked to are those of the preload object, and malloc is their heap. */
 static bool is_served(void)
@@ -50,9 +50,11 @@ static bool is_served(void)
 
 static int report(const char *wrong, int walks)
 {
-    if (wrong) fprintf(stderr, "walk_preload: %s\n", wrong);
-    else printf("walk_preload: %d walks, the last of %u busy entries and %u others\n", walks, churn_busy_seen(),
-                churn_others_seen());
+    if (wrong)
+        fprintf(stderr, "walk_preload: %s\n", wrong);
+    else
+        printf("walk_preload: %d walks, the last of %u busy entries and %u others\n", walks,
+               churn_busy_seen(), churn_others_seen());
     return wrong ? 1 : 0;
 }
 
