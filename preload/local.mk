@@ -29,9 +29,7 @@ endif
 EXTRA_%C%_libprivheap_preload_la_DEPENDENCIES = %D%/preload.map
 EXTRA_DIST += %D%/preload.map
 
-if BUILD_COMMAND
 bin_PROGRAMS += privheap
-endif
 privheap_CPPFLAGS = $(AM_CPPFLAGS) -DPH_PKGLIBDIR='"$(pkglibdir)"'
 privheap_LDADD = lib/libcore.la
 privheap_SOURCES = \
