@@ -9,9 +9,16 @@ endif
 %C%_libprivheap_preload_la_LIBTOOLFLAGS = --tag=disable-static
 %C%_libprivheap_preload_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS) $(PRELOAD_FLAGS)
 %C%_libprivheap_preload_la_SOURCES = \
+	%D%/family.h \
+	%D%/family.h \
 	%D%/follow.h \
+	%D%/foreign.h \
+	%D%/early.c \
 	%D%/follow.c \
+	%D%/foreign.c \
 	%D%/malloc.c \
+	%D%/new.c \
+	%D%/report.c \
 	%D%/win32.c
 %C%_libprivheap_preload_la_LIBADD = lib/libcore.la
 # nodelete: dlclose of whoever brought us must not unmap a heap.  initfirst: our fork handlers
