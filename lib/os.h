@@ -33,8 +33,11 @@ int ph_os_purge(void *at, size_t bytes);
 /* Return a range of addresses to the system. */
 void ph_os_unmap(void *at, size_t bytes);
 
-/* Resize a mapping, moving it if `may_move`; NULL when impossible, the old one then stays. */
-void *ph_os_remap(void *at, size_t old_bytes, size_t new_bytes, bool may_move);
+/* Resize a mapping where it is.  false: impossible, and it stays as it was. */
+bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes);
+
+/* Move a mapping onto the reservation at `target`, of new_bytes.  false: it stays as it was. */
+bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes);
 
 /* Ask the system not to back a range with huge pages; refusal is ignored. */
 void ph_os_no_huge(void *at, size_t bytes);
@@ -53,6 +56,9 @@ uint64_t ph_os_clock_ms(void);
 
 /* 64 unpredictable bits (AT_RANDOM, clock and addresses mixed when the system refuses more). */
 uint64_t ph_os_random(void);
+
+/* Whether every OS page of a range is mapped; says nothing about its protection. */
+bool ph_os_is_mapped(const void *at, size_t bytes);
 
 uint32_t ph_os_pid(void);
 uint32_t ph_os_tid(void);

@@ -19,8 +19,8 @@ enum {
 int ph_complain(const char *verb, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Flush standard output: 0, or `code` after a complaint when not all of it was written. */
-int ph_output_end(const char *verb, int code);
+/* Flush standard output: 0, or EXIT_OWN_ERROR after a complaint when not all was written. */
+int ph_output_end(const char *verb);
 
 /* Each verb NAME of verbs.def has ph_verb_NAME, which gets the words from its name on and
  * returns the exit code, and ph_help_NAME, which prints its help. */

@@ -161,9 +161,13 @@ static bool below_lib(const char *folder, char *path)
 
 static bool beside_command(const char *folder, char *path)
 {
-    static const char *const places[] = { OBJECT_NAME, ".libs/" OBJECT_NAME,
-                                          "../lib/privheap/" OBJECT_NAME,
-                                          "../lib64/privheap/" OBJECT_NAME };
+    static const char *const places[] = {
+        "preload/.libs/" OBJECT_NAME, /* libtool's, when the command is in the build folder */
+        "../preload/.libs/" OBJECT_NAME, /* when the command is in .libs too */
+        "../lib/privheap/" OBJECT_NAME,
+        "../lib64/privheap/" OBJECT_NAME,
+        OBJECT_NAME,
+    };
     for (size_t i = 0; i < sizeof places / sizeof places[0]; i++)
         if (join(path, folder, strlen(folder), places[i]) && is_file(path)) return true;
     return below_lib(folder, path);

@@ -45,11 +45,11 @@ int ph_complain(const char *verb, int code, const char *format, ...)
     return code;
 }
 
-int ph_output_end(const char *verb, int code)
+int ph_output_end(const char *verb)
 {
     errno = 0;
     if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
-    return ph_complain(verb, code, "cannot write to standard output: %s", strerror(errno));
+    return ph_complain(verb, EXIT_OWN_ERROR, "cannot write to standard output: %s", strerror(errno));
 }
 
 /* ---- finding the verb -------------------------------------------------- */
@@ -125,19 +125,19 @@ static int print_help(void)
 {
     usage_print(stdout);
     verbs_print(stdout);
-    return ph_output_end(NULL, EXIT_USAGE);
+    return ph_output_end(NULL);
 }
 
 static int print_verb_help(const struct verb *verb)
 {
     verb->help(stdout);
-    return ph_output_end(verb->name, EXIT_USAGE);
+    return ph_output_end(verb->name);
 }
 
 static int print_version(void)
 {
     printf("privheap %s\nCopyright (c) 2026 the privheap authors; MIT License\n", PACKAGE_VERSION);
-    return ph_output_end(NULL, EXIT_USAGE);
+    return ph_output_end(NULL);
 }
 
 static int help_on(int argc, char **argv)

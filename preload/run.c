@@ -200,7 +200,7 @@ static int options_take(int argc, char **argv)
         if (which == '?') return unknown_option(refused_word(argv));
         if (which == RUN_HELP) {
             ph_help_run(stdout);
-            return ph_output_end(VERB_NAME, EXIT_OWN_ERROR);
+            return ph_output_end(VERB_NAME);
         }
         int code = option_take(row_of(which), optarg);
         if (code != 0) return code;

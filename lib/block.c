@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* block.c -- one block from outside: what is it, free it, resize it.
+ *
+ * Owns:    nothing.
+ * Calls:   heap.c (beside: allocation when a block must move), shard.c, large.c, span.c through
+ *          gate_enter.
+ * Locks:   as heap.c.  ph_heap_look takes none on the way of a good block.
+ * Always:  an address is judged by the page map and the descriptors alone and never touched, so
+ *          any value is refused without a fault.
+ * Why:     the malloc family and the Win32 functions differ in what they do about a bad pointer,
+ *          not in how they know one. */
+#include "hot.h"
+
+/* ---- looking ----------------------------------------------------------------------------------- */
+
+static enum block_verdict look_page(const void *block, unsigned kind, struct block_info *out)
+{
+    const unsigned index = ph_page_index(out->span, block);
+    if (index == PAGE_BLOCKS || index >= out->span->carved)
+        return BLOCK_BAD;
+    if (out->span->bits[index / 64] >> (index % 64) & 1)
+        return BLOCK_TWICE;
+    out->sized = kind >= KIND_SIZED;
+    out->kind = out->sized ? KIND_SIZED : KIND_PLAIN;
+    out->class = kind - out->kind;
+    out->capacity = out->wanted = ph_class_bytes[out->class];
+    if (out->sized)
+        out->wanted = ph_page_wanted(out->span, index);
+    return out->wanted == SIZE_MAX ? BLOCK_TWICE : BLOCK_OK;
+}
+
+static bool is_inside_large(struct heap *hp, const void *address)
+{
+    bool inside = false;
+    ph_lock_take(&hp->span_lock);
+    for (uint32_t i = hp->large; i != SPAN_NONE && !inside; i = ph_span_at(i)->next) {
+        const struct span *sp = ph_span_at(i);
+        inside = (uintptr_t)address - (uintptr_t)ph_span_start(sp) < sp->mapped_bytes;
+    }
+    ph_lock_give(&hp->span_lock);
+    return inside;
+}
+
+/* An address without an entry of its own: inside some heap, or nobody's. */
+static enum block_verdict look_nowhere(const void *block)
+{
+    for (uint32_t id = 1; id < HEAP_COUNT; id++) {
+        struct heap *hp = ph_heap_at(id);
+        if (hp == NULL)
+            break;
+        if (hp->handle != NULL && (ph_region_of(hp, block) != NULL || is_inside_large(hp, block)))
+            return BLOCK_BAD;
+    }
+    return BLOCK_NOT_OURS;
+}
+
+enum block_verdict ph_heap_look(const void *block, struct block_info *out)
+{
+    const uint64_t entry = map_get(block);
+    const unsigned kind = entry_kind(entry);
+    if (kind == KIND_NONE)
+        return look_nowhere(block);
+    out->heap = ph_heap_table[entry_heap(entry)];
+    if (kind == KIND_EDGE || out->heap == NULL)
+        return BLOCK_BAD;
+    out->span = ph_span_at(entry_span(entry));
+    if (kind < KIND_RUN)
+        return look_page(block, kind, out);
+    if (block != ph_span_start(out->span))
+        return BLOCK_BAD;
+    if (kind == KIND_FREE)
+        return BLOCK_TWICE;
+    out->kind = kind;
+    out->sized = out->span->sized;
+    out->capacity = kind == KIND_RUN ? ph_span_bytes(out->span) : out->span->mapped_bytes;
+    out->wanted = out->sized ? out->span->wanted : out->capacity;
+    return BLOCK_OK;
+}
+
+/* ---- freeing ----------------------------------------------------------------------------------- */
+
+static bool free_run(struct heap *hp, void *block)
+{
+    const uint64_t entry = map_get(block);
+    struct span *sp = ph_span_at(entry_span(entry));
+    if ((uint32_t)entry != (hp->tag | KIND_RUN) || ph_span_start(sp) != block)
+        return false;
+    /* two threads may free the same run at once: the first to change the tag has it */
+    uint32_t run = hp->tag | KIND_RUN;
+    if (!__atomic_compare_exchange_n(&sp->tag, &run, hp->tag, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+        return false;
+    ph_map_clear_last(sp);
+    ph_span_give(hp, sp);
+    return true;
+}
+
+/* Free a block of that heap that stands where `bi` says. */
+static bool free_looked(struct heap *hp, void *block, const struct block_info *bi, bool unlocked)
+{
+    bool done;
+    struct pass ps = ph_gate_enter(hp, unlocked);
+    if (bi->kind == KIND_LARGE)
+        done = ph_large_give(hp, block);
+    else if (bi->kind == KIND_RUN)
+        done = free_run(hp, block);
+    else
+        done = ph_shard_give(hp, bi->kind + bi->class, bi->span, block);
+    ph_gate_leave(hp, ps);
+    return done;
+}
+
+enum block_verdict ph_heap_free(struct heap *hp, void *block, bool unlocked)
+{
+    struct block_info bi;
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (verdict != BLOCK_OK)
+        return verdict;
+    if (bi.heap != hp)
+        return BLOCK_NOT_OURS;
+    return free_looked(hp, block, &bi, unlocked) ? BLOCK_OK : BLOCK_TWICE;
+}
+
+/* ---- resizing in place -------------------------------------------------------------------------- */
+
+static bool resize_run(struct heap *hp, struct span *sp, size_t bytes)
+{
+    const uint32_t units = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
+    if (units > sp->units && !ph_span_grow(hp, sp, units))
+        return false;
+    if (units < sp->units)
+        ph_span_shrink(hp, sp, units);
+    sp->wanted = bytes;
+    return true;
+}
+
+/* Whether the size fits a page's block without wasting more than half of it. */
+static bool page_fits(const struct block_info *bi, size_t bytes)
+{
+    return bytes <= bi->capacity && (bytes > bi->capacity / 2 || bi->capacity <= 32);
+}
+
+/* Where it stands.  Shrinking a page's block is always possible, and so is a run's or a large
+ * one's, but `thrifty` refuses where moving would save more than half. */
+static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
+                            bool thrifty)
+{
+    const size_t bytes = rq->bytes;
+    if (bi->kind == KIND_PLAIN || bi->kind == KIND_SIZED) {
+        if (bytes > bi->capacity || (thrifty && !page_fits(bi, bytes)))
+            return false;
+    } else if (thrifty && bytes < bi->capacity / 2 && bytes < (bi->kind == KIND_RUN ? CLASS_BYTES / 2 : LARGE_BYTES)) {
+        return false;
+    }
+    if (bi->kind == KIND_RUN && bytes > bi->capacity && bytes >= LARGE_BYTES && hp->bound_units == 0)
+        return false;
+    bool done = true;
+    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    if (bi->kind == KIND_SIZED)
+        ph_page_set_wanted(bi->span, ph_page_index(bi->span, block), bytes);
+    else if (bi->kind == KIND_RUN)
+        done = resize_run(hp, bi->span, bytes);
+    else if (bi->kind == KIND_LARGE)
+        done = ph_large_resize(hp, bi->span, bytes > 0 ? bytes : 1, false);
+    if (done && bi->kind == KIND_LARGE)
+        bi->span->wanted = bytes;
+    ph_gate_leave(hp, ps);
+    return done;
+}
+
+/* A large block that grows moves its pages, not its bytes. */
+static void *resize_large(struct heap *hp, const struct block_info *bi, const struct request *rq)
+{
+    if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES)
+        return NULL;
+    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    const bool done = ph_large_resize(hp, bi->span, rq->bytes, true);
+    ph_gate_leave(hp, ps);
+    return done ? ph_span_start(bi->span) : NULL;
+}
+
+static void *resize_by_copy(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq)
+{
+    struct request fresh = *rq;
+    fresh.zero = false;
+    void *now = ph_heap_alloc(hp, &fresh);
+    if (now == NULL)
+        return NULL;
+    __builtin_memcpy(now, block, bi->wanted < rq->bytes ? bi->wanted : rq->bytes);
+    (void)ph_heap_free(hp, block, rq->unlocked);
+    return now;
+}
+
+/* W32 3.4: contents to the smaller size kept, zeros from the old wanted size on; NULL: as it was. */
+void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
+                      bool in_place)
+{
+    if (rq->bytes > PTRDIFF_MAX)
+        return NULL;
+    void *now = resize_in_place(hp, bi, block, rq, !in_place) ? block : NULL;
+    if (now == NULL && !in_place && (now = resize_large(hp, bi, rq)) == NULL)
+        now = resize_by_copy(hp, bi, block, rq);
+    if (now != NULL && rq->zero && rq->bytes > bi->wanted)
+        __builtin_memset((char *)now + bi->wanted, 0, rq->bytes - bi->wanted);
+    return now;
+}

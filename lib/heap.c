@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* heap.c -- one heap: create, destroy, the registry, the choice of page / run / large.
+ *
+ * Owns:    struct heap but for the parts of other rooms; the table of heaps.
+ * Calls:   local.c, gate.c, shard.c, large.c, span.c, region.c, options.  Never: block.c.
+ * Locks:   LOCK registry around the table; everything below through gate_enter or gate_close.
+ * Always:  a handle is the base of a heap's first region, whose entry in the page map carries the
+ *          heap's number; so a handle is proved without touching it.
+ * Why:     descriptors of heaps are never unmapped and keep their number: a stale handle finds a
+ *          descriptor whose handle differs. */
+#include "hot.h"
+#include "options.h"
+
+#include <sys/auxv.h>
+#include <unistd.h>
+
+enum { PROCESS_HEAP = 1 };
+
+struct heap ph_process_heap;
+struct heap *ph_heap_table[HEAP_COUNT + 1];
+
+static ph_lock registry_lock;
+static struct heap *free_heaps;
+static uint32_t heaps_made; /* the highest number ever used */
+static uint64_t births;
+static uint32_t process_ready;
+
+void ph_heap_registry_lock(void) { ph_lock_take(&registry_lock); }
+void ph_heap_registry_unlock(void) { ph_lock_give(&registry_lock); }
+
+/* ---- making ------------------------------------------------------------------------------------ */
+
+static size_t round_up(size_t bytes, size_t align) { return (bytes + align - 1) & ~(align - 1); }
+
+/* The first region decides: a bounded heap is one region of its bound. */
+static bool heap_reserve(struct heap *hp, size_t initial_bytes, size_t max_bytes)
+{
+    const size_t bytes = max_bytes ? max_bytes : initial_bytes;
+    hp->bound_units = max_bytes ? (uint32_t)(max_bytes >> UNIT_BITS) : 0;
+    ph_lock_take(&hp->span_lock);
+    struct region *rg = ph_region_add(hp, bytes, bytes);
+    if (rg != NULL)
+        ph_span_file_used(hp, rg);
+    ph_lock_give(&hp->span_lock);
+    if (rg == NULL)
+        return false;
+    __atomic_store_n(&hp->handle, rg->base, __ATOMIC_RELEASE);
+    return true;
+}
+
+static void heap_number(struct heap *hp, uint32_t id, unsigned flags)
+{
+    hp->id = id;
+    hp->tag = id << 8;
+    hp->flags = flags;
+}
+
+/* What the kernel was told to distrust ignores the environment. */
+void ph_heap_begin(char *const *environment)
+{
+    static bool begun;
+    if (environment == NULL)
+        environment = environ;
+    if (begun || environment == NULL)
+        return;
+    begun = true;
+    if (getauxval(AT_SECURE) == 0)
+        ph_options_read(environment);
+}
+
+/* The process heap, made by the first call of whichever function needs it. */
+static COLD bool process_heap_make(void)
+{
+    ph_lock_take(&registry_lock);
+    if (process_ready == 0) {
+        ph_heap_begin(NULL);
+        ph_secret = ph_os_random() | 1;
+        heap_number(&ph_process_heap, PROCESS_HEAP, 0);
+        const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);
+        const size_t initial = round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
+        if (heap_reserve(&ph_process_heap, initial, most) && ph_local_thread_key()) {
+            ph_heap_table[PROCESS_HEAP] = &ph_process_heap;
+            heaps_made = heaps_made > PROCESS_HEAP ? heaps_made : PROCESS_HEAP;
+            __atomic_store_n(&process_ready, 1, __ATOMIC_RELEASE);
+        }
+    }
+    ph_lock_give(&registry_lock);
+    return process_ready != 0;
+}
+
+struct heap *ph_heap_process(void)
+{
+    if (likely(__atomic_load_n(&process_ready, __ATOMIC_ACQUIRE) != 0) || process_heap_make())
+        return &ph_process_heap;
+    return NULL;
+}
+
+/* Held: the registry lock. */
+static struct heap *heap_descriptor(void)
+{
+    struct heap *hp = free_heaps;
+    if (hp != NULL) {
+        free_heaps = hp->next_free;
+        return hp;
+    }
+    if (heaps_made < PROCESS_HEAP)
+        heaps_made = PROCESS_HEAP;
+    if (heaps_made + 1 >= HEAP_COUNT || (hp = ph_meta_take(sizeof *hp)) == NULL)
+        return NULL;
+    hp->id = ++heaps_made;
+    __atomic_store_n(&ph_heap_table[hp->id], hp, __ATOMIC_RELEASE);
+    return hp;
+}
+
+static void heap_retire(struct heap *hp)
+{
+    ph_lock_take(&registry_lock);
+    hp->next_free = free_heaps;
+    free_heaps = hp;
+    ph_lock_give(&registry_lock);
+}
+
+/* W32 3.1.  Sizes are rounded by us; max_bytes 0: unbounded.  NULL: no memory or too many heaps. */
+struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes)
+{
+    const size_t most = (size_t)UINT32_MAX << UNIT_BITS;
+    if (initial_bytes > most || max_bytes > most || ph_heap_process() == NULL)
+        return NULL;
+    ph_lock_take(&registry_lock);
+    struct heap *hp = heap_descriptor();
+    ph_lock_give(&registry_lock);
+    if (hp == NULL)
+        return NULL;
+    heap_number(hp, hp->id, flags);
+    if (!heap_reserve(hp, round_up(initial_bytes, HEAP_ALIGN), round_up(max_bytes, UNIT_BYTES))) {
+        heap_retire(hp);
+        return NULL;
+    }
+    ph_lock_take(&registry_lock);
+    hp->born = ++births;
+    ph_lock_give(&registry_lock);
+    return hp;
+}
+
+/* W32 3.2.  Never the process heap. */
+void ph_heap_destroy(struct heap *hp)
+{
+    ph_lock_take(&registry_lock);
+    __atomic_store_n(&hp->handle, NULL, __ATOMIC_RELEASE);
+    ph_lock_give(&registry_lock);
+    ph_large_forget(hp);
+    ph_span_forget(hp);
+    ph_region_drop_all(hp);
+    for (unsigned i = 0; i < 2 * CLASS_COUNT; i++)
+        hp->shard[0].class[i] = (struct shard_class){0};
+    hp->gate = (struct gate){0};
+    heap_retire(hp);
+}
+
+/* ---- the registry ----------------------------------------------------------------------------- */
+
+/* W32 2.2: without a lock, and without touching what the handle points to. */
+struct heap *ph_heap_of_handle(const void *handle)
+{
+    if (handle == NULL || ((uintptr_t)handle & (HEAP_ALIGN - 1)) != 0)
+        return NULL;
+    struct heap *hp = __atomic_load_n(&ph_heap_table[entry_heap(map_get(handle))], __ATOMIC_ACQUIRE);
+    return hp != NULL && __atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) == handle ? hp : NULL;
+}
+
+struct heap *ph_heap_at(uint32_t id) { return __atomic_load_n(&ph_heap_table[id], __ATOMIC_ACQUIRE); }
+
+/* W32 3.11: process heap first, then the oldest first. */
+unsigned ph_heap_list(struct heap **out, unsigned room)
+{
+    unsigned count = 0;
+    ph_lock_take(&registry_lock);
+    for (uint32_t id = 1; id <= heaps_made; id++) {
+        struct heap *hp = ph_heap_table[id];
+        if (hp == NULL || hp->handle == NULL)
+            continue;
+        unsigned at = count < room ? count : room;
+        for (; at > 0 && out[at - 1]->born > hp->born; at--)
+            if (at < room)
+                out[at] = out[at - 1];
+        if (at < room)
+            out[at] = hp;
+        count++;
+    }
+    ph_lock_give(&registry_lock);
+    return count;
+}
+
+/* ---- allocation -------------------------------------------------------------------------------- */
+
+static void *alloc_page_block(struct heap *hp, const struct request *rq, unsigned class, bool *zero)
+{
+    if (!rq->sized && ph_local->heap == hp && !rq->unlocked)
+        return local_take(ph_local, class, zero);
+    const unsigned kind = (rq->sized ? KIND_SIZED : KIND_PLAIN) + class;
+    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    void *block = ph_shard_take(hp, kind, rq->bytes, zero);
+    ph_gate_leave(hp, ps);
+    return block;
+}
+
+static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
+{
+    const size_t bytes = rq->bytes > 0 ? rq->bytes : 1;
+    const size_t units = (bytes + UNIT_BYTES - 1) >> UNIT_BITS;
+    const size_t align = rq->align > UNIT_BYTES ? rq->align >> UNIT_BITS : 1;
+    if (units + align >= 1u << 24)
+        return NULL;
+    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    struct span *sp = ph_span_take(hp, (uint32_t)units, (uint32_t)align);
+    if (sp != NULL) {
+        sp->wanted = rq->bytes;
+        sp->sized = rq->sized;
+        sp->tag = hp->tag | KIND_RUN;
+        *zero = sp->state != SPAN_DIRTY;
+        ph_map_ends(sp);
+    }
+    ph_gate_leave(hp, ps);
+    return sp != NULL ? ph_span_start(sp) : NULL;
+}
+
+static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
+{
+    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    struct span *sp = ph_large_take(hp, rq->bytes, rq->align, zero);
+    if (sp != NULL)
+        sp->sized = rq->sized;
+    ph_gate_leave(hp, ps);
+    return sp != NULL ? ph_span_start(sp) : NULL;
+}
+
+/* By size and alignment; a large block that gets no mapping of its own becomes a run. */
+static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
+{
+    unsigned class = CLASS_COUNT;
+    if (rq->bytes <= CLASS_BYTES)
+        class = rq->align <= 16 ? class_of(rq->bytes) : ph_class_aligned(rq->bytes, rq->align);
+    if (class < CLASS_COUNT)
+        return alloc_page_block(hp, rq, class, zero);
+    void *block = NULL;
+    if (rq->bytes >= LARGE_BYTES && hp->bound_units == 0)
+        block = alloc_large(hp, rq, zero);
+    return block != NULL ? block : alloc_run(hp, rq, zero);
+}
+
+/* Before any NULL: every stack emptied, every kept page and mapping given back, once more. */
+static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *zero)
+{
+    struct request once = *rq;
+    (void)ph_heap_trim(hp);
+    return alloc_once(hp, &once, zero);
+}
+
+void *ph_heap_alloc(struct heap *hp, const struct request *rq)
+{
+    bool zero = false;
+    if (rq->bytes > PTRDIFF_MAX)
+        return NULL;
+    void *block = alloc_once(hp, rq, &zero);
+    if (unlikely(block == NULL))
+        block = alloc_last(hp, rq, &zero);
+    if (block != NULL && rq->zero && !zero)
+        __builtin_memset(block, 0, rq->bytes);
+    return block;
+}
+
+/* Everything that is not in use goes back: stacks, kept pages, dirty spans, kept mappings. */
+bool ph_heap_trim(struct heap *hp)
+{
+    ph_gate_close(hp, true);
+    ph_local_empty_all(hp);
+    ph_shard_trim(hp);
+    const bool had = hp->dirty_units > 0;
+    ph_span_purge(hp);
+    ph_gate_open(hp);
+    return ph_large_trim() || had;
+}

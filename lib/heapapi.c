@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* heapapi.c -- the Win32 face: checks arguments, reads flags, sets the last error.
+ *
+ * Owns:    the last error of each thread.
+ * Calls:   heap.c, block.c, gate.c, walk.c.  Decides nothing else.
+ * Locks:   none of its own.
+ * Always:  errno is untouched; the last error changes only where contract section 3 says so. */
+#include "heapapi.h"
+
+#include "hot.h"
+#include "message.h"
+#include "privheap.h"
+
+#include <errno.h>
+
+enum {
+    DEFAULT_INITIAL_BYTES = 4 << 20, /* W32 3.1: dwInitialSize 0 */
+    BLOCK_LIMIT_BYTES = 0xFF000,     /* W32 4: of a fixed heap */
+    REGION_INDEX_LARGE = 64,
+};
+
+static __thread DWORD last_error __attribute__((tls_model("initial-exec")));
+
+const char *ph_version(void) { return PRIVHEAP_VERSION; }
+
+DWORD GetLastError(void) { return last_error; } /* W32 3.15 */
+
+void SetLastError(DWORD code) { last_error = code; }
+
+static BOOL refuse(DWORD code)
+{
+    last_error = code;
+    return FALSE;
+}
+
+/* W32 2.2: the live heap of that handle, or NULL with the last error set. */
+static struct heap *heap_of(HANDLE handle)
+{
+    struct heap *hp = ph_heap_of_handle(handle);
+    if (hp == NULL)
+        last_error = ERROR_INVALID_HANDLE;
+    return hp;
+}
+
+static bool is_unlocked(DWORD flags) { return flags & HEAP_NO_SERIALIZE; } /* W32 2.3 */
+
+/* W32 2.6: an allocation that must not return NULL has nothing to return. */
+static void *fail_alloc(const struct heap *hp, DWORD flags, SIZE_T bytes)
+{
+    last_error = ERROR_NOT_ENOUGH_MEMORY;
+    if (!((hp->flags & HEAPF_EXCEPTIONS) || (flags & HEAP_GENERATE_EXCEPTIONS)))
+        return NULL;
+    struct message m;
+    ph_message_begin(&m);
+    ph_message_text(&m, "STATUS_NO_MEMORY raised: heap ");
+    ph_message_hex(&m, (uintptr_t)hp->handle);
+    ph_message_text(&m, " has no room for ");
+    ph_message_dec(&m, bytes);
+    ph_message_text(&m, " bytes");
+    ph_message_send(&m);
+    ph_os_abort();
+}
+
+/* ---- heaps -------------------------------------------------------------------------------------- */
+
+HANDLE HeapCreate(DWORD flOptions, SIZE_T dwInitialSize, SIZE_T dwMaximumSize)
+{
+    unsigned flags = 0;
+    if (flOptions & HEAP_NO_SERIALIZE)
+        flags |= HEAPF_NO_SERIALIZE;
+    if (flOptions & HEAP_GENERATE_EXCEPTIONS)
+        flags |= HEAPF_EXCEPTIONS;
+    if (flOptions & HEAP_CREATE_ENABLE_EXECUTE)
+        flags |= HEAPF_EXECUTE;
+    if (dwMaximumSize != 0 && dwInitialSize > dwMaximumSize) { /* W32 3.1, D5 */
+        refuse(ERROR_INVALID_PARAMETER);
+        return NULL;
+    }
+    const struct heap *hp = ph_heap_create(flags, dwInitialSize ? dwInitialSize : DEFAULT_INITIAL_BYTES, dwMaximumSize);
+    if (hp == NULL) {
+        refuse(ERROR_NOT_ENOUGH_MEMORY);
+        return NULL;
+    }
+    return hp->handle;
+}
+
+BOOL HeapDestroy(HANDLE hHeap) /* W32 3.2 */
+{
+    struct heap *hp = ph_heap_of_handle(hHeap);
+    if (hp == NULL || hp == &ph_process_heap)
+        return refuse(ERROR_INVALID_HANDLE);
+    ph_heap_destroy(hp);
+    return TRUE;
+}
+
+HANDLE GetProcessHeap(void) /* W32 3.11 */
+{
+    const struct heap *hp = ph_heap_process();
+    return hp != NULL ? hp->handle : NULL;
+}
+
+DWORD GetProcessHeaps(DWORD NumberOfHeaps, PHANDLE ProcessHeaps) /* W32 3.11 */
+{
+    static_assert(sizeof(HANDLE) == sizeof(struct heap *), "the caller's array serves twice");
+    (void)ph_heap_process();
+    struct heap **list = (struct heap **)ProcessHeaps;
+    const unsigned count = ph_heap_list(list, NumberOfHeaps);
+    for (unsigned i = 0; i < count && i < NumberOfHeaps; i++)
+        ProcessHeaps[i] = list[i]->handle;
+    return count;
+}
+
+/* ---- blocks ------------------------------------------------------------------------------------- */
+
+LPVOID HeapAlloc(HANDLE hHeap, DWORD dwFlags, SIZE_T dwBytes) /* W32 3.3 */
+{
+    struct heap *hp = heap_of(hHeap);
+    if (hp == NULL)
+        return NULL;
+    const struct request rq = {
+        .bytes = dwBytes,
+        .zero = dwFlags & HEAP_ZERO_MEMORY,
+        .sized = true,
+        .unlocked = is_unlocked(dwFlags),
+    };
+    const bool fits = hp->bound_units == 0 || hp == &ph_process_heap || dwBytes < BLOCK_LIMIT_BYTES;
+    void *block = fits ? ph_heap_alloc(hp, &rq) : NULL;
+    return likely(block != NULL) ? block : fail_alloc(hp, dwFlags, dwBytes);
+}
+
+/* W32 2.7: a live block of this heap, or the last error set. */
+static bool is_block_of(struct heap *hp, const void *block, struct block_info *bi)
+{
+    if (ph_heap_look(block, bi) == BLOCK_OK && bi->heap == hp)
+        return true;
+    last_error = ERROR_INVALID_PARAMETER;
+    return false;
+}
+
+LPVOID HeapReAlloc(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem, SIZE_T dwBytes) /* W32 3.4 */
+{
+    struct block_info bi;
+    struct heap *hp = heap_of(hHeap);
+    if (hp == NULL)
+        return NULL;
+    if (lpMem == NULL) {
+        last_error = NO_ERROR;
+        return NULL;
+    }
+    if (!is_block_of(hp, lpMem, &bi))
+        return NULL;
+    const struct request rq = {
+        .bytes = dwBytes,
+        .zero = dwFlags & HEAP_ZERO_MEMORY,
+        .sized = true,
+        .unlocked = is_unlocked(dwFlags),
+    };
+    const bool fits = hp->bound_units == 0 || hp == &ph_process_heap || dwBytes < BLOCK_LIMIT_BYTES;
+    void *now = fits ? ph_heap_realloc(hp, &bi, lpMem, &rq, dwFlags & HEAP_REALLOC_IN_PLACE_ONLY) : NULL;
+    return now != NULL ? now : fail_alloc(hp, dwFlags, dwBytes);
+}
+
+BOOL HeapFree(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem) /* W32 3.5 */
+{
+    if (lpMem == NULL)
+        return TRUE;
+    struct heap *hp = heap_of(hHeap);
+    if (hp == NULL)
+        return FALSE;
+    if (ph_heap_free(hp, lpMem, is_unlocked(dwFlags)) != BLOCK_OK)
+        return refuse(ERROR_INVALID_PARAMETER);
+    return TRUE;
+}
+
+SIZE_T HeapSize(HANDLE hHeap, DWORD dwFlags, LPCVOID lpMem) /* W32 3.6 */
+{
+    struct block_info bi;
+    struct heap *hp = heap_of(hHeap);
+    if (hp == NULL || !is_block_of(hp, lpMem, &bi))
+        return (SIZE_T)-1;
+    /* W32 3.9: not while another thread owns the heap */
+    if (!is_unlocked(dwFlags) && __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED) != NULL) {
+        ph_gate_leave(hp, ph_gate_enter(hp, false));
+        if (!is_block_of(hp, lpMem, &bi))
+            return (SIZE_T)-1;
+    }
+    return bi.wanted;
+}
+
+BOOL HeapValidate(HANDLE hHeap, DWORD dwFlags, LPCVOID lpMem) /* W32 3.7 */
+{
+    struct heap *hp = ph_heap_of_handle(hHeap);
+    return hp != NULL && ph_walk_validate(hp, lpMem, is_unlocked(dwFlags));
+}
+
+/* ---- the whole heap ----------------------------------------------------------------------------- */
+
+BOOL HeapLock(HANDLE hHeap) /* W32 3.9 */
+{
+    struct heap *hp = heap_of(hHeap);
+    if (hp == NULL)
+        return FALSE;
+    if (!(hp->flags & HEAPF_NO_SERIALIZE))
+        ph_gate_heap_lock(hp);
+    return TRUE;
+}
+
+BOOL HeapUnlock(HANDLE hHeap) /* W32 3.9 */
+{
+    struct heap *hp = heap_of(hHeap);
+    if (hp == NULL)
+        return FALSE;
+    if (!(hp->flags & HEAPF_NO_SERIALIZE) && !ph_gate_heap_unlock(hp))
+        return refuse(ERROR_NOT_OWNER);
+    return TRUE;
+}
+
+static DWORD saturate(size_t bytes) { return bytes > UINT32_MAX ? UINT32_MAX : (DWORD)bytes; } /* D24 */
+
+static void entry_from(const struct walk_entry *we, PROCESS_HEAP_ENTRY *e)
+{
+    *e = (PROCESS_HEAP_ENTRY){
+        .lpData = we->at,
+        .cbData = saturate(we->bytes),
+        .cbOverhead = (BYTE)we->overhead,
+        .iRegionIndex = (BYTE)(we->large ? REGION_INDEX_LARGE : we->region),
+    };
+    if (we->what == WALK_BUSY)
+        e->wFlags = PROCESS_HEAP_ENTRY_BUSY;
+    else if (we->what == WALK_UNCOMMITTED)
+        e->wFlags = PROCESS_HEAP_UNCOMMITTED_RANGE;
+    else if (we->what == WALK_REGION) {
+        const struct region *rg = we->rg;
+        e->wFlags = PROCESS_HEAP_REGION;
+        e->Region.dwCommittedSize = saturate((size_t)rg->committed << UNIT_BITS);
+        e->Region.dwUnCommittedSize = saturate((size_t)(rg->units - rg->committed) << UNIT_BITS);
+        e->Region.lpFirstBlock = ph_region_unit(rg, rg->first);
+        e->Region.lpLastBlock = ph_region_unit(rg, rg->units);
+    }
+}
+
+BOOL HeapWalk(HANDLE hHeap, LPPROCESS_HEAP_ENTRY lpEntry) /* W32 3.10 */
+{
+    struct heap *hp = heap_of(hHeap);
+    if (hp == NULL)
+        return FALSE;
+    if (lpEntry == NULL)
+        return refuse(ERROR_INVALID_PARAMETER);
+    struct walk_entry we = {.at = lpEntry->lpData, .what = WALK_FREE};
+    if (we.at != NULL && (lpEntry->wFlags & PROCESS_HEAP_REGION))
+        we.what = WALK_REGION;
+    else if (we.at != NULL && (lpEntry->wFlags & PROCESS_HEAP_UNCOMMITTED_RANGE))
+        we.what = WALK_UNCOMMITTED;
+    const enum walk_result result = ph_walk_next(hp, &we, false);
+    if (result != WALK_ENTRY)
+        return refuse(result == WALK_END ? ERROR_NO_MORE_ITEMS : ERROR_INVALID_PARAMETER);
+    entry_from(&we, lpEntry);
+    return TRUE;
+}

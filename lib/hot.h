@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* hot.h -- the few inline functions of the fast path, and nothing else.
+ *
+ * Why the stop is not a test of its own: whoever stops a heap makes floor and tag fail the test
+ * that is there anyway.  Why the frame address is what busy holds: it costs the same as 1. */
+#ifndef PH_HOT_H
+#define PH_HOT_H
+
+#include "internal.h"
+
+enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (47 - MAP_LEAF_BITS) };
+
+extern uint64_t *ph_map_root[MAP_ROOT_SLOTS];
+
+#define BLOCK_LIVE 1u /* what malloc writes over the key */
+
+/* What stands at an address, 0 for nothing of ours.  The address itself is not touched. */
+static inline uint64_t map_get(const void *at)
+{
+    const uintptr_t address = (uintptr_t)at;
+    if (unlikely(address >> MAP_LEAF_BITS >= MAP_ROOT_SLOTS))
+        return 0;
+    const uint64_t *leaf = __atomic_load_n(&ph_map_root[address >> MAP_LEAF_BITS], __ATOMIC_RELAXED);
+    if (unlikely(leaf == NULL))
+        return 0;
+    return __atomic_load_n(&leaf[(address >> UNIT_BITS) & ((1u << (MAP_LEAF_BITS - UNIT_BITS)) - 1)],
+                           __ATOMIC_RELAXED);
+}
+
+static inline unsigned entry_kind(uint64_t entry) { return entry & 0xff; }
+static inline unsigned entry_heap(uint64_t entry) { return entry >> 8 & 0xffff; }
+static inline unsigned entry_span(uint64_t entry) { return entry >> 32 & 0x3ffffff; }
+
+/* Bytes from the start of the page to the address. */
+static inline uint64_t entry_offset(uint64_t entry, const void *at)
+{
+    return entry >> 58 << UNIT_BITS | ((uintptr_t)at & (UNIT_BYTES - 1));
+}
+
+static inline uint64_t *block_key(void *block) { return (uint64_t *)block + 1; }
+static inline uint64_t block_key_value(const void *block) { return ph_secret ^ (uintptr_t)block; }
+
+static inline unsigned class_of(size_t bytes) /* to CLASS_BYTES */
+{
+    return bytes <= SMALL_BYTES ? ph_class_small[(bytes + 15) >> 4] : ph_class_medium[(bytes + 127) >> 7];
+}
+
+static inline void local_enter(struct local *lo)
+{
+    __atomic_store_n(&lo->busy, (uintptr_t)__builtin_frame_address(0), __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the kernel's membarrier does the rest */
+}
+
+static inline void local_leave(struct local *lo) { __atomic_store_n(&lo->busy, 0, __ATOMIC_RELEASE); }
+
+/* A block of that class; *fresh (if asked) when nobody ever wrote to it, so that it is zero. */
+static inline void *local_take(struct local *lo, unsigned class, bool *fresh)
+{
+    local_enter(lo);
+    struct stack *st = &lo->stack[class];
+    const uint32_t count = st->count;
+    if (unlikely(count <= __atomic_load_n(&lo->floor, __ATOMIC_RELAXED)))
+        return ph_local_take_slow(lo, class, fresh);
+    void *block = st->slot[count - 1];
+    uint64_t *key = block_key(block);
+    if (unlikely(*key != block_key_value(block)))
+        return ph_local_take_slow(lo, class, fresh);
+    *key = BLOCK_LIVE;
+    __atomic_store_n(&st->count, count - 1, __ATOMIC_RELAXED);
+    local_leave(lo);
+    return block;
+}
+
+/* Put a plain block of this heap back; false: it is none, or not the start of one. */
+static inline bool local_give(struct local *lo, void *block)
+{
+    local_enter(lo);
+    const uint64_t entry = map_get(block);
+    const uint32_t class = (uint32_t)entry - __atomic_load_n(&lo->tag, __ATOMIC_RELAXED);
+    if (unlikely(class >= CLASS_COUNT))
+        return ph_local_give_slow(lo, block, entry);
+    struct stack *st = &lo->stack[class];
+    const uint64_t magic = ph_class_magic[class];
+    const uint32_t count = st->count;
+    if (unlikely(entry_offset(entry, block) * magic >= magic || count >= st->cap))
+        return ph_local_give_slow(lo, block, entry);
+    *block_key(block) = block_key_value(block);
+    st->slot[count] = block;
+    __atomic_store_n(&st->count, count + 1, __ATOMIC_RELAXED);
+    local_leave(lo);
+    return true;
+}
+
+#endif

@@ -1,0 +1,474 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* internal.h -- THE MAP: words, drawing, every struct, every shared prototype by room, lock order.
+ *
+ * Words (each has one meaning)
+ *   block       what a caller holds              page    equal-size blocks, their descriptor elsewhere
+ *   size class  index of a rounded block size    span    run of 4 KB units, cut into pages or given whole
+ *   stack       one thread's free blocks of      region  address range reserved from the OS in one call;
+ *               one class                                belongs to one heap
+ *   heap        what HeapCreate makes            shard   a share of a heap's pages, with its own locks
+ *   local       one thread's stacks for a heap   run     a span given whole (16 KB to 1 MB)
+ *   unit        4096 bytes, on every machine     large   a block with a mapping of its own
+ *   fresh       a block that nobody ever held    OS page the hardware's unit, always two words
+ *   key         secret ^ address, in the second word of each free block that was used before
+ *   pass        the right to be inside a heap: by being busy, or by holding the gate lock
+ *
+ * Direction: calls go down only, news goes up as return values.
+ *
+ *   heapapi, preload, walk, stats, fork
+ *            |
+ *       block, heap  one block from outside; routes a size to its kind; registry of live heaps
+ *            |
+ *     local -- gate  one thread's stacks; who may be inside
+ *            |
+ *          shard     class locks; which page serves, whole batches
+ *            |
+ *     page   large   blocks in a page; one mapping for one block
+ *            |
+ *          span      units cut from regions and joined again; dirty memory by age
+ *            |
+ *     region   map   address ranges; what stands at an address
+ *            |
+ *          meta      memory for descriptors, never given back
+ *            |
+ *           os       (services that any room may call: options, message, invariant)
+ *
+ * One operation:  malloc pops from local->stack[class]; free asks the page map which class, heap
+ * and shard stand at the address, proves by a multiplication that it is the start of a block, and
+ * pushes.  The one test of each fails for everything unusual: `count <= floor` in malloc (empty,
+ * stopped, not set up), `entry - tag < 64` in free (stopped, other heap, other kind).
+ *
+ * What a page-map entry says (8 bytes for each unit):
+ *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 unit within the page
+ *   kinds: 0 nothing; 1-64 page of plain class 0-63; 65-128 page of its sized twin; then
+ *   KIND_RUN, KIND_LARGE, KIND_FREE, KIND_EDGE.  Pages fill all their units; a run and a free span
+ *   their first and last; a large block its first; all other entries are 0.
+ *
+ * The three states of a free span: virgin (never handed out, zero), purged (given back to the
+ * system since, zero again), dirty.  A page in dirty memory writes a key into each of its blocks
+ * when it is made, so that every block that leaves it can be checked; one in purged memory tests
+ * that the second word is still zero; one in virgin memory has nothing to test.
+ *
+ * Lock order (a thread may take only what stands below what it holds; all but the first three are
+ * leaf locks, held for microseconds, and may be taken while busy):
+ *   LOCK 1  registry  heap.c    the table of heaps
+ *   LOCK 2  heaplock  gate.c    HeapLock: owner and depth, held as long as the program likes
+ *   LOCK 3  gate      gate.c    one heap: who stops it, which locals it has.  Never while busy.
+ *   LOCK 4  class     shard.c   one shard and class: its pages
+ *   LOCK 5  span      span.c    one heap: its free spans, regions, large blocks
+ *   LOCK 6  map       map.c     process: leaves of the page map
+ *   LOCK 7  cache     region.c  process: address ranges kept for later heaps
+ *   LOCK 8  meta      meta.c    process: cells for descriptors
+ *
+ * The gate: an operation says `busy = frame`, then looks at floor or tag; whoever needs the whole
+ * heap holds the gate lock, sets floor and tag of every local to values that fail both tests,
+ * issues one membarrier and waits until each busy is 0.  The stop is sticky: the local's owner
+ * takes the gate lock at its next operation and sets them right again, later and later (up to
+ * 50 ms) while stops keep coming. */
+#ifndef PH_INTERNAL_H
+#define PH_INTERNAL_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "os.h"
+
+#define likely(x) __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+#define COLD __attribute__((noinline, cold))
+
+enum {
+    UNIT_BITS = 12,
+    UNIT_BYTES = 1 << UNIT_BITS,
+    CLASS_COUNT = 64,
+    SMALL_BYTES = 1024,        /* the fast path of malloc: one look-up */
+    CLASS_BYTES = 16384,       /* largest block of a page */
+    PAGE_UNITS = 16,           /* largest page */
+    PAGE_BLOCKS = 256,         /* bits in a descriptor */
+    SHARD_COUNT = 1,
+    STACK_SLOTS = 64,          /* most entries of one stack */
+    STACK_BYTES = 65536,       /* most bytes of blocks in one stack */
+    LOCAL_SLOTS = 2671,        /* entries of all stacks of a local: the local test proves it */
+    HEAP_COUNT = 65535,
+    HEAP_ALIGN = 65536,        /* handles have 16 low zero bits */
+    BIN_COUNT = 64,
+};
+#define LARGE_BYTES ((size_t)1 << 20) /* from here on a mapping each */
+#define SPAN_NONE 0u                  /* no descriptor: cell 0 is never given */
+
+enum kind {
+    KIND_NONE = 0,
+    KIND_PLAIN = 1,                          /* + class: pages whose blocks have the class's size */
+    KIND_SIZED = KIND_PLAIN + CLASS_COUNT,   /* + class: pages that know each block's exact size */
+    KIND_RUN = KIND_SIZED + CLASS_COUNT,
+    KIND_LARGE,
+    KIND_FREE,
+    KIND_EDGE,                               /* first unit of a region while nothing stands there */
+};
+
+typedef uint32_t ph_lock; /* 0 free, 1 held, 2 held and somebody sleeps */
+
+#if defined(__x86_64__) || defined(__i386__)
+#define CPU_RELAX() __builtin_ia32_pause()
+#else
+#define CPU_RELAX() ((void)0)
+#endif
+
+/* ---- span.c: a run of units; also the descriptor of the page, run or large block in it ------ */
+
+enum span_state { SPAN_DIRTY = 0, SPAN_PURGED = 1, SPAN_VIRGIN = 2 };
+
+struct span {
+    uint64_t start : 40; /* address / UNIT_BYTES */
+    uint64_t units : 24; /* 0 for a large block: see mapped_bytes */
+    uint32_t tag;        /* low half of its map entries: kind, heap, shard */
+    uint32_t next, prev; /* descriptors: list of a class, a bin, or the large blocks */
+    uint32_t self;       /* its own number */
+    uint32_t cell;       /* sized page: its size bytes */
+    uint32_t free_count : 9; /* page: set bits */
+    uint32_t carved : 9;     /* page: blocks below were handed out at least once, or have a key */
+    uint32_t capacity : 9;   /* page: blocks in all */
+    uint32_t state : 2;      /* enum span_state: of the memory when taken, or now if free */
+    uint32_t listed : 1;     /* page: in the list of its class */
+    uint32_t sized : 1;      /* run, large: HeapSize is `wanted`, not the capacity */
+    union {
+        uint64_t bits[PAGE_BLOCKS / 64]; /* page: 1 = free */
+        struct {
+            size_t wanted;       /* run, large: bytes asked for */
+            size_t mapped_bytes; /* large: bytes of its mapping */
+            uint32_t freed_ms;   /* free span: when */
+        };
+    };
+};
+static_assert(sizeof(struct span) == 64, "a descriptor is a cache line");
+
+/* ---- region.c ------------------------------------------------------------------------------- */
+
+struct region {
+    char *base;
+    uint32_t units;     /* reserved */
+    uint32_t committed; /* units from base that can be touched */
+    uint32_t top;       /* units from base that were ever handed out: virgin above */
+    uint32_t first;     /* the first unit that may hold blocks: unit 0 stands for the handle, never touched */
+    uint32_t index;     /* running number in its heap */
+    struct region *next;
+};
+
+/* ---- shard.c -------------------------------------------------------------------------------- */
+
+struct shard_class {
+    ph_lock lock;
+    uint32_t pages;  /* descriptors: pages with free blocks, the one in use first */
+    uint32_t empty;  /* one wholly free page kept back, or SPAN_NONE */
+    uint32_t units;  /* of all its pages */
+} __attribute__((aligned(64)));
+
+struct shard {
+    struct shard_class class[2 * CLASS_COUNT]; /* plain, then sized: kind - KIND_PLAIN */
+};
+
+/* ---- local.c -------------------------------------------------------------------------------- */
+
+struct stack {
+    void **slot;
+    uint32_t count; /* entries; each block's second word is its key */
+    uint32_t cap;   /* 0 in a local that is not set up */
+    char *fresh;    /* blocks side by side that nobody ever held: taken when count is 0 */
+    uint32_t fresh_count;
+    uint32_t cap_max;
+};
+
+enum local_state { LOCAL_POOLED, LOCAL_OWNED, LOCAL_ORPHAN };
+
+struct local {
+    uint32_t floor;      /* 0, or UINT32_MAX: malloc's test fails */
+    uint32_t tag;        /* map entry of class 0, or TAG_STOPPED: free's test fails */
+    uintptr_t busy;      /* frame address of the operation inside, else 0 */
+    struct heap *heap;   /* NULL: not set up (ph_local_none, ph_local_dying) */
+    void *owner;         /* thread pointer */
+    struct local *next;  /* all locals that the heap ever had */
+    uint32_t state;      /* enum local_state */
+    uint32_t cap_bytes;  /* of blocks, were all stacks full */
+    struct stack stack[CLASS_COUNT];
+    void *slot[LOCAL_SLOTS];
+};
+#define TAG_STOPPED 0x00ffff00u /* heap 65535 does not exist */
+
+/* ---- heap.c --------------------------------------------------------------------------------- */
+
+struct gate {
+    ph_lock lock;
+    uint32_t stops;          /* how often the heap was stopped */
+    uint32_t backoff_ms;     /* after a stop, bias nobody for so long */
+    uint64_t rebias_ms;      /* until then; 0: at once */
+    void *owner;             /* of HeapLock: thread pointer */
+    uint32_t depth;          /* of HeapLock */
+    uint32_t waiters;        /* threads that wait for HeapLock */
+    uint32_t turn;           /* they sleep on this: changes at each last unlock */
+    uint32_t no_membarrier;  /* refused once: this heap stays on its lock */
+    uint32_t emptied;        /* all stacks are empty, and nobody was biased since */
+    uint64_t stopped_ms;     /* the last stop that had somebody to stop */
+};
+
+struct heap {
+    char *handle;            /* base of the first region; NULL while the descriptor is free */
+    uint32_t id;
+    uint32_t tag;            /* id << 8 */
+    uint32_t flags;          /* enum heap_flag */
+    uint32_t bound_units;    /* one region of so many units and no large blocks; 0: grows */
+    struct heap *next_free;  /* while free */
+    uint64_t born;           /* creation order */
+    bool fork_held;          /* fork_prepare has its locks */
+    struct gate gate __attribute__((aligned(64)));
+    struct local *locals;    /* gate lock */
+    uint32_t local_count;
+    ph_lock span_lock __attribute__((aligned(64)));
+    struct region *regions, *last_region;
+    uint64_t reserved_units, live_units, dirty_units; /* live: in pages, runs */
+    uint64_t bins_used;
+    uint64_t purge_ms;       /* the last sweep by age */
+    uint32_t gives;          /* spans given since then */
+    uint32_t large;          /* descriptors: list of large blocks */
+    uint64_t large_bytes;
+    uint64_t large_count;
+    uint32_t bin[BIN_COUNT]; /* free spans by units */
+    struct shard shard[SHARD_COUNT];
+};
+
+enum heap_flag {
+    HEAPF_NO_SERIALIZE = 1,
+    HEAPF_EXCEPTIONS = 4,
+    HEAPF_EXECUTE = 8,
+};
+
+/* ================================ prototypes, top room first ================================= */
+
+/* heap.c -- one heap: create, destroy, the registry, the choice of page / run / large */
+extern struct heap ph_process_heap;
+extern struct heap *ph_heap_table[HEAP_COUNT + 1]; /* by number; NULL: never made */
+void ph_heap_begin(char *const *environment); /* read the options, once; NULL: libc's environment */
+struct heap *ph_heap_process(void); /* the heap behind malloc, made at the first call; NULL: no memory */
+struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes);
+void ph_heap_destroy(struct heap *hp);
+struct heap *ph_heap_of_handle(const void *handle); /* live heap, or NULL; never touches the address */
+unsigned ph_heap_list(struct heap **out, unsigned room); /* count of live heaps, process heap first */
+void ph_heap_registry_lock(void);
+void ph_heap_registry_unlock(void);
+
+struct request {          /* what a caller wants of a new block */
+    size_t bytes;
+    size_t align;         /* power of two; 16 or less: none */
+    bool zero;
+    bool sized;           /* remember `bytes` exactly */
+    bool unlocked;        /* HEAP_NO_SERIALIZE on the call: do not wait for HeapLock */
+};
+void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
+bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
+
+struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not; NULL: beyond the last */
+
+/* block.c -- one block from outside: what is it, free it, resize it */
+enum block_verdict { BLOCK_OK, BLOCK_NOT_OURS, BLOCK_BAD, BLOCK_TWICE };
+enum block_verdict ph_heap_free(struct heap *hp, void *block, bool unlocked);
+
+struct block_info {
+    struct heap *heap;
+    struct span *span;
+    unsigned kind;   /* KIND_PLAIN/KIND_SIZED (without class), KIND_RUN, KIND_LARGE */
+    unsigned class;
+    size_t capacity; /* bytes that can be used */
+    size_t wanted;   /* exact size if sized, else capacity */
+    bool sized;
+};
+/* What lives at an address, in whichever heap; plain blocks in some stack count as live. */
+enum block_verdict ph_heap_look(const void *block, struct block_info *out);
+/* Resize, moved if need be and not `in_place`; NULL: the block is as it was. */
+void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
+                      bool in_place);
+
+/* local.c -- one thread's stacks for one heap */
+extern struct local ph_local_none, ph_local_dying;
+extern __thread struct local *ph_local __attribute__((tls_model("initial-exec")));
+extern uint64_t ph_secret;
+void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh); /* busy on entry; NULL: no memory */
+bool ph_local_give_slow(struct local *lo, void *block, uint64_t entry);  /* busy on entry; false: not a plain block of this heap */
+struct local *ph_local_attach(struct heap *hp); /* this thread's local, made if need be; may be none */
+void ph_local_detach(struct local *lo);
+void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
+void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
+void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
+bool ph_local_thread_key(void);             /* make the key whose destructor detaches; once */
+
+/* gate.c -- the biased critical section */
+struct pass {
+    struct local *lo; /* busy, or NULL: the gate lock is held */
+    bool none;        /* neither: an unserialised heap */
+};
+struct pass ph_gate_enter(struct heap *hp, bool unlocked); /* be inside, the cheap way if possible */
+void ph_gate_leave(struct heap *hp, struct pass ps);
+void ph_gate_close(struct heap *hp, bool unlocked); /* gate lock held and nobody inside */
+void ph_gate_open(struct heap *hp);
+bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: not yet */
+void ph_gate_heap_lock(struct heap *hp);
+bool ph_gate_heap_unlock(struct heap *hp);          /* false: not the owner */
+void ph_gate_after_fork(struct heap *hp);
+void ph_lock_take_slow(ph_lock *lock);
+void ph_lock_wake(ph_lock *lock);
+
+/* shard.c -- class locks, and which page serves */
+unsigned ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
+void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, unsigned count);
+void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
+bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block); /* false: already free */
+void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st); /* give a stack's fresh blocks back */
+void ph_shard_trim(struct heap *hp);
+void ph_shard_lock_all(struct heap *hp);
+void ph_shard_unlock_all(struct heap *hp);
+
+/* page.c -- equal-size blocks in one page; held: its class lock */
+struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units);
+unsigned ph_page_take(struct span *pg, void **out, unsigned want);
+unsigned ph_page_carve(struct span *pg, unsigned want, char **first);
+bool ph_page_give(struct span *pg, unsigned index);
+unsigned ph_page_index(const struct span *pg, const void *block); /* or PAGE_BLOCKS: no block starts there */
+void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted);
+size_t ph_page_wanted(const struct span *pg, unsigned index); /* SIZE_MAX: sized and not live */
+void ph_page_drop(struct heap *hp, struct span *pg);
+bool ph_page_is_valid(const struct span *pg);
+
+/* sizeclass.c -- the size table and its look-ups */
+extern const uint8_t ph_class_small[SMALL_BYTES / 16 + 1];
+extern const uint8_t ph_class_medium[CLASS_BYTES / 128 + 1];
+extern const uint16_t ph_class_bytes[CLASS_COUNT];
+extern const uint64_t ph_class_magic[CLASS_COUNT]; /* ceil(2^64 / bytes) */
+unsigned ph_class_aligned(size_t bytes, size_t align); /* CLASS_COUNT: none, take a run */
+unsigned ph_class_page_units(unsigned class, unsigned wish);
+
+/* large.c -- one mapping for one block; held on entry: nothing */
+struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *zero);
+bool ph_large_give(struct heap *hp, void *block); /* false: it is gone already */
+void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
+bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move);
+bool ph_large_trim(void); /* kept mappings go; true: there were some */
+void ph_large_lock(void);
+void ph_large_unlock(void);
+
+/* span.c -- units cut out of regions, joined again.  Locks itself. */
+struct span *ph_span_take(struct heap *hp, uint32_t units, uint32_t align_units);
+void ph_span_give(struct heap *hp, struct span *sp);
+bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units);
+void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units);
+void ph_span_purge(struct heap *hp); /* all dirty memory now */
+struct span *ph_span_containing(struct heap *hp, const void *address); /* run, page or free span; NULL */
+/* A bit field of 40 bits must be widened before it is shifted. */
+static inline void *ph_unit_address(uint64_t unit) { return (void *)(uintptr_t)(unit << UNIT_BITS); }
+static inline void *ph_span_start(const struct span *sp) { return ph_unit_address(sp->start); }
+static inline size_t ph_span_bytes(const struct span *sp) { return (size_t)sp->units << UNIT_BITS; }
+struct span *ph_span_new(void);      /* a descriptor */
+void ph_span_drop(struct span *sp);
+bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
+void ph_span_file_used(struct heap *hp, struct region *rg);
+void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
+
+/* region.c -- reserves, commits, caches address ranges; knows nothing of blocks */
+struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes);
+char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
+bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
+struct region *ph_region_of(const struct heap *hp, const void *address);
+void ph_region_drop_all(struct heap *hp);
+void ph_region_lock(void);
+void ph_region_unlock(void);
+
+/* map.c -- what stands at an address */
+bool ph_map_prepare(const void *base, size_t bytes); /* entries of that range can be written */
+void ph_map_fill(struct span *sp);   /* every unit */
+void ph_map_ends(struct span *sp);   /* first and last unit */
+void ph_map_first(struct span *sp);
+void ph_map_clear(const struct span *sp);       /* every unit */
+void ph_map_clear_inner(const struct span *sp); /* all but the first */
+void ph_map_clear_first(const struct span *sp);
+void ph_map_clear_last(const struct span *sp);  /* if it is not the first too */
+void ph_map_clear_ends(const struct span *sp);
+void ph_map_edge(const void *base, uint32_t tag);
+void ph_map_lock(void);
+void ph_map_unlock(void);
+
+/* meta.c -- memory for descriptors: cells of one size each, found by number, never unmapped */
+struct pool {
+    ph_lock lock;
+    uint32_t cell_bits; /* log2 of a cell's bytes */
+    uint32_t free;      /* first free cell; its first word says the next */
+    uint32_t used;      /* cells ever given; cell 0 is never given */
+    char **chunk;       /* POOL_CHUNK_BYTES each */
+    uint32_t chunk_room;
+};
+enum { POOL_CHUNK_BITS = 16, POOL_CHUNK_BYTES = 1 << POOL_CHUNK_BITS };
+extern struct pool ph_pool_spans, ph_pool_sizes;
+void *ph_meta_take(size_t bytes); /* zeroed, aligned to 64; NULL: no memory */
+uint32_t ph_pool_take(struct pool *po); /* 0: no memory; the cell's content is what was there */
+void ph_pool_give(struct pool *po, uint32_t cell);
+static inline void *ph_pool_at(const struct pool *po, uint32_t cell)
+{
+    const uint32_t bits = POOL_CHUNK_BITS - po->cell_bits; /* log2 of the cells in a chunk */
+    return po->chunk[cell >> bits] + ((size_t)(cell & ((1u << bits) - 1)) << po->cell_bits);
+}
+static inline struct span *ph_span_at(uint32_t index)
+{
+    enum { PER_CHUNK = POOL_CHUNK_BYTES / sizeof(struct span) };
+    return (struct span *)ph_pool_spans.chunk[index / PER_CHUNK] + index % PER_CHUNK;
+}
+void ph_meta_lock(void);
+void ph_meta_unlock(void);
+
+/* walk.c -- reads a heap from outside */
+struct walk_entry {
+    char *at;
+    size_t bytes;
+    unsigned overhead;
+    unsigned region;
+    enum walk_what { WALK_REGION, WALK_BUSY, WALK_FREE, WALK_UNCOMMITTED } what;
+    const struct region *rg; /* WALK_REGION */
+    bool large;
+};
+enum walk_result { WALK_ENTRY, WALK_END, WALK_BAD };
+/* The entry after *we (at == NULL: the first), into *we.  Closes the gate for the step. */
+enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, bool unlocked);
+bool ph_walk_validate(struct heap *hp, const void *block, bool unlocked); /* block NULL: all of it */
+
+struct heap_sums {
+    uint64_t live_blocks, live_bytes; /* exact where the size is, else what can be used */
+    uint64_t free_blocks;             /* runs of free memory of any length */
+    uint64_t committed_bytes, reserved_bytes;
+    uint64_t large_blocks, large_bytes, large_live_bytes; /* with mappings of their own; in all three above */
+    uint64_t dirty_bytes;             /* free, and still memory */
+};
+void ph_walk_sums(struct heap *hp, struct heap_sums *out);
+
+/* stats.c -- figures as text */
+void ph_stats_print(struct heap *hp);
+
+/* fork.c -- what must hold across fork() */
+void ph_fork_register(void);
+
+/* thread identity: the same in the child of a fork */
+static inline void *ph_thread_self(void) { return __builtin_thread_pointer(); }
+
+/* ---- locks (gate.c has the slow half) ------------------------------------------------------- */
+static inline void ph_lock_take(ph_lock *lock)
+{
+    uint32_t free = 0;
+    if (unlikely(!__atomic_compare_exchange_n(lock, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+        ph_lock_take_slow(lock);
+}
+static inline void ph_lock_give(ph_lock *lock)
+{
+    if (unlikely(__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) == 2))
+        ph_lock_wake(lock);
+}
+
+#include "invariant.h"
+
+#endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* large.c -- one mapping for one block, and a few mappings kept for the next.
+ *
+ * Owns:    struct span of large blocks: wanted, mapped_bytes, the list of their heap.
+ * Calls:   span.c for descriptors, map.c, os.c.
+ * Locks:   LOCK span of the heap for its list; then `kept_lock` (LOCK cache) for the kept ones.
+ * Always:  the entry of a large block's first unit names it; no other unit of it has an entry.
+ * Why:     a mapping grows by mremap without copying; a touched one costs 0.3 us for each OS page
+ *          to build anew, so a few stay for a second. */
+#include "hot.h"
+#include "options.h"
+
+enum { KEPT = 8, KEPT_EACH_BYTES = 32 << 20, KEPT_ALL_BYTES = 64 << 20 };
+
+static struct kept {
+    char *base;
+    size_t bytes;
+    uint32_t freed_ms;
+} kept[KEPT];
+static unsigned kept_count;
+static size_t kept_bytes;
+static ph_lock kept_lock;
+
+void ph_large_lock(void) { ph_lock_take(&kept_lock); }
+void ph_large_unlock(void) { ph_lock_give(&kept_lock); }
+
+static size_t round_up(size_t bytes, size_t align) { return (bytes + align - 1) & ~(align - 1); }
+
+/* ---- mappings kept back ---------------------------------------------------------------------- */
+
+static void kept_drop(unsigned i)
+{
+    ph_os_unmap(kept[i].base, kept[i].bytes);
+    kept_bytes -= kept[i].bytes;
+    kept[i] = kept[--kept_count];
+}
+
+/* The smallest kept mapping that fits and wastes at most an eighth; NULL when none does. */
+static char *kept_take(size_t bytes, size_t align, size_t *got_bytes)
+{
+    unsigned best = KEPT;
+    ph_lock_take(&kept_lock);
+    for (unsigned i = 0; i < kept_count; i++)
+        if (kept[i].bytes >= bytes && kept[i].bytes - bytes <= bytes / 8 &&
+            ((uintptr_t)kept[i].base & (align - 1)) == 0 && (best == KEPT || kept[i].bytes < kept[best].bytes))
+            best = i;
+    char *base = NULL;
+    if (best != KEPT) {
+        base = kept[best].base;
+        *got_bytes = kept[best].bytes;
+        kept_bytes -= kept[best].bytes;
+        kept[best] = kept[--kept_count];
+    }
+    ph_lock_give(&kept_lock);
+    return base;
+}
+
+static void kept_give(char *base, size_t bytes)
+{
+    const uint32_t now = (uint32_t)ph_os_clock_ms();
+    const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
+    ph_lock_take(&kept_lock);
+    for (unsigned i = kept_count; i-- > 0;)
+        if (now - kept[i].freed_ms >= delay)
+            kept_drop(i);
+    const bool keep = delay > 0 && bytes <= KEPT_EACH_BYTES;
+    while (keep && kept_count > 0 && (kept_count == KEPT || kept_bytes + bytes > KEPT_ALL_BYTES))
+        kept_drop(0);
+    if (keep) {
+        kept[kept_count++] = (struct kept){base, bytes, now};
+        kept_bytes += bytes;
+    }
+    ph_lock_give(&kept_lock);
+    if (!keep)
+        ph_os_unmap(base, bytes);
+}
+
+bool ph_large_trim(void)
+{
+    ph_lock_take(&kept_lock);
+    const bool had = kept_count > 0;
+    while (kept_count > 0)
+        kept_drop(kept_count - 1);
+    ph_lock_give(&kept_lock);
+    return had;
+}
+
+/* ---- a heap's large blocks ------------------------------------------------------------------- */
+
+static void large_link(struct heap *hp, struct span *sp)
+{
+    ph_lock_take(&hp->span_lock);
+    sp->prev = SPAN_NONE;
+    sp->next = hp->large;
+    if (sp->next != SPAN_NONE)
+        ph_span_at(sp->next)->prev = sp->self;
+    hp->large = sp->self;
+    hp->large_bytes += sp->mapped_bytes;
+    hp->large_count++;
+    ph_map_first(sp);
+    ph_lock_give(&hp->span_lock);
+}
+
+/* Held: the span lock. */
+static void large_unlink(struct heap *hp, struct span *sp)
+{
+    if (sp->next != SPAN_NONE)
+        ph_span_at(sp->next)->prev = sp->prev;
+    if (sp->prev != SPAN_NONE)
+        ph_span_at(sp->prev)->next = sp->next;
+    else
+        hp->large = sp->next;
+    hp->large_bytes -= sp->mapped_bytes;
+    hp->large_count--;
+    ph_map_clear_first(sp);
+}
+
+/* A mapping of its own for `bytes`; *zero says whether it is all zero.  NULL: no memory. */
+struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *zero)
+{
+    if (bytes > PTRDIFF_MAX - align - UNIT_BYTES)
+        return NULL;
+    const size_t os_page = ph_os_page_bytes();
+    size_t mapped = round_up(bytes, os_page);
+    struct span *sp = ph_span_new();
+    if (sp == NULL)
+        return NULL;
+    if (align < os_page)
+        align = os_page;
+    char *base = kept_take(mapped, align, &mapped);
+    *zero = base == NULL;
+    if (base == NULL)
+        base = ph_os_map(mapped, align);
+    if (base != NULL && (hp->flags & HEAPF_EXECUTE) && ph_os_commit(base, mapped, true) != 0) {
+        ph_os_unmap(base, mapped);
+        base = NULL;
+    }
+    if (base == NULL || !ph_map_prepare(base, UNIT_BYTES)) {
+        if (base != NULL)
+            ph_os_unmap(base, mapped);
+        ph_span_drop(sp);
+        return NULL;
+    }
+    sp->start = (uintptr_t)base >> UNIT_BITS;
+    sp->tag = hp->tag | KIND_LARGE;
+    sp->wanted = bytes;
+    sp->mapped_bytes = mapped;
+    large_link(hp, sp);
+    return sp;
+}
+
+static void large_drop(struct heap *hp, struct span *sp)
+{
+    char *base = (char *)ph_span_start(sp);
+    if (hp->flags & HEAPF_EXECUTE)
+        ph_os_unmap(base, sp->mapped_bytes);
+    else
+        kept_give(base, sp->mapped_bytes);
+    ph_span_drop(sp);
+}
+
+bool ph_large_give(struct heap *hp, void *block)
+{
+    ph_lock_take(&hp->span_lock);
+    const uint64_t entry = map_get(block);
+    struct span *sp = (uint32_t)entry == (hp->tag | KIND_LARGE) ? ph_span_at(entry_span(entry)) : NULL;
+    if (sp != NULL)
+        large_unlink(hp, sp);
+    ph_lock_give(&hp->span_lock);
+    if (sp != NULL)
+        large_drop(hp, sp);
+    return sp != NULL;
+}
+
+/* Move a mapping to a new place whose entry can be written; the place, or NULL and nothing done. */
+static char *large_move(char *base, size_t old_bytes, size_t new_bytes)
+{
+    char *target = ph_os_reserve(new_bytes, ph_os_page_bytes());
+    if (target == NULL)
+        return NULL;
+    if (ph_map_prepare(target, UNIT_BYTES) && ph_os_remap_to(base, old_bytes, target, new_bytes))
+        return target;
+    ph_os_unmap(target, new_bytes);
+    return NULL;
+}
+
+/* Change the size of the mapping; where it cannot stay, move it when allowed.  On true sp->start
+ * says where it is now. */
+bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move)
+{
+    if (bytes > PTRDIFF_MAX - UNIT_BYTES)
+        return false;
+    const size_t mapped = round_up(bytes, ph_os_page_bytes());
+    char *base = (char *)ph_span_start(sp);
+    char *now = base;
+    ph_lock_take(&hp->span_lock);
+    if (mapped != sp->mapped_bytes && !ph_os_remap(base, sp->mapped_bytes, mapped))
+        now = may_move ? large_move(base, sp->mapped_bytes, mapped) : NULL;
+    if (now != NULL) {
+        hp->large_bytes += mapped - sp->mapped_bytes;
+        sp->mapped_bytes = mapped;
+        sp->wanted = bytes;
+    }
+    if (now != NULL && now != base) {
+        ph_map_clear_first(sp);
+        sp->start = (uintptr_t)now >> UNIT_BITS;
+        ph_map_first(sp);
+    }
+    ph_lock_give(&hp->span_lock);
+    return now != NULL;
+}
+
+void ph_large_forget(struct heap *hp)
+{
+    while (hp->large != SPAN_NONE) {
+        struct span *sp = ph_span_at(hp->large);
+        large_unlink(hp, sp);
+        large_drop(hp, sp);
+    }
+}

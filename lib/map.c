@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* map.c -- what stands at an address: the page map.
+ *
+ * Owns:    the root (one slot for each GB) and the leaves (an entry for each unit).
+ * Calls:   os.c.
+ * Locks:   LOCK map for new leaves; entries are written by whoever owns the units they describe,
+ *          with one store each, and read by anybody.
+ * Always:  an entry is 0, or names a descriptor that is never unmapped; so a reader that loses a
+ *          race reads an old truth, never garbage.
+ * Why:     leaves are reserved readable and made writable in pieces of 64 KB: neither a limit on
+ *          data nor strict overcommit counts the rest. */
+#include "hot.h"
+
+enum {
+    LEAF_ENTRIES = 1 << (MAP_LEAF_BITS - UNIT_BITS),
+    LEAF_BYTES = LEAF_ENTRIES * 8,
+    PIECE_BYTES = 65536,
+    PIECE_ENTRIES = PIECE_BYTES / 8,
+};
+
+uint64_t *ph_map_root[MAP_ROOT_SLOTS];
+static uint32_t leaf_ready[MAP_ROOT_SLOTS]; /* a bit for each writable piece */
+static ph_lock map_lock;
+
+static_assert(LEAF_BYTES / PIECE_BYTES <= 32, "a bit for each piece");
+
+void ph_map_lock(void) { ph_lock_take(&map_lock); }
+void ph_map_unlock(void) { ph_lock_give(&map_lock); }
+
+/* Make one piece of a leaf writable, and the leaf itself if need be.  Held: the map lock. */
+static bool map_ready(size_t slot, unsigned piece)
+{
+    uint64_t *leaf = ph_map_root[slot];
+    if (leaf == NULL) {
+        leaf = ph_os_reserve_readable(LEAF_BYTES, UNIT_BYTES);
+        if (leaf == NULL)
+            return false;
+        ph_os_no_huge(leaf, LEAF_BYTES);
+        __atomic_store_n(&ph_map_root[slot], leaf, __ATOMIC_RELEASE);
+    }
+    if (leaf_ready[slot] & (1u << piece))
+        return true;
+    if (ph_os_commit(leaf + (size_t)piece * PIECE_ENTRIES, PIECE_BYTES, false) != 0)
+        return false;
+    leaf_ready[slot] |= 1u << piece;
+    return true;
+}
+
+bool ph_map_prepare(const void *base, size_t bytes)
+{
+    const uintptr_t first = (uintptr_t)base >> UNIT_BITS;
+    const uintptr_t last = ((uintptr_t)base + bytes - 1) >> UNIT_BITS;
+    if (((uintptr_t)base + bytes - 1) >> MAP_LEAF_BITS >= MAP_ROOT_SLOTS)
+        return false;
+    bool ready = true;
+    ph_lock_take(&map_lock);
+    for (uintptr_t piece = first / PIECE_ENTRIES; ready && piece <= last / PIECE_ENTRIES; piece++)
+        ready = map_ready(piece * PIECE_ENTRIES / LEAF_ENTRIES, piece % (LEAF_ENTRIES / PIECE_ENTRIES));
+    ph_lock_give(&map_lock);
+    return ready;
+}
+
+static void map_set(uintptr_t unit, uint64_t entry)
+{
+    uint64_t *leaf = ph_map_root[unit / LEAF_ENTRIES];
+    __atomic_store_n(&leaf[unit % LEAF_ENTRIES], entry, __ATOMIC_RELEASE);
+}
+
+static uint64_t map_entry(const struct span *sp, unsigned unit_in_page)
+{
+    return sp->tag | (uint64_t)sp->self << 32 | (uint64_t)unit_in_page << 58;
+}
+
+void ph_map_fill(struct span *sp)
+{
+    for (unsigned i = 0; i < sp->units; i++)
+        map_set(sp->start + i, map_entry(sp, i));
+}
+
+void ph_map_ends(struct span *sp)
+{
+    map_set(sp->start, map_entry(sp, 0));
+    map_set(sp->start + sp->units - 1, map_entry(sp, 0));
+}
+
+void ph_map_first(struct span *sp) { map_set(sp->start, map_entry(sp, 0)); }
+
+void ph_map_clear(const struct span *sp)
+{
+    for (unsigned i = 0; i < sp->units; i++)
+        map_set(sp->start + i, 0);
+}
+
+void ph_map_clear_inner(const struct span *sp)
+{
+    for (unsigned i = 1; i < sp->units; i++)
+        map_set(sp->start + i, 0);
+}
+
+void ph_map_clear_first(const struct span *sp) { map_set(sp->start, 0); }
+void ph_map_clear_last(const struct span *sp)
+{
+    if (sp->units > 1)
+        map_set(sp->start + sp->units - 1, 0);
+}
+
+void ph_map_clear_ends(const struct span *sp)
+{
+    ph_map_clear_first(sp);
+    ph_map_clear_last(sp);
+}
+
+void ph_map_edge(const void *base, uint32_t tag) { map_set((uintptr_t)base >> UNIT_BITS, tag); }

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* os.c -- the only file that asks the operating system for memory, waiting and identity.
+ *
+ * Owns:    nothing but a cached OS page size and the membarrier registration.
+ * Calls:   the kernel, directly: libc's wrappers touch errno and may not be ready yet in the
+ *          first malloc of a process.  clock_gettime is libc's, for the vDSO behind it.
+ * Always:  errno is untouched; every function may be called from a signal handler. */
+#include "os.h"
+
+#include <asm/unistd.h>
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <linux/mman.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0x4000
+#endif
+#ifndef MREMAP_MAYMOVE
+#define MREMAP_MAYMOVE 1
+#define MREMAP_FIXED 2
+#endif
+
+enum { MEMBARRIER_EXPEDITED = 8, MEMBARRIER_REGISTER = 16 }; /* linux/membarrier.h, since 4.14 */
+
+/* ---- system calls without errno: the result, or a negative errno value ---------------------- */
+
+#if defined(__x86_64__)
+static long os_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+    long result;
+    register long r10 __asm__("r10") = d;
+    register long r8 __asm__("r8") = e;
+    register long r9 __asm__("r9") = f;
+    __asm__ volatile("syscall"
+                     : "=a"(result)
+                     : "0"(nr), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+                     : "rcx", "r11", "memory");
+    return result;
+}
+#elif defined(__aarch64__)
+static long os_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+    register long x8 __asm__("x8") = nr;
+    register long x0 __asm__("x0") = a;
+    register long x1 __asm__("x1") = b;
+    register long x2 __asm__("x2") = c;
+    register long x3 __asm__("x3") = d;
+    register long x4 __asm__("x4") = e;
+    register long x5 __asm__("x5") = f;
+    __asm__ volatile("svc 0"
+                     : "+r"(x0)
+                     : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5)
+                     : "memory");
+    return x0;
+}
+#else
+static long os_call(long nr, long a, long b, long c, long d, long e, long f)
+{
+    const int saved = errno;
+    long result = syscall(nr, a, b, c, d, e, f);
+    if (result == -1)
+        result = -errno;
+    errno = saved;
+    return result;
+}
+#endif
+
+static bool os_failed(long result) { return (unsigned long)result > -4096UL; }
+
+/* ---- memory --------------------------------------------------------------------------------- */
+
+size_t ph_os_page_bytes(void)
+{
+    static size_t bytes;
+    if (bytes == 0) {
+        const size_t told = getauxval(AT_PAGESZ);
+        __atomic_store_n(&bytes, told ? told : 4096, __ATOMIC_RELAXED);
+    }
+    return __atomic_load_n(&bytes, __ATOMIC_RELAXED);
+}
+
+static void *os_mmap(size_t bytes, int protection)
+{
+    const long got = os_call(__NR_mmap, 0, (long)bytes, protection,
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return os_failed(got) ? NULL : (void *)got;
+}
+
+/* Map with room to spare and cut head and tail off: alignments above the OS page. */
+static void *os_map_aligned(size_t bytes, size_t align, int protection)
+{
+    char *at = os_mmap(bytes, protection);
+    if (at == NULL || ((uintptr_t)at & (align - 1)) == 0)
+        return at;
+    ph_os_unmap(at, bytes);
+    if (bytes + align < bytes)
+        return NULL;
+    at = os_mmap(bytes + align, protection);
+    if (at == NULL)
+        return NULL;
+    char *start = (char *)(((uintptr_t)at + align - 1) & ~(uintptr_t)(align - 1));
+    if (start > at)
+        ph_os_unmap(at, (size_t)(start - at));
+    const size_t tail = (size_t)(at + align - start);
+    if (tail > 0)
+        ph_os_unmap(start + bytes, tail);
+    return start;
+}
+
+void *ph_os_reserve(size_t bytes, size_t align)
+{
+    return os_map_aligned(bytes, align, PROT_NONE);
+}
+
+void *ph_os_reserve_readable(size_t bytes, size_t align)
+{
+    return os_map_aligned(bytes, align, PROT_READ);
+}
+
+void *ph_os_map(size_t bytes, size_t align)
+{
+    return os_map_aligned(bytes, align, PROT_READ | PROT_WRITE);
+}
+
+int ph_os_commit(void *at, size_t bytes, bool executable)
+{
+    const int protection = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
+    return (int)-os_call(__NR_mprotect, (long)at, (long)bytes, protection, 0, 0, 0);
+}
+
+int ph_os_purge(void *at, size_t bytes)
+{
+    return (int)-os_call(__NR_madvise, (long)at, (long)bytes, MADV_DONTNEED, 0, 0, 0);
+}
+
+void ph_os_unmap(void *at, size_t bytes)
+{
+    (void)os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0);
+}
+
+bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes)
+{
+    return !os_failed(os_call(__NR_mremap, (long)at, (long)old_bytes, (long)new_bytes, 0, 0, 0));
+}
+
+bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes)
+{
+    return !os_failed(os_call(__NR_mremap, (long)at, (long)old_bytes, (long)new_bytes,
+                              MREMAP_MAYMOVE | MREMAP_FIXED, (long)target, 0));
+}
+
+void ph_os_no_huge(void *at, size_t bytes)
+{
+    (void)os_call(__NR_madvise, (long)at, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
+}
+
+/* Source: mincore(2), ENOMEM for a range with a hole. */
+bool ph_os_is_mapped(const void *at, size_t bytes)
+{
+    unsigned char seen[2];
+    const uintptr_t mask = ph_os_page_bytes() - 1;
+    const uintptr_t first = (uintptr_t)at & ~mask;
+    const uintptr_t end = ((uintptr_t)at + bytes + mask) & ~mask;
+    return !os_failed(os_call(__NR_mincore, (long)first, (long)(end - first), (long)seen, 0, 0, 0));
+}
+
+/* ---- threads -------------------------------------------------------------------------------- */
+
+bool ph_os_membarrier(void)
+{
+    if (!os_failed(os_call(__NR_membarrier, MEMBARRIER_EXPEDITED, 0, 0, 0, 0, 0)))
+        return true;
+    if (os_failed(os_call(__NR_membarrier, MEMBARRIER_REGISTER, 0, 0, 0, 0, 0)))
+        return false;
+    return !os_failed(os_call(__NR_membarrier, MEMBARRIER_EXPEDITED, 0, 0, 0, 0, 0));
+}
+
+void ph_os_wait(uint32_t *word, uint32_t seen, uint64_t nanoseconds)
+{
+    const struct timespec bound = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+    (void)os_call(__NR_futex, (long)word, FUTEX_WAIT_PRIVATE, seen, nanoseconds ? (long)&bound : 0, 0, 0);
+}
+
+void ph_os_wake(uint32_t *word, unsigned count)
+{
+    (void)os_call(__NR_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
+}
+
+void ph_os_sleep(uint64_t nanoseconds)
+{
+    const struct timespec wish = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
+    (void)os_call(__NR_nanosleep, (long)&wish, 0, 0, 0, 0, 0);
+}
+
+void ph_os_yield(void) { (void)os_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0); }
+
+uint32_t ph_os_pid(void) { return (uint32_t)os_call(__NR_getpid, 0, 0, 0, 0, 0, 0); }
+
+uint32_t ph_os_tid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
+
+/* ---- time and chance ------------------------------------------------------------------------ */
+
+uint64_t ph_os_clock_ms(void)
+{
+    struct timespec now = {0, 0};
+    const int saved = errno;
+    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0)
+        errno = saved;
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* Spread every input bit over the result (multiply, fold; twice). */
+static uint64_t os_mix(uint64_t x)
+{
+    x = (x ^ (x >> 32)) * 0xd6e8feb86659fd93u;
+    x = (x ^ (x >> 29)) * 0xff51afd7ed558ccdu;
+    return x ^ (x >> 32);
+}
+
+/* Source: getauxval(3), AT_RANDOM: 16 bytes from the kernel; the C library uses both halves, so
+ * they are stirred with the clock and an address before use. */
+uint64_t ph_os_random(void)
+{
+    uint64_t word = 0;
+    const long got = os_call(__NR_getrandom, (long)&word, sizeof word, 1 /* GRND_NONBLOCK */, 0, 0, 0);
+    if (got == sizeof word)
+        return word;
+    struct timespec now = {0, 0};
+    (void)os_call(__NR_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
+    const uint64_t *kernel = (const uint64_t *)getauxval(AT_RANDOM);
+    word = kernel ? os_mix(kernel[0]) ^ kernel[1] : 0;
+    return os_mix(word ^ (uint64_t)now.tv_nsec ^ (uint64_t)(uintptr_t)&word);
+}
+
+/* ---- text out ------------------------------------------------------------------------------- */
+
+void ph_os_write(int fd, const void *bytes, size_t count)
+{
+    const char *at = bytes;
+    while (count > 0) {
+        const long done = os_call(__NR_write, fd, (long)at, (long)count, 0, 0, 0);
+        if (done == -EINTR)
+            continue;
+        if (done <= 0)
+            return;
+        at += done;
+        count -= (size_t)done;
+    }
+}
+
+int ph_os_open_append(const char *path)
+{
+    const long fd = os_call(__NR_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+                            0644, 0, 0);
+    return os_failed(fd) ? -1 : (int)fd;
+}
+
+void ph_os_close(int fd) { (void)os_call(__NR_close, fd, 0, 0, 0, 0, 0); }
+
+/* A handler of the program may run once; then the default action, which cannot be blocked here. */
+void ph_os_abort(void)
+{
+    const uint32_t pid = ph_os_pid();
+    const uint32_t tid = ph_os_tid();
+    uint64_t mask = ~0ULL & ~(1ULL << (SIGABRT - 1));
+    (void)os_call(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
+    (void)os_call(__NR_tgkill, pid, tid, SIGABRT, 0, 0, 0);
+    struct { /* the kernel's own layout of an action: the default one */
+        void *handler;
+        unsigned long flags;
+        void *restorer;
+        uint64_t mask;
+    } plain = {NULL, 0, NULL, 0};
+    (void)os_call(__NR_rt_sigaction, SIGABRT, (long)&plain, 0, sizeof(uint64_t), 0, 0);
+    (void)os_call(__NR_tgkill, pid, tid, SIGABRT, 0, 0, 0);
+    for (;;)
+        (void)os_call(__NR_exit_group, 134, 0, 0, 0, 0, 0);
+}

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* page.c -- a page: equal-size blocks; which of them are free stands in its descriptor.
+ *
+ * Owns:    the page fields of struct span; the size bytes of sized pages.
+ * Calls:   span.c and meta.c for memory, map.c.  Never: shard.c, local.c.
+ * Locks:   held on entry: the class lock.  Takes: span, map, meta, in that order.
+ * Always:  popcount(bits) == free_count <= carved <= capacity, and no bit at or beyond carved.
+ *          Checked by ph_page_is_valid.
+ * Why:     bits out of line, so that a write after free never reaches our structures and a walk
+ *          never follows memory that the program may have damaged. */
+#include "hot.h"
+
+enum { SIZE_CELL_BYTES = 256, WORD_SIZES_FROM = 240 }; /* larger blocks: two bytes each */
+
+static unsigned page_class(const struct span *pg)
+{
+    const unsigned kind = entry_kind(pg->tag);
+    return kind < KIND_SIZED ? kind - KIND_PLAIN : kind - KIND_SIZED;
+}
+
+static bool page_is_sized(const struct span *pg) { return entry_kind(pg->tag) >= KIND_SIZED; }
+
+static char *page_start(const struct span *pg) { return (char *)ph_span_start(pg); }
+
+/* ---- exact sizes: 0 free, else the slack + 1 ------------------------------------------------- */
+/* W32 2.5: to the byte. */
+
+static unsigned size_get(const struct span *pg, unsigned index)
+{
+    const uint8_t *cell = ph_pool_at(&ph_pool_sizes, pg->cell);
+    if (ph_class_bytes[page_class(pg)] > WORD_SIZES_FROM)
+        return __atomic_load_n((const uint16_t *)cell + index, __ATOMIC_RELAXED);
+    return __atomic_load_n(cell + index, __ATOMIC_RELAXED);
+}
+
+static void size_set(struct span *pg, unsigned index, unsigned value)
+{
+    uint8_t *cell = ph_pool_at(&ph_pool_sizes, pg->cell);
+    if (ph_class_bytes[page_class(pg)] > WORD_SIZES_FROM)
+        __atomic_store_n((uint16_t *)cell + index, (uint16_t)value, __ATOMIC_RELAXED);
+    else
+        __atomic_store_n(cell + index, (uint8_t)value, __ATOMIC_RELAXED);
+}
+
+void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted)
+{
+    size_set(pg, index, (unsigned)(ph_class_bytes[page_class(pg)] - wanted) + 1);
+}
+
+size_t ph_page_wanted(const struct span *pg, unsigned index)
+{
+    const unsigned value = size_get(pg, index);
+    return value == 0 ? SIZE_MAX : ph_class_bytes[page_class(pg)] - (value - 1);
+}
+
+/* ---- making ----------------------------------------------------------------------------------- */
+
+/* Memory that was used before: every block gets its key now, so that none leaves unchecked. */
+static void page_key_all(struct span *pg)
+{
+    const unsigned bytes = ph_class_bytes[page_class(pg)];
+    char *block = page_start(pg);
+    for (unsigned i = 0; i < pg->capacity; i++, block += bytes) {
+        *block_key(block) = block_key_value(block);
+        pg->bits[i / 64] |= 1ULL << (i % 64);
+    }
+    pg->carved = pg->free_count = pg->capacity;
+}
+
+/* A page of that kind (class, plain or sized) with no block taken; NULL: no memory. */
+struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
+{
+    const bool sized = kind >= KIND_SIZED;
+    const unsigned class = kind - (sized ? KIND_SIZED : KIND_PLAIN);
+    const uint32_t cell = sized ? ph_pool_take(&ph_pool_sizes) : 0;
+    if (sized && cell == 0)
+        return NULL;
+    const unsigned most = sized && ph_class_bytes[class] > WORD_SIZES_FROM ? PAGE_BLOCKS / 2 : PAGE_BLOCKS;
+    while (units > 1 && units * UNIT_BYTES > most * ph_class_bytes[class])
+        units--;
+    struct span *pg = ph_span_take(hp, units, 1);
+    if (pg == NULL) {
+        if (sized)
+            ph_pool_give(&ph_pool_sizes, cell);
+        return NULL;
+    }
+    const unsigned fit = (unsigned)(ph_span_bytes(pg) / ph_class_bytes[class]);
+    pg->capacity = fit < most ? fit : most;
+    pg->free_count = pg->carved = 0;
+    pg->listed = 0;
+    pg->tag = hp->tag | kind;
+    pg->cell = cell;
+    for (unsigned i = 0; i < PAGE_BLOCKS / 64; i++)
+        pg->bits[i] = 0;
+    if (sized)
+        __builtin_memset(ph_pool_at(&ph_pool_sizes, cell), 0, SIZE_CELL_BYTES);
+    if (pg->state == SPAN_DIRTY)
+        page_key_all(pg);
+    ph_map_fill(pg);
+    return pg;
+}
+
+/* A page without live blocks goes back to its heap. */
+void ph_page_drop(struct heap *hp, struct span *pg)
+{
+    CHECK_INTERNAL(pg->free_count == pg->carved);
+    if (pg->cell != 0)
+        ph_pool_give(&ph_pool_sizes, pg->cell);
+    pg->cell = 0;
+    ph_map_clear_inner(pg);
+    ph_span_give(hp, pg);
+}
+
+/* ---- taking and giving ------------------------------------------------------------------------ */
+
+/* Take up to `want` blocks that were used before, lowest address first; how many. */
+unsigned ph_page_take(struct span *pg, void **out, unsigned want)
+{
+    const unsigned bytes = ph_class_bytes[page_class(pg)];
+    unsigned got = 0;
+    for (unsigned word = 0; word < PAGE_BLOCKS / 64 && got < want; word++) {
+        uint64_t bits = pg->bits[word];
+        while (bits != 0 && got < want) {
+            const unsigned index = word * 64 + (unsigned)__builtin_ctzll(bits);
+            bits &= bits - 1;
+            out[got++] = page_start(pg) + (size_t)index * bytes;
+        }
+        pg->bits[word] = bits;
+    }
+    pg->free_count -= got;
+    return got;
+}
+
+/* Purged memory reads as zero until somebody writes to it who must not. */
+static void page_check_zero(const char *block, unsigned count, unsigned bytes)
+{
+    for (; count > 0; count--, block += bytes)
+        if (*block_key((void *)(uintptr_t)block) != 0)
+            ph_corrupt("changed after free", block, bytes);
+}
+
+/* Take up to `want` blocks that nobody ever held, side by side from *first; how many. */
+unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
+{
+    const unsigned bytes = ph_class_bytes[page_class(pg)];
+    const unsigned left = pg->capacity - pg->carved;
+    const unsigned got = want < left ? want : left;
+    *first = page_start(pg) + (size_t)pg->carved * bytes;
+    if (pg->state == SPAN_PURGED)
+        page_check_zero(*first, got, bytes);
+    pg->carved += got;
+    return got;
+}
+
+/* Which block starts there; PAGE_BLOCKS when none does. */
+unsigned ph_page_index(const struct span *pg, const void *block)
+{
+    const unsigned class = page_class(pg);
+    const uint64_t offset = (uint64_t)((const char *)block - page_start(pg));
+    const uint64_t magic = ph_class_magic[class];
+    if (offset >= ph_span_bytes(pg) || offset * magic >= magic)
+        return PAGE_BLOCKS;
+    const unsigned index = (unsigned)(offset / ph_class_bytes[class]);
+    return index < pg->capacity ? index : PAGE_BLOCKS;
+}
+
+/* Put a block back; false when it is free already. */
+bool ph_page_give(struct span *pg, unsigned index)
+{
+    const uint64_t bit = 1ULL << (index % 64);
+    if (index >= pg->carved || (pg->bits[index / 64] & bit))
+        return false;
+    pg->bits[index / 64] |= bit;
+    pg->free_count++;
+    if (page_is_sized(pg))
+        size_set(pg, index, 0);
+    return true;
+}
+
+bool ph_page_is_valid(const struct span *pg)
+{
+    unsigned set = 0;
+    for (unsigned word = 0; word < PAGE_BLOCKS / 64; word++)
+        set += (unsigned)__builtin_popcountll(pg->bits[word]);
+    if (set != pg->free_count || pg->free_count > pg->carved || pg->carved > pg->capacity)
+        return false;
+    for (unsigned i = pg->carved; i < PAGE_BLOCKS; i++)
+        if (pg->bits[i / 64] >> (i % 64) & 1)
+            return false;
+    if (!page_is_sized(pg))
+        return true;
+    for (unsigned i = 0; i < pg->carved; i++) {
+        const bool is_free = pg->bits[i / 64] >> (i % 64) & 1;
+        if (is_free != (size_get(pg, i) == 0) || size_get(pg, i) > ph_class_bytes[page_class(pg)] + 1u)
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* region.c -- reserves, commits and caches address ranges; knows nothing of blocks.
+ *
+ * Owns:    struct region; the cache of ranges that dead heaps left.
+ * Calls:   map.c, meta.c, os.c.
+ * Locks:   held on entry: the heap's span lock.  Takes: map, cache, meta, in that order.
+ * Always:  first <= top <= units, committed <= units, and what lies below top is committed but for
+ *          the first unit; base is a multiple of HEAP_ALIGN; a cached range is
+ *          still dirty below its `top`, and has no entry in the page map.
+ * Why:     n bytes cost O(log n) regions, because a process may have 65,530 mappings; the first
+ *          region is committed whole, later ones in steps. */
+#include "hot.h"
+
+enum { CONTROL_FROM_UNITS = 16 }; /* smaller ranges spare no unit for their handle */
+enum { CACHE_RANGES = 16, CACHE_RANGE_BYTES = 8 << 20, COMMIT_LEAST_UNITS = 256 };
+
+static struct range {
+    char *base;
+    uint32_t units, committed, top;
+} cache[CACHE_RANGES];
+static unsigned cache_count;
+static ph_lock cache_lock;
+static struct region *free_regions; /* cache lock */
+
+void ph_region_lock(void) { ph_lock_take(&cache_lock); }
+void ph_region_unlock(void) { ph_lock_give(&cache_lock); }
+
+static struct region *region_new(void)
+{
+    ph_lock_take(&cache_lock);
+    struct region *rg = free_regions;
+    if (rg != NULL)
+        free_regions = rg->next;
+    ph_lock_give(&cache_lock);
+    return rg != NULL ? rg : ph_meta_take(sizeof *rg);
+}
+
+static void region_free(struct region *rg)
+{
+    ph_lock_take(&cache_lock);
+    rg->next = free_regions;
+    free_regions = rg;
+    ph_lock_give(&cache_lock);
+}
+
+/* A range of just that size that a dead heap left. */
+static bool cache_take(struct region *rg, uint32_t units)
+{
+    bool found = false;
+    ph_lock_take(&cache_lock);
+    for (unsigned i = cache_count; i-- > 0 && !found;) {
+        if (cache[i].units != units)
+            continue;
+        rg->base = cache[i].base;
+        rg->units = units;
+        rg->committed = cache[i].committed;
+        rg->top = cache[i].top;
+        cache[i] = cache[--cache_count];
+        found = true;
+    }
+    ph_lock_give(&cache_lock);
+    return found;
+}
+
+static bool cache_give(const struct region *rg)
+{
+    bool kept = false;
+    ph_lock_take(&cache_lock);
+    if (cache_count < CACHE_RANGES && (size_t)rg->units * UNIT_BYTES <= CACHE_RANGE_BYTES) {
+        cache[cache_count++] = (struct range){rg->base, rg->units, rg->committed, rg->top};
+        kept = true;
+    }
+    ph_lock_give(&cache_lock);
+    return kept;
+}
+
+/* A new range; halves its wish down to `least` when the system refuses. */
+static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool commit)
+{
+    for (;;) {
+        void *got = commit ? ph_os_map(bytes, HEAP_ALIGN) : ph_os_reserve(bytes, HEAP_ALIGN);
+        if (got != NULL) {
+            rg->base = got;
+            rg->units = (uint32_t)(bytes >> UNIT_BITS);
+            rg->committed = commit ? rg->units : 0;
+            rg->top = 0;
+            ph_os_no_huge(got, bytes);
+            return true;
+        }
+        if (bytes == least)
+            return false;
+        bytes = bytes / 2 > least ? (bytes / 2 + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1) : least;
+    }
+}
+
+static void region_append(struct heap *hp, struct region *rg)
+{
+    rg->next = NULL;
+    rg->index = hp->last_region ? hp->last_region->index + 1 : 0;
+    if (hp->last_region != NULL)
+        __atomic_store_n(&hp->last_region->next, rg, __ATOMIC_RELEASE);
+    else
+        __atomic_store_n(&hp->regions, rg, __ATOMIC_RELEASE);
+    hp->last_region = rg;
+    hp->reserved_units += rg->units;
+}
+
+struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
+{
+    struct region *rg = region_new();
+    if (rg == NULL)
+        return NULL;
+    const bool first = hp->regions == NULL;
+    const bool executable = hp->flags & HEAPF_EXECUTE;
+    bool got = !executable && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
+    if (!got)
+        got = region_reserve(rg, bytes, least_bytes, first && !executable && hp->bound_units == 0);
+    if (got && !ph_map_prepare(rg->base, (size_t)rg->units << UNIT_BITS)) {
+        ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
+        got = false;
+    }
+    if (!got) {
+        region_free(rg);
+        return NULL;
+    }
+    rg->first = rg->units > CONTROL_FROM_UNITS ? 1 : 0;
+    if (rg->top < rg->first)
+        rg->top = rg->first;
+    ph_map_edge(rg->base, hp->tag | KIND_EDGE);
+    region_append(hp, rg);
+    return rg;
+}
+
+bool ph_region_commit(struct region *rg, uint32_t units, bool executable)
+{
+    if (units <= rg->committed)
+        return true;
+    uint32_t goal = rg->committed + rg->units / 8;
+    if (goal < rg->committed + COMMIT_LEAST_UNITS)
+        goal = rg->committed + COMMIT_LEAST_UNITS;
+    if (goal < units)
+        goal = units;
+    if (goal > rg->units)
+        goal = rg->units;
+    char *from = rg->base + ((size_t)rg->committed << UNIT_BITS);
+    if (ph_os_commit(from, (size_t)(goal - rg->committed) << UNIT_BITS, executable) != 0) {
+        goal = units;
+        if (ph_os_commit(from, (size_t)(goal - rg->committed) << UNIT_BITS, executable) != 0)
+            return false;
+    }
+    rg->committed = goal;
+    return true;
+}
+
+char *ph_region_unit(const struct region *rg, uint32_t unit) { return rg->base + ((size_t)unit << UNIT_BITS); }
+
+struct region *ph_region_of(const struct heap *hp, const void *address)
+{
+    struct region *rg = __atomic_load_n(&hp->regions, __ATOMIC_ACQUIRE);
+    for (; rg != NULL; rg = __atomic_load_n(&rg->next, __ATOMIC_ACQUIRE))
+        if ((uintptr_t)address - (uintptr_t)rg->base < (size_t)rg->units << UNIT_BITS)
+            return rg;
+    return NULL;
+}
+
+/* The heap is gone: its ranges go to the cache, or back to the system.  Their entries in the page
+ * map are clear already, but for the first of each. */
+void ph_region_drop_all(struct heap *hp)
+{
+    struct region *rg = hp->regions;
+    hp->regions = hp->last_region = NULL;
+    while (rg != NULL) {
+        struct region *next = rg->next;
+        ph_map_edge(rg->base, 0);
+        if ((hp->flags & HEAPF_EXECUTE) || !cache_give(rg))
+            ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
+        region_free(rg);
+        rg = next;
+    }
+}

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* shard.c -- class locks, and which page serves: what cores share.
+ *
+ * Owns:    struct shard, struct shard_class; the list fields of pages.
+ * Calls:   page.c.  Never: local.c.
+ * Locks:   LOCK class, taken inside.  Takes: span, map, meta, in that order.
+ * Always:  a listed page has a block to give; a page that has none is in no list; the page kept
+ *          back is wholly free and in no list.
+ * Why:     a stack's count changes while its class lock is held, so that the child of a fork
+ *          finds every block either in a stack or in a page. */
+#include "hot.h"
+
+enum { FRESH_BYTES = 4096 }; /* carve at most so much at once: unused blocks stay untouched */
+
+static struct shard_class *shard_class(struct heap *hp, unsigned kind)
+{
+    return &hp->shard[0].class[kind - KIND_PLAIN];
+}
+
+static unsigned kind_bytes(unsigned kind)
+{
+    return ph_class_bytes[kind < KIND_SIZED ? kind - KIND_PLAIN : kind - KIND_SIZED];
+}
+
+static bool page_has_room(const struct span *pg) { return pg->free_count > 0 || pg->carved < pg->capacity; }
+static bool page_is_empty(const struct span *pg) { return pg->free_count == pg->carved; }
+
+static void list_insert(struct shard_class *sc, struct span *pg)
+{
+    pg->prev = SPAN_NONE;
+    pg->next = sc->pages;
+    if (pg->next != SPAN_NONE)
+        ph_span_at(pg->next)->prev = pg->self;
+    sc->pages = pg->self;
+    pg->listed = 1;
+}
+
+static void list_remove(struct shard_class *sc, struct span *pg)
+{
+    if (pg->next != SPAN_NONE)
+        ph_span_at(pg->next)->prev = pg->prev;
+    if (pg->prev != SPAN_NONE)
+        ph_span_at(pg->prev)->next = pg->next;
+    else
+        sc->pages = pg->next;
+    pg->listed = 0;
+}
+
+/* A page with a block to give, first in its list; NULL: no memory.  Held: the class lock. */
+static struct span *class_page(struct heap *hp, struct shard_class *sc, unsigned kind)
+{
+    if (sc->pages != SPAN_NONE)
+        return ph_span_at(sc->pages);
+    struct span *pg;
+    if (sc->empty != SPAN_NONE) {
+        pg = ph_span_at(sc->empty);
+        sc->empty = SPAN_NONE;
+    } else {
+        const unsigned class = kind < KIND_SIZED ? kind - KIND_PLAIN : kind - KIND_SIZED;
+        const unsigned wish = sc->units / 4 < PAGE_UNITS ? sc->units / 4 : PAGE_UNITS;
+        pg = ph_page_new(hp, kind, ph_class_page_units(class, wish > 0 ? wish : 1));
+        if (pg == NULL)
+            return NULL;
+        sc->units += pg->units;
+    }
+    list_insert(sc, pg);
+    return pg;
+}
+
+/* A page's last block came back: keep one in reserve for a busy class, give the others away. */
+static void class_page_empty(struct heap *hp, struct shard_class *sc, struct span *pg)
+{
+    if (pg->listed)
+        list_remove(sc, pg);
+    if (sc->empty == SPAN_NONE && sc->units > 4 * pg->units) {
+        sc->empty = pg->self;
+        return;
+    }
+    sc->units -= pg->units;
+    ph_page_drop(hp, pg);
+}
+
+/* After blocks came back. */
+static void class_page_given(struct heap *hp, struct shard_class *sc, struct span *pg)
+{
+    if (page_is_empty(pg))
+        class_page_empty(hp, sc, pg);
+    else if (!pg->listed)
+        list_insert(sc, pg);
+}
+
+/* Fill an empty stack: up to `want` used blocks as entries, or a row of fresh ones.  How many. */
+unsigned ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want)
+{
+    struct shard_class *sc = shard_class(hp, kind);
+    const unsigned most_fresh = FRESH_BYTES / kind_bytes(kind) + 1;
+    unsigned got = 0;
+    ph_lock_take(&sc->lock);
+    while (got < want && st->fresh_count == 0) {
+        struct span *pg = got == 0 || sc->pages != SPAN_NONE ? class_page(hp, sc, kind) : NULL;
+        if (pg == NULL)
+            break;
+        got += ph_page_take(pg, st->slot + got, want - got);
+        if (got == 0)
+            st->fresh_count = ph_page_carve(pg, want < most_fresh ? want : most_fresh, &st->fresh);
+        if (!page_has_room(pg))
+            list_remove(sc, pg);
+        else if (got < want)
+            break; /* only fresh blocks are left here: the next refill's */
+    }
+    __atomic_store_n(&st->count, got, __ATOMIC_RELAXED);
+    ph_lock_give(&sc->lock);
+    return got + st->fresh_count;
+}
+
+/* Give one used block back to its page.  Held: the class lock. */
+static void class_give(struct heap *hp, struct shard_class *sc, void *block, unsigned kind)
+{
+    const uint64_t entry = map_get(block);
+    struct span *pg = ph_span_at(entry_span(entry));
+    if ((uint32_t)entry != (hp->tag | kind))
+        ph_corrupt("freed twice", block, kind_bytes(kind));
+    if (*block_key(block) != block_key_value(block))
+        ph_corrupt(*block_key(block) == BLOCK_LIVE ? "freed twice" : "changed after free", block, kind_bytes(kind));
+    const unsigned index = ph_page_index(pg, block);
+    if (index == PAGE_BLOCKS)
+        ph_corrupt("not a block", block, SIZE_MAX);
+    if (!ph_page_give(pg, index))
+        ph_corrupt("freed twice", block, kind_bytes(kind));
+    class_page_given(hp, sc, pg);
+}
+
+/* The `count` oldest entries of a stack go back to their pages. */
+void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, unsigned count)
+{
+    struct shard_class *sc = shard_class(hp, kind);
+    ph_lock_take(&sc->lock);
+    for (unsigned i = 0; i < count; i++)
+        class_give(hp, sc, st->slot[i], kind);
+    for (unsigned i = count; i < st->count; i++)
+        st->slot[i - count] = st->slot[i];
+    __atomic_store_n(&st->count, st->count - count, __ATOMIC_RELAXED);
+    ph_lock_give(&sc->lock);
+}
+
+/* The fresh blocks of a stack were never used: back behind the page's mark, or, when others were
+ * carved since, among its free blocks. */
+void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st)
+{
+    if (st->fresh_count == 0)
+        return;
+    struct shard_class *sc = shard_class(hp, kind);
+    ph_lock_take(&sc->lock);
+    struct span *pg = ph_span_at(entry_span(map_get(st->fresh)));
+    const unsigned index = ph_page_index(pg, st->fresh);
+    if (index + st->fresh_count == pg->carved) {
+        pg->carved -= st->fresh_count;
+    } else {
+        for (unsigned i = 0; i < st->fresh_count; i++) {
+            char *block = st->fresh + (size_t)i * kind_bytes(kind);
+            *block_key(block) = block_key_value(block);
+            ph_page_give(pg, index + i);
+        }
+    }
+    st->fresh_count = 0;
+    class_page_given(hp, sc, pg);
+    ph_lock_give(&sc->lock);
+}
+
+/* One block without a stack; `wanted` is remembered by a sized page.  *fresh: it is zero. */
+void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
+{
+    struct shard_class *sc = shard_class(hp, kind);
+    void *block = NULL;
+    ph_lock_take(&sc->lock);
+    struct span *pg = class_page(hp, sc, kind);
+    if (pg != NULL) {
+        *fresh = ph_page_take(pg, &block, 1) == 0;
+        if (*fresh)
+            (void)ph_page_carve(pg, 1, (char **)&block);
+        else if (kind < KIND_SIZED && *block_key(block) != block_key_value(block))
+            ph_corrupt("changed after free", block, kind_bytes(kind));
+        else
+            *block_key(block) = BLOCK_LIVE;
+        if (kind >= KIND_SIZED)
+            ph_page_set_wanted(pg, ph_page_index(pg, block), wanted);
+        if (!page_has_room(pg))
+            list_remove(sc, pg);
+    }
+    ph_lock_give(&sc->lock);
+    return block;
+}
+
+/* One block back without a stack; false when it is free already. */
+bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block)
+{
+    struct shard_class *sc = shard_class(hp, kind);
+    ph_lock_take(&sc->lock);
+    const unsigned index = (uint32_t)map_get(block) == (hp->tag | kind) ? ph_page_index(pg, block) : PAGE_BLOCKS;
+    const bool live = index != PAGE_BLOCKS && ph_page_give(pg, index);
+    if (live) {
+        *block_key(block) = block_key_value(block);
+        class_page_given(hp, sc, pg);
+    }
+    ph_lock_give(&sc->lock);
+    return live;
+}
+
+/* Pages that were kept back go. */
+void ph_shard_trim(struct heap *hp)
+{
+    for (unsigned kind = KIND_PLAIN; kind < KIND_RUN; kind++) {
+        struct shard_class *sc = shard_class(hp, kind);
+        ph_lock_take(&sc->lock);
+        if (sc->empty != SPAN_NONE) {
+            struct span *pg = ph_span_at(sc->empty);
+            sc->empty = SPAN_NONE;
+            sc->units -= pg->units;
+            ph_page_drop(hp, pg);
+        }
+        ph_lock_give(&sc->lock);
+    }
+}
+
+void ph_shard_lock_all(struct heap *hp)
+{
+    for (unsigned kind = KIND_PLAIN; kind < KIND_RUN; kind++)
+        ph_lock_take(&shard_class(hp, kind)->lock);
+}
+
+void ph_shard_unlock_all(struct heap *hp)
+{
+    for (unsigned kind = KIND_RUN; kind-- > KIND_PLAIN;)
+        ph_lock_give(&shard_class(hp, kind)->lock);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* early.c -- the first and the last thing that happens in a preloaded process.
+ *
+ * Owns:    nothing.
+ * Calls:   heap.c, fork.c, stats.c, follow.c.
+ * Why:     linked with -z initfirst, the constructor runs before any other, so that our fork
+ *          handlers are the first registered: prepare then runs last, and no handler of the
+ *          program's allocates while our locks are held. */
+#include "../lib/internal.h"
+#include "../lib/message.h"
+#include "../lib/options.h"
+#include "../lib/privheap.h"
+#include "follow.h"
+
+static void say_active(void)
+{
+    struct message m;
+    ph_message_begin(&m);
+    ph_message_text(&m, "version " PRIVHEAP_VERSION " serves malloc of process ");
+    ph_message_dec(&m, ph_os_pid());
+    ph_message_text(&m, ", process heap ");
+    ph_message_hex(&m, (uintptr_t)ph_process_heap.handle);
+    ph_message_send(&m);
+}
+
+__attribute__((constructor)) static void begin(int argc, char **argv, char **environment)
+{
+    (void)argc;
+    (void)argv;
+    ph_heap_begin(environment);
+    (void)ph_heap_process();
+    ph_fork_register();
+    if (ph_option(OPT_NO_FOLLOW))
+        ph_env_unfollow(environment, "libprivheap-preload.so");
+    if (ph_option(OPT_VERBOSE))
+        say_active();
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    if (ph_option(OPT_STATS))
+        ph_stats_print(&ph_process_heap);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* family.h -- the malloc family's names, as libc declares them, and what its files share. */
+#ifndef PH_PRELOAD_FAMILY_H
+#define PH_PRELOAD_FAMILY_H
+
+#include <malloc.h>
+#include <stdlib.h>
+
+/* malloc(bytes) at a multiple of `align`, a power of two; NULL with ENOMEM. */
+void *ph_malloc_aligned(size_t align, size_t bytes);
+
+#endif

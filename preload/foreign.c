@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* foreign.c -- pointers given to free and realloc that are no live block of the process heap.
+ *
+ * Owns:    the count of pointers left alone.
+ * Calls:   os.c, invariant.c, family.h.
+ * Always:  an address is read only after the system said that it is mapped.
+ * Why:     some pointers are honest though not ours: what glibc's own malloc gave before us, to
+ *          another namespace or to a plug-in that bound to it.  They have glibc's word in front:
+ *          a size that is a multiple of 16, with three flag bits.  Leaving one alone leaks a block;
+ *          anything else is the program's error. */
+#include "foreign.h"
+
+#include "family.h"
+
+enum { GLIBC_FLAGS = 7, GLIBC_MAPPED = 2, GLIBC_LEAST = 32 };
+
+static uint64_t left_alone;
+
+uint64_t ph_foreign_count(void) { return __atomic_load_n(&left_alone, __ATOMIC_RELAXED); }
+
+/* The size in front of a block of glibc's, 0 when it cannot be one. */
+static size_t glibc_bytes(const void *block)
+{
+    const uintptr_t at = (uintptr_t)block;
+    if (at % 16 != 0 || at % UNIT_BYTES == 0 || !ph_os_is_mapped((const char *)block - 16, 32))
+        return 0;
+    const size_t word = ((const size_t *)block)[-1];
+    const size_t bytes = word & ~(size_t)GLIBC_FLAGS;
+    if (bytes < GLIBC_LEAST || bytes % 16 != 0 || bytes > (size_t)1 << 40)
+        return 0;
+    if ((word & GLIBC_MAPPED) && (at % UNIT_BYTES != 16 || bytes % UNIT_BYTES != 0))
+        return 0;
+    return bytes - 16;
+}
+
+/* A block on this thread's own stack is never glibc's. */
+static bool is_on_stack(const void *block)
+{
+    const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+    return (uintptr_t)block - here < (uintptr_t)8 << 20;
+}
+
+static size_t foreign_bytes(void *block, enum block_verdict verdict, const struct block_info *bi)
+{
+    if (verdict == BLOCK_OK)
+        ph_corrupt("of another heap", block, bi->wanted);
+    if (verdict == BLOCK_TWICE)
+        ph_corrupt("freed twice", block, SIZE_MAX);
+    const size_t bytes = verdict == BLOCK_NOT_OURS && !is_on_stack(block) ? glibc_bytes(block) : 0;
+    if (bytes == 0)
+        ph_corrupt("not a block", block, SIZE_MAX);
+    __atomic_add_fetch(&left_alone, 1, __ATOMIC_RELAXED);
+    return bytes;
+}
+
+void ph_foreign_pointer(void *block, enum block_verdict verdict, const struct block_info *bi)
+{
+    (void)foreign_bytes(block, verdict, bi);
+}
+
+void *ph_foreign_realloc(void *block, size_t bytes, enum block_verdict verdict, const struct block_info *bi)
+{
+    const size_t had = foreign_bytes(block, verdict, bi);
+    void *now = malloc(bytes);
+    return now != NULL ? __builtin_memcpy(now, block, had < bytes ? had : bytes) : NULL;
+}

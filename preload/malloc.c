@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* malloc.c -- the C names of the malloc family, served by the process heap.
+ *
+ * Owns:    errno on failure; nothing else.
+ * Calls:   hot.h for the usual case, heap.c and block.c for the rest, foreign.c for pointers that
+ *          are not ours.
+ * Always:  where a program can tell, glibc's manual holds: ENOMEM on every failure, errno
+ *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
+ * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
+#include "../lib/hot.h"
+#include "foreign.h"
+#include "family.h"
+
+#include <errno.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))
+
+static void *no_memory(void)
+{
+    errno = ENOMEM;
+    return NULL;
+}
+
+static bool is_power_of_two(size_t x) { return x != 0 && (x & (x - 1)) == 0; }
+
+/* ---- allocation --------------------------------------------------------------------------------- */
+
+COLD static void *alloc_slow(const struct request *rq)
+{
+    struct heap *hp = ph_heap_process();
+    void *block = hp != NULL ? ph_heap_alloc(hp, rq) : NULL;
+    return block != NULL ? block : no_memory();
+}
+
+EXPORT void *malloc(size_t bytes)
+{
+    if (likely(bytes <= SMALL_BYTES)) {
+        void *block = local_take(ph_local, ph_class_small[(bytes + 15) >> 4], NULL);
+        if (likely(block != NULL))
+            return block;
+    }
+    return alloc_slow(&(struct request){.bytes = bytes});
+}
+
+EXPORT void *calloc(size_t count, size_t each)
+{
+    size_t bytes;
+    bool fresh = false;
+    if (unlikely(__builtin_mul_overflow(count, each, &bytes)))
+        return no_memory();
+    if (unlikely(bytes > SMALL_BYTES))
+        return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
+    void *block = local_take(ph_local, ph_class_small[(bytes + 15) >> 4], &fresh);
+    if (unlikely(block == NULL))
+        return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
+    return fresh ? block : __builtin_memset(block, 0, bytes);
+}
+
+void *ph_malloc_aligned(size_t align, size_t bytes)
+{
+    if (align <= 16)
+        return malloc(bytes);
+    if (bytes <= SMALL_BYTES && align <= SMALL_BYTES) {
+        const unsigned class = ph_class_aligned(bytes, align);
+        void *block = local_take(ph_local, class, NULL);
+        if (likely(block != NULL))
+            return block;
+    }
+    return alloc_slow(&(struct request){.bytes = bytes, .align = align});
+}
+
+/* ---- giving back -------------------------------------------------------------------------------- */
+
+COLD static void free_slow(void *block)
+{
+    struct block_info bi;
+    if (block == NULL)
+        return;
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (verdict == BLOCK_OK && bi.heap == &ph_process_heap) {
+        if (ph_heap_free(bi.heap, block, false) != BLOCK_OK)
+            ph_corrupt("freed twice", block, bi.wanted);
+    } else {
+        ph_foreign_pointer(block, verdict, &bi);
+    }
+}
+
+EXPORT void free(void *block)
+{
+    if (unlikely(!local_give(ph_local, block)))
+        free_slow(block);
+}
+
+EXPORT void *realloc(void *block, size_t bytes)
+{
+    struct block_info bi;
+    if (block == NULL)
+        return malloc(bytes);
+    if (bytes == 0) {
+        free(block);
+        return NULL;
+    }
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
+        return ph_foreign_realloc(block, bytes, verdict, &bi);
+    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes}, false);
+    return now != NULL ? now : no_memory();
+}
+
+EXPORT void *reallocarray(void *block, size_t count, size_t each)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, each, &bytes))
+        return no_memory();
+    return realloc(block, bytes);
+}
+
+EXPORT void cfree(void *block);
+EXPORT void cfree(void *block) { free(block); }
+
+EXPORT void free_sized(void *block, size_t bytes);
+EXPORT void free_sized(void *block, size_t bytes)
+{
+    (void)bytes;
+    free(block);
+}
+
+EXPORT void free_aligned_sized(void *block, size_t align, size_t bytes);
+EXPORT void free_aligned_sized(void *block, size_t align, size_t bytes)
+{
+    (void)align;
+    (void)bytes;
+    free(block);
+}
+
+/* ---- alignment ---------------------------------------------------------------------------------- */
+
+/* Source: glibc's memalign takes any alignment: the next power of two above it. */
+EXPORT void *memalign(size_t align, size_t bytes)
+{
+    if (align > SIZE_MAX / 2 + 1) {
+        errno = EINVAL;
+        return NULL;
+    }
+    if (!is_power_of_two(align))
+        align = align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzl(align - 1));
+    return ph_malloc_aligned(align, bytes);
+}
+
+EXPORT void *aligned_alloc(size_t align, size_t bytes) { return memalign(align, bytes); }
+
+EXPORT int posix_memalign(void **out, size_t align, size_t bytes)
+{
+    const int saved = errno;
+    if (!is_power_of_two(align) || align % sizeof(void *) != 0)
+        return EINVAL;
+    void *block = ph_malloc_aligned(align, bytes);
+    errno = saved;
+    if (block == NULL)
+        return ENOMEM;
+    *out = block;
+    return 0;
+}
+
+EXPORT void *valloc(size_t bytes) { return ph_malloc_aligned(ph_os_page_bytes(), bytes); }
+
+EXPORT void *pvalloc(size_t bytes)
+{
+    const size_t os_page = ph_os_page_bytes();
+    if (bytes > SIZE_MAX - os_page)
+        return no_memory();
+    return ph_malloc_aligned(os_page, (bytes + os_page - 1) & ~(os_page - 1));
+}
+
+EXPORT size_t malloc_usable_size(void *block)
+{
+    struct block_info bi;
+    if (block == NULL || ph_heap_look(block, &bi) != BLOCK_OK)
+        return 0;
+    return bi.wanted;
+}
+
+/* ---- the names inside glibc ------------------------------------------------------------------------ */
+
+ALIAS(malloc) void *__libc_malloc(size_t bytes);
+ALIAS(calloc) void *__libc_calloc(size_t count, size_t each);
+ALIAS(realloc) void *__libc_realloc(void *block, size_t bytes);
+ALIAS(reallocarray) void *__libc_reallocarray(void *block, size_t count, size_t each);
+ALIAS(free) void __libc_free(void *block);
+ALIAS(cfree) void __libc_cfree(void *block);
+ALIAS(memalign) void *__libc_memalign(size_t align, size_t bytes);
+ALIAS(posix_memalign) int __posix_memalign(void **out, size_t align, size_t bytes);
+ALIAS(valloc) void *__libc_valloc(size_t bytes);
+ALIAS(pvalloc) void *__libc_pvalloc(size_t bytes);
