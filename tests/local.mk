@@ -85,7 +85,7 @@ SH_LOG_DRIVER = $(LOG_DRIVER)
 
 # What every test finds in its environment; all paths are absolute.  It starts in the build folder.
 AM_TESTS_ENVIRONMENT = \
-	top_srcdir='$(abs_top_srcdir)'; \
+	top_srcdir=`cd $(srcdir) && pwd`; \
 	top_builddir='$(abs_top_builddir)'; \
 	privheap='$(abs_top_builddir)/privheap'; \
 	preload_object='$(abs_top_builddir)/preload/.libs/libprivheap-preload.so'; \
