@@ -74,7 +74,7 @@ flags=$($PKG_CONFIG --cflags --libs privheap)
 said=$("$command" --version 2>&1) || fail "the installed command: $said"
 
 make -s uninstall DESTDIR="$dest" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
-left=$(find "$dest" ! -type d -o -name '*privheap*')
+left=$(find "$dest" ! -type d -o -path "$libdir/privheap" -o -path "*/include/privheap")
 [ -z "$left" ] || fail "left by make uninstall:
 $left"
 exit $status
