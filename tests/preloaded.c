@@ -24,7 +24,7 @@
 
 static const char *object_wanted(void)
 {
-    const char *object = getenv("PRIVHEAP_PRELOAD_OBJECT");
+    const char *object = getenv("preload_object");
 
     return object != NULL && *object != '\0' ? object : "preload/.libs/libprivheap-preload.so";
 }
@@ -63,7 +63,7 @@ static void set_preload(const char *object)
 
     snprintf(list, sizeof list, "%s%s%s", object, others != NULL ? ":" : "", others != NULL ? others : "");
     setenv("LD_PRELOAD", list, 1);
-    setenv("PRIVHEAP_TEST_AGAIN", "1", 1);
+    setenv("started_again", "1", 1);
 }
 
 void preloaded_start(char **argv)
@@ -75,7 +75,7 @@ void preloaded_start(char **argv)
     if (SANITIZED) leave(77, "skipped", "the sanitizer has a malloc of its own");
     if (realpath(object, path) == NULL) leave(99, "no such object", object);
     if (strcmp(last_part(malloc_owner()), last_part(path)) == 0) return;
-    if (getenv("PRIVHEAP_TEST_AGAIN") != NULL) leave(99, "malloc is served by", malloc_owner());
+    if (getenv("started_again") != NULL) leave(99, "malloc is served by", malloc_owner());
     set_preload(path);
     execv("/proc/self/exe", argv);
     leave(99, "cannot start again", argv[0]);

@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the privheap authors
  * preloaded.h -- a test program that runs itself again with the object under test preloaded.
  *
- * PRIVHEAP_PRELOAD_OBJECT names the object (without it: the one of the build folder); "none"
+ * The variable preload_object names the object (without it: the one of the build folder); "none"
  * runs the test on the system's malloc, which is how each test shows that it asks for nothing
  * but what a program can have from glibc. */
 #ifndef PH_TESTS_PRELOADED_H
