@@ -7,6 +7,7 @@
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_heapapi
+CHECK_SUITES += %D%/check_malloc
 CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
@@ -16,7 +17,11 @@ SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/headers.sh
 SCRIPT_TESTS += %D%/install.sh
 SCRIPT_TESTS += %D%/layers.sh
+SCRIPT_TESTS += %D%/limits.sh
 SCRIPT_TESTS += %D%/lock_order.pl
+SCRIPT_TESTS += %D%/misuse.sh
+SCRIPT_TESTS += %D%/preload.sh
+SCRIPT_TESTS += %D%/programs.sh
 SCRIPT_TESTS += %D%/promises.sh
 SCRIPT_TESTS += %D%/sample.sh
 SCRIPT_TESTS += %D%/stress.sh
@@ -26,6 +31,7 @@ SCRIPT_TESTS += %D%/walk_preload.sh
 
 # Programs that scripts run, each from its one .c file.
 HELPERS =
+HELPERS += %D%/limits
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
 HELPERS += %D%/walk_preload
@@ -33,9 +39,24 @@ HELPERS += %D%/walk_preload
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
 
+# Programs without Check that start themselves again with the object preloaded.
+PRELOADED_TESTS =
+PRELOADED_TESTS += %D%/flat
+if HAVE_CXX
+PRELOADED_TESTS += %D%/check_new
+endif
+
 EXTRA_DIST += %D%/driver.sh
 EXTRA_DIST += %D%/headers_layout.c
+EXTRA_DIST += %D%/misuse
+EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
+EXTRA_DIST += %D%/preload_host.c
+EXTRA_DIST += %D%/preload_library.c
+EXTRA_DIST += %D%/preload_life.c
+EXTRA_DIST += %D%/preload_second.c
+EXTRA_DIST += %D%/preload_thread_end.c
+EXTRA_DIST += %D%/preload_thrower.cc
 EXTRA_DIST += %D%/sample.c
 EXTRA_DIST += %D%/slowest.sh
 EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
@@ -53,6 +74,31 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_check_heapapi_SOURCES += %D%/check_heapapi_blocks.c
 %C%_check_walk_SOURCES = %D%/check_heapapi.h %D%/check_walk.c %D%/churn.h %D%/churn.c
 
+# Nothing of ours is linked to these; and the compiler must not leave calls of malloc out.
+%C%_check_malloc_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_check_malloc_LDADD = $(CHECK_LIBS)
+%C%_check_malloc_SOURCES = %D%/check_malloc.h
+%C%_check_malloc_SOURCES += %D%/check_malloc.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_aligned.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_basic.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_names.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_processes.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_realloc.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_shadow.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_statistics.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_threads.c
+%C%_check_malloc_SOURCES += %D%/check_malloc_usable.c
+%C%_check_malloc_SOURCES += %D%/preloaded.h
+%C%_check_malloc_SOURCES += %D%/preloaded.c
+%C%_check_new_CXXFLAGS = $(AM_CXXFLAGS) -fsized-deallocation
+%C%_check_new_LDADD =
+%C%_check_new_SOURCES = %D%/check_new.cc %D%/preloaded.h %D%/preloaded.c
+%C%_flat_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_flat_LDADD =
+%C%_flat_SOURCES = %D%/flat.c %D%/preloaded.h %D%/preloaded.c
+%C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_limits_LDADD =
+
 # Linked to the library as a program of its users is.
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c
 %C%_stress_heap_LDADD = lib/libprivheap.la
@@ -66,6 +112,8 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_stress_malloc_LDADD =
 
 check_PROGRAMS += $(HELPERS)
+check_PROGRAMS += $(PRELOADED_TESTS)
+TESTS += $(PRELOADED_TESTS)
 if HAVE_CHECK
 check_PROGRAMS += $(CHECK_SUITES)
 TESTS += $(CHECK_SUITES)
