@@ -96,10 +96,10 @@ static bool free_run(struct heap *hp, void *block)
 }
 
 /* Free a block of that heap that stands where `bi` says. */
-static bool free_looked(struct heap *hp, void *block, const struct block_info *bi, bool unlocked)
+static bool free_looked(struct heap *hp, void *block, const struct block_info *bi, enum enter enter)
 {
     bool done;
-    struct pass ps = ph_gate_enter(hp, unlocked);
+    struct pass ps = ph_gate_enter(hp, enter);
     if (bi->kind == KIND_LARGE)
         done = ph_large_give(hp, block);
     else if (bi->kind == KIND_RUN)
@@ -110,7 +110,7 @@ static bool free_looked(struct heap *hp, void *block, const struct block_info *b
     return done;
 }
 
-enum block_verdict ph_heap_free(struct heap *hp, void *block, bool unlocked)
+enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
 {
     struct block_info bi;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
@@ -118,7 +118,7 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, bool unlocked)
         return verdict;
     if (bi.heap != hp)
         return BLOCK_NOT_OURS;
-    return free_looked(hp, block, &bi, unlocked) ? BLOCK_OK : BLOCK_TWICE;
+    return free_looked(hp, block, &bi, enter) ? BLOCK_OK : BLOCK_TWICE;
 }
 
 /* ---- resizing in place -------------------------------------------------------------------------- */
@@ -155,7 +155,7 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     if (bi->kind == KIND_RUN && bytes > bi->capacity && bytes >= LARGE_BYTES && hp->bound_units == 0)
         return false;
     bool done = true;
-    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    struct pass ps = ph_gate_enter(hp, rq->enter);
     if (bi->kind == KIND_SIZED)
         ph_page_set_wanted(bi->span, ph_page_index(bi->span, block), bytes);
     else if (bi->kind == KIND_RUN)
@@ -173,22 +173,37 @@ static void *resize_large(struct heap *hp, const struct block_info *bi, const st
 {
     if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES)
         return NULL;
-    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    struct pass ps = ph_gate_enter(hp, rq->enter);
     const bool done = ph_large_resize(hp, bi->span, rq->bytes, true);
     ph_gate_leave(hp, ps);
     return done ? ph_span_start(bi->span) : NULL;
 }
 
-static void *resize_by_copy(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq)
+static void *copy_over(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq)
 {
-    struct request fresh = *rq;
-    fresh.zero = false;
-    void *now = ph_heap_alloc(hp, &fresh);
+    void *now = ph_heap_alloc(hp, rq);
     if (now == NULL)
         return NULL;
     __builtin_memcpy(now, block, bi->wanted < rq->bytes ? bi->wanted : rq->bytes);
-    (void)ph_heap_free(hp, block, rq->unlocked);
+    (void)ph_heap_free(hp, block, rq->enter);
     return now;
+}
+
+/* W32 2.3: for the Win32 functions the block is never in two places: one stay inside for all of
+ * it.  Only when memory is short does the last resort of an allocation come between. */
+static void *resize_by_copy(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq)
+{
+    struct request step = *rq;
+    void *now = NULL;
+    step.zero = false;
+    if (rq->sized) {
+        step.enter = ENTER_NOT;
+        struct pass ps = ph_gate_enter(hp, rq->enter);
+        now = copy_over(hp, bi, block, &step);
+        ph_gate_leave(hp, ps);
+        step.enter = rq->enter;
+    }
+    return now != NULL ? now : copy_over(hp, bi, block, &step);
 }
 
 /* W32 3.4: contents to the smaller size kept, zeros from the old wanted size on; NULL: as it was. */

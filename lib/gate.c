@@ -106,12 +106,12 @@ static void stop_locals(struct heap *hp)
 
 /* ---- entering --------------------------------------------------------------------------------- */
 
-/* Take the gate lock; unless `unlocked`, not before HeapLock is free or ours. */
-static void gate_take(struct heap *hp, bool unlocked)
+/* Take the gate lock; unless told not to wait, not before HeapLock is free or ours. */
+static void gate_take(struct heap *hp, enum enter enter)
 {
     struct gate *gt = &hp->gate;
     ph_lock_take(&gt->lock);
-    while (gt->owner != NULL && gt->owner != ph_thread_self() && !unlocked) {
+    while (gt->owner != NULL && gt->owner != ph_thread_self() && enter == ENTER_PATIENTLY) {
         const uint32_t turn = gt->turn;
         gt->waiters++;
         ph_lock_give(&gt->lock);
@@ -123,9 +123,11 @@ static void gate_take(struct heap *hp, bool unlocked)
 
 /* Be inside: busy in this thread's own local when it is biased or can be again, else under the
  * gate lock.  The caller then takes leaf locks only, and leaves soon. */
-struct pass ph_gate_enter(struct heap *hp, bool unlocked)
+struct pass ph_gate_enter(struct heap *hp, enum enter enter)
 {
     struct local *lo = ph_local;
+    if (enter == ENTER_NOT)
+        return (struct pass){.none = true};
     if (lo->heap != hp)
         lo = NULL;
     if (lo != NULL) {
@@ -136,7 +138,7 @@ struct pass ph_gate_enter(struct heap *hp, bool unlocked)
     }
     if (hp->flags & HEAPF_NO_SERIALIZE)
         return (struct pass){.none = true};
-    gate_take(hp, unlocked);
+    gate_take(hp, enter);
     if (lo == NULL || !ph_gate_bias(lo))
         return (struct pass){.lo = NULL};
     local_enter(lo);
@@ -152,9 +154,9 @@ void ph_gate_leave(struct heap *hp, struct pass ps)
         ph_lock_give(&hp->gate.lock);
 }
 
-void ph_gate_close(struct heap *hp, bool unlocked)
+void ph_gate_close(struct heap *hp, enum enter enter)
 {
-    gate_take(hp, unlocked);
+    gate_take(hp, enter);
     stop_locals(hp);
 }
 
@@ -165,7 +167,7 @@ void ph_gate_open(struct heap *hp) { ph_lock_give(&hp->gate.lock); }
 /* W32 3.9: waits for another owner, recursive, holds off every other thread. */
 void ph_gate_heap_lock(struct heap *hp)
 {
-    ph_gate_close(hp, false);
+    ph_gate_close(hp, ENTER_PATIENTLY);
     hp->gate.owner = ph_thread_self();
     hp->gate.depth++;
     ph_lock_give(&hp->gate.lock);

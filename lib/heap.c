@@ -196,10 +196,10 @@ unsigned ph_heap_list(struct heap **out, unsigned room)
 
 static void *alloc_page_block(struct heap *hp, const struct request *rq, unsigned class, bool *zero)
 {
-    if (!rq->sized && ph_local->heap == hp && !rq->unlocked)
+    if (!rq->sized && ph_local->heap == hp && rq->enter == ENTER_PATIENTLY)
         return local_take(ph_local, class, zero);
     const unsigned kind = (rq->sized ? KIND_SIZED : KIND_PLAIN) + class;
-    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    struct pass ps = ph_gate_enter(hp, rq->enter);
     void *block = ph_shard_take(hp, kind, rq->bytes, zero);
     ph_gate_leave(hp, ps);
     return block;
@@ -212,14 +212,12 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
     const size_t align = rq->align > UNIT_BYTES ? rq->align >> UNIT_BITS : 1;
     if (units + align >= 1u << 24)
         return NULL;
-    struct pass ps = ph_gate_enter(hp, rq->unlocked);
-    struct span *sp = ph_span_take(hp, (uint32_t)units, (uint32_t)align);
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    struct span *sp = ph_span_take(hp, KIND_RUN, (uint32_t)units, (uint32_t)align);
     if (sp != NULL) {
         sp->wanted = rq->bytes;
         sp->sized = rq->sized;
-        sp->tag = hp->tag | KIND_RUN;
         *zero = sp->state != SPAN_DIRTY;
-        ph_map_ends(sp);
     }
     ph_gate_leave(hp, ps);
     return sp != NULL ? ph_span_start(sp) : NULL;
@@ -227,7 +225,7 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 
 static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 {
-    struct pass ps = ph_gate_enter(hp, rq->unlocked);
+    struct pass ps = ph_gate_enter(hp, rq->enter);
     struct span *sp = ph_large_take(hp, rq->bytes, rq->align, zero);
     if (sp != NULL)
         sp->sized = rq->sized;
@@ -263,7 +261,7 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
     if (rq->bytes > PTRDIFF_MAX)
         return NULL;
     void *block = alloc_once(hp, rq, &zero);
-    if (unlikely(block == NULL))
+    if (unlikely(block == NULL && rq->enter != ENTER_NOT))
         block = alloc_last(hp, rq, &zero);
     if (block != NULL && rq->zero && !zero)
         __builtin_memset(block, 0, rq->bytes);
@@ -273,7 +271,7 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
 /* Everything that is not in use goes back: stacks, kept pages, dirty spans, kept mappings. */
 bool ph_heap_trim(struct heap *hp)
 {
-    ph_gate_close(hp, true);
+    ph_gate_close(hp, ENTER_UNLOCKED);
     ph_local_empty_all(hp);
     ph_shard_trim(hp);
     const bool had = hp->dirty_units > 0;

@@ -43,7 +43,8 @@ static struct heap *heap_of(HANDLE handle)
     return hp;
 }
 
-static bool is_unlocked(DWORD flags) { return flags & HEAP_NO_SERIALIZE; } /* W32 2.3 */
+/* W32 2.3: with HEAP_NO_SERIALIZE no lock is taken, even when another thread holds the heap's. */
+static enum enter how(DWORD flags) { return flags & HEAP_NO_SERIALIZE ? ENTER_UNLOCKED : ENTER_PATIENTLY; }
 
 /* W32 2.6: an allocation that must not return NULL has nothing to return. */
 static void *fail_alloc(const struct heap *hp, DWORD flags, SIZE_T bytes)
@@ -122,7 +123,7 @@ LPVOID HeapAlloc(HANDLE hHeap, DWORD dwFlags, SIZE_T dwBytes) /* W32 3.3 */
         .bytes = dwBytes,
         .zero = dwFlags & HEAP_ZERO_MEMORY,
         .sized = true,
-        .unlocked = is_unlocked(dwFlags),
+        .enter = how(dwFlags),
     };
     const bool fits = hp->bound_units == 0 || hp == &ph_process_heap || dwBytes < BLOCK_LIMIT_BYTES;
     void *block = fits ? ph_heap_alloc(hp, &rq) : NULL;
@@ -154,7 +155,7 @@ LPVOID HeapReAlloc(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem, SIZE_T dwBytes) /*
         .bytes = dwBytes,
         .zero = dwFlags & HEAP_ZERO_MEMORY,
         .sized = true,
-        .unlocked = is_unlocked(dwFlags),
+        .enter = how(dwFlags),
     };
     const bool fits = hp->bound_units == 0 || hp == &ph_process_heap || dwBytes < BLOCK_LIMIT_BYTES;
     void *now = fits ? ph_heap_realloc(hp, &bi, lpMem, &rq, dwFlags & HEAP_REALLOC_IN_PLACE_ONLY) : NULL;
@@ -168,7 +169,7 @@ BOOL HeapFree(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem) /* W32 3.5 */
     struct heap *hp = heap_of(hHeap);
     if (hp == NULL)
         return FALSE;
-    if (ph_heap_free(hp, lpMem, is_unlocked(dwFlags)) != BLOCK_OK)
+    if (ph_heap_free(hp, lpMem, how(dwFlags)) != BLOCK_OK)
         return refuse(ERROR_INVALID_PARAMETER);
     return TRUE;
 }
@@ -180,8 +181,8 @@ SIZE_T HeapSize(HANDLE hHeap, DWORD dwFlags, LPCVOID lpMem) /* W32 3.6 */
     if (hp == NULL || !is_block_of(hp, lpMem, &bi))
         return (SIZE_T)-1;
     /* W32 3.9: not while another thread owns the heap */
-    if (!is_unlocked(dwFlags) && __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED) != NULL) {
-        ph_gate_leave(hp, ph_gate_enter(hp, false));
+    if (how(dwFlags) == ENTER_PATIENTLY && __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED) != NULL) {
+        ph_gate_leave(hp, ph_gate_enter(hp, ENTER_PATIENTLY));
         if (!is_block_of(hp, lpMem, &bi))
             return (SIZE_T)-1;
     }
@@ -191,7 +192,7 @@ SIZE_T HeapSize(HANDLE hHeap, DWORD dwFlags, LPCVOID lpMem) /* W32 3.6 */
 BOOL HeapValidate(HANDLE hHeap, DWORD dwFlags, LPCVOID lpMem) /* W32 3.7 */
 {
     struct heap *hp = ph_heap_of_handle(hHeap);
-    return hp != NULL && ph_walk_validate(hp, lpMem, is_unlocked(dwFlags));
+    return hp != NULL && ph_walk_validate(hp, lpMem, how(dwFlags));
 }
 
 /* ---- the whole heap ----------------------------------------------------------------------------- */
@@ -252,7 +253,7 @@ BOOL HeapWalk(HANDLE hHeap, LPPROCESS_HEAP_ENTRY lpEntry) /* W32 3.10 */
         we.what = WALK_REGION;
     else if (we.at != NULL && (lpEntry->wFlags & PROCESS_HEAP_UNCOMMITTED_RANGE))
         we.what = WALK_UNCOMMITTED;
-    const enum walk_result result = ph_walk_next(hp, &we, false);
+    const enum walk_result result = ph_walk_next(hp, &we, ENTER_PATIENTLY);
     if (result != WALK_ENTRY)
         return refuse(result == WALK_END ? ERROR_NO_MORE_ITEMS : ERROR_INVALID_PARAMETER);
     entry_from(&we, lpEntry);

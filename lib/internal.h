@@ -258,12 +258,18 @@ unsigned ph_heap_list(struct heap **out, unsigned room); /* count of live heaps,
 void ph_heap_registry_lock(void);
 void ph_heap_registry_unlock(void);
 
+enum enter {
+    ENTER_PATIENTLY, /* wait while another thread owns HeapLock */
+    ENTER_UNLOCKED,  /* HEAP_NO_SERIALIZE on the call: do not */
+    ENTER_NOT,       /* the caller is inside already */
+};
+
 struct request {          /* what a caller wants of a new block */
     size_t bytes;
     size_t align;         /* power of two; 16 or less: none */
     bool zero;
     bool sized;           /* remember `bytes` exactly */
-    bool unlocked;        /* HEAP_NO_SERIALIZE on the call: do not wait for HeapLock */
+    enum enter enter;
 };
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
@@ -272,7 +278,7 @@ struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not;
 
 /* block.c -- one block from outside: what is it, free it, resize it */
 enum block_verdict { BLOCK_OK, BLOCK_NOT_OURS, BLOCK_BAD, BLOCK_TWICE };
-enum block_verdict ph_heap_free(struct heap *hp, void *block, bool unlocked);
+enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter);
 
 struct block_info {
     struct heap *heap;
@@ -305,11 +311,11 @@ bool ph_local_thread_key(void);             /* make the key whose destructor det
 /* gate.c -- the biased critical section */
 struct pass {
     struct local *lo; /* busy, or NULL: the gate lock is held */
-    bool none;        /* neither: an unserialised heap */
+    bool none;        /* neither: an unserialised heap, or the caller is inside already */
 };
-struct pass ph_gate_enter(struct heap *hp, bool unlocked); /* be inside, the cheap way if possible */
+struct pass ph_gate_enter(struct heap *hp, enum enter enter); /* be inside, the cheap way if possible */
 void ph_gate_leave(struct heap *hp, struct pass ps);
-void ph_gate_close(struct heap *hp, bool unlocked); /* gate lock held and nobody inside */
+void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
 void ph_gate_open(struct heap *hp);
 bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: not yet */
 void ph_gate_heap_lock(struct heap *hp);
@@ -357,7 +363,7 @@ void ph_large_lock(void);
 void ph_large_unlock(void);
 
 /* span.c -- units cut out of regions, joined again.  Locks itself. */
-struct span *ph_span_take(struct heap *hp, uint32_t units, uint32_t align_units);
+struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units);
 void ph_span_give(struct heap *hp, struct span *sp);
 bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units);
 void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units);
@@ -435,8 +441,8 @@ struct walk_entry {
 };
 enum walk_result { WALK_ENTRY, WALK_END, WALK_BAD };
 /* The entry after *we (at == NULL: the first), into *we.  Closes the gate for the step. */
-enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, bool unlocked);
-bool ph_walk_validate(struct heap *hp, const void *block, bool unlocked); /* block NULL: all of it */
+enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, enum enter enter);
+bool ph_walk_validate(struct heap *hp, const void *block, enum enter enter); /* block NULL: all of it */
 
 struct heap_sums {
     uint64_t live_blocks, live_bytes; /* exact where the size is, else what can be used */

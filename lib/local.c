@@ -226,7 +226,7 @@ static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 {
     bool is_fresh = false;
     void *block = NULL;
-    struct pass ps = ph_gate_enter(hp, false);
+    struct pass ps = ph_gate_enter(hp, ENTER_PATIENTLY);
     if (ps.lo != NULL)
         return take_biased(ps.lo, class, fresh);
     block = ph_shard_take(hp, KIND_PLAIN + class, 0, &is_fresh);

@@ -79,7 +79,7 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
     const unsigned most = sized && ph_class_bytes[class] > WORD_SIZES_FROM ? PAGE_BLOCKS / 2 : PAGE_BLOCKS;
     while (units > 1 && units * UNIT_BYTES > most * ph_class_bytes[class])
         units--;
-    struct span *pg = ph_span_take(hp, units, 1);
+    struct span *pg = ph_span_take(hp, kind, units, 1);
     if (pg == NULL) {
         if (sized)
             ph_pool_give(&ph_pool_sizes, cell);
@@ -89,7 +89,6 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
     pg->capacity = fit < most ? fit : most;
     pg->free_count = pg->carved = 0;
     pg->listed = 0;
-    pg->tag = hp->tag | kind;
     pg->cell = cell;
     for (unsigned i = 0; i < PAGE_BLOCKS / 64; i++)
         pg->bits[i] = 0;

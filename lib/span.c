@@ -289,16 +289,18 @@ void ph_span_purge(struct heap *hp)
 
 /* ---- the room's face ------------------------------------------------------------------------ */
 
-/* `units` at a multiple of `align_units` (a power of two).  The caller writes tag and entries;
- * until then the first unit of the span still has its old entry.  NULL: no memory. */
-struct span *ph_span_take(struct heap *hp, uint32_t units, uint32_t align_units)
+/* `units` at a multiple of `align_units` (a power of two), for that kind.  Its two entries say so
+ * before the lock is given back: a neighbour that is freed meanwhile must not join it.  NULL: no
+ * memory. */
+struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
 {
     ph_lock_take(&hp->span_lock);
     struct span *sp = span_find(hp, units, align_units);
     if (sp != NULL) {
         span_cut(hp, sp, units, align_units);
         hp->live_units += sp->units;
-        sp->tag = hp->tag;
+        sp->tag = hp->tag | kind;
+        ph_map_ends(sp);
     }
     ph_lock_give(&hp->span_lock);
     return sp;

@@ -11,9 +11,9 @@
  *          that lies in some thread's stack is never shown as busy. */
 #include "hot.h"
 
-static void walk_close(struct heap *hp, bool unlocked)
+static void walk_close(struct heap *hp, enum enter enter)
 {
-    ph_gate_close(hp, unlocked);
+    ph_gate_close(hp, enter);
     ph_local_empty_all(hp);
 }
 
@@ -138,9 +138,9 @@ static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
     return show_at(hp, rg, behind(hp, rg, we->at), we);
 }
 
-enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, bool unlocked)
+enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, enum enter enter)
 {
-    walk_close(hp, unlocked);
+    walk_close(hp, enter);
     const enum walk_result result = walk_step(hp, we);
     ph_gate_open(hp);
     return result;
@@ -190,10 +190,10 @@ static bool heap_is_valid(struct heap *hp)
 }
 
 /* W32 3.7. */
-bool ph_walk_validate(struct heap *hp, const void *block, bool unlocked)
+bool ph_walk_validate(struct heap *hp, const void *block, enum enter enter)
 {
     struct block_info bi;
-    walk_close(hp, unlocked);
+    walk_close(hp, enter);
     const bool valid = block == NULL ? heap_is_valid(hp) : ph_heap_look(block, &bi) == BLOCK_OK && bi.heap == hp;
     ph_gate_open(hp);
     return valid;
@@ -239,7 +239,7 @@ static void sum_region(struct heap *hp, const struct region *rg, struct heap_sum
 void ph_walk_sums(struct heap *hp, struct heap_sums *out)
 {
     *out = (struct heap_sums){0};
-    walk_close(hp, true);
+    walk_close(hp, ENTER_UNLOCKED);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         sum_region(hp, rg, out);
     for (uint32_t i = hp->large; i != SPAN_NONE; i = ph_span_at(i)->next) {
