@@ -8,6 +8,8 @@
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_heapapi
 CHECK_SUITES += %D%/check_malloc
+CHECK_SUITES += %D%/check_message
+CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
@@ -19,10 +21,13 @@ SCRIPT_TESTS += %D%/install.sh
 SCRIPT_TESTS += %D%/layers.sh
 SCRIPT_TESTS += %D%/limits.sh
 SCRIPT_TESTS += %D%/lock_order.pl
+SCRIPT_TESTS += %D%/man.sh
 SCRIPT_TESTS += %D%/misuse.sh
+SCRIPT_TESTS += %D%/options_documented.sh
 SCRIPT_TESTS += %D%/preload.sh
 SCRIPT_TESTS += %D%/programs.sh
 SCRIPT_TESTS += %D%/promises.sh
+SCRIPT_TESTS += %D%/run.sh
 SCRIPT_TESTS += %D%/sample.sh
 SCRIPT_TESTS += %D%/stress.sh
 SCRIPT_TESTS += %D%/symbols.sh
@@ -72,6 +77,8 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_check_heapapi_SOURCES += %D%/check_heapapi.c
 %C%_check_heapapi_SOURCES += %D%/check_heapapi_bad.c
 %C%_check_heapapi_SOURCES += %D%/check_heapapi_blocks.c
+%C%_check_message_SOURCES = %D%/check_message.c %D%/check_said.h
+%C%_check_options_SOURCES = %D%/check_options.c %D%/check_said.h
 %C%_check_walk_SOURCES = %D%/check_heapapi.h %D%/check_walk.c %D%/churn.h %D%/churn.c
 
 # Nothing of ours is linked to these; and the compiler must not leave calls of malloc out.
