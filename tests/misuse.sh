@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 the privheap authors
 #
@@ -11,6 +11,8 @@ hex='0x[0-9a-f]+'
 twice="privheap: freed twice: block $hex of [0-9]+ bytes, thread [0-9]+"
 not_a_block="privheap: not a block: $hex, thread [0-9]+"
 changed="privheap: changed after free: block $hex of [0-9]+ bytes, thread [0-9]+"
+# The program has written to the block between the two times that it came from malloc.
+met="$twice|$changed"
 # Memory given back as a whole has forgotten that it was a block: both lines are right.
 gone="$twice|$not_a_block"
 
@@ -20,7 +22,7 @@ double_free_smallest        twice
 double_free_between_others  twice
 double_free_after_uses      twice
 double_free_after_many      gone
-double_free_aligned         twice
+double_free_aligned         met
 double_free_by_realloc      twice
 double_free_two_threads     twice
 double_free_two_others      twice
