@@ -2,10 +2,10 @@
  * Copyright (c) 2026 the privheap authors */
 /* gate.c -- the biased critical section: be inside a heap, stop a heap, let it go on.
  *
- * Owns:    struct gate; floor, tag and busy of locals; the slow half of locks.
+ * Owns:    struct gate; check, tag, biased and busy of locals; the slow half of locks.
  * Calls:   os.c, invariant.  Beside local.c: reads its list of locals.
  * Locks:   LOCK gate; waits for LOCK heaplock without it.
- * Always:  floor is 0 exactly when tag is the heap's; a local is biased only while nobody owns
+ * Always:  check is the secret exactly when tag is the heap's, and biased says so; a local is biased only while nobody owns
  *          HeapLock; a thread that waits here is not busy.
  * Why:     one lock for all costs 10 ns an operation and does not scale; a store and a load that
  *          nobody else writes cost 0.5 ns, and only the rare stop pays for the barrier. */
@@ -47,8 +47,17 @@ bool ph_gate_bias(struct local *lo)
     hp->gate.rebias_ms = 0;
     hp->gate.emptied = 0;
     __atomic_store_n(&lo->tag, hp->tag | KIND_PLAIN, __ATOMIC_RELAXED);
-    __atomic_store_n(&lo->floor, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&lo->check, ph_secret, __ATOMIC_RELAXED);
+    __atomic_store_n(&lo->biased, 1, __ATOMIC_RELAXED);
     return true;
+}
+
+/* Held: the gate lock. */
+void ph_gate_unbias(struct local *lo)
+{
+    __atomic_store_n(&lo->biased, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&lo->check, CHECK_STOPPED, __ATOMIC_RELAXED);
+    __atomic_store_n(&lo->tag, TAG_STOPPED, __ATOMIC_RELAXED);
 }
 
 /* Waiting grows: yields, then sleeps of 1 us to 1 ms; the one inside may have been preempted. */
@@ -87,12 +96,11 @@ static void stop_locals(struct heap *hp)
 {
     bool any = false, others = false;
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
-        if (lo->floor != 0)
+        if (!lo->biased)
             continue;
         any = true;
         others |= lo->owner != ph_thread_self();
-        __atomic_store_n(&lo->floor, UINT32_MAX, __ATOMIC_RELAXED);
-        __atomic_store_n(&lo->tag, TAG_STOPPED, __ATOMIC_RELAXED);
+        ph_gate_unbias(lo);
     }
     if (!any)
         return;
@@ -132,7 +140,7 @@ struct pass ph_gate_enter(struct heap *hp, enum enter enter)
         lo = NULL;
     if (lo != NULL) {
         local_enter(lo);
-        if (__atomic_load_n(&lo->floor, __ATOMIC_RELAXED) == 0)
+        if (__atomic_load_n(&lo->biased, __ATOMIC_RELAXED))
             return (struct pass){.lo = lo};
         local_leave(lo);
     }

@@ -194,10 +194,16 @@ unsigned ph_heap_list(struct heap **out, unsigned room)
 
 /* ---- allocation -------------------------------------------------------------------------------- */
 
+static void *alloc_stacked(struct local *lo, unsigned class, bool *zero)
+{
+    void *block = local_take(lo, class);
+    return block != NULL ? block : ph_local_take_slow(lo, class, zero);
+}
+
 static void *alloc_page_block(struct heap *hp, const struct request *rq, unsigned class, bool *zero)
 {
     if (!rq->sized && ph_local->heap == hp && rq->enter == ENTER_PATIENTLY)
-        return local_take(ph_local, class, zero);
+        return alloc_stacked(ph_local, class, zero);
     const unsigned kind = (rq->sized ? KIND_SIZED : KIND_PLAIN) + class;
     struct pass ps = ph_gate_enter(hp, rq->enter);
     void *block = ph_shard_take(hp, kind, rq->bytes, zero);

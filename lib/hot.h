@@ -2,8 +2,8 @@
  * Copyright (c) 2026 the privheap authors */
 /* hot.h -- the few inline functions of the fast path, and nothing else.
  *
- * Why the stop is not a test of its own: whoever stops a heap makes floor and tag fail the test
- * that is there anyway.  Why the frame address is what busy holds: it costs the same as 1. */
+ * Why the stop is not a test of its own: whoever stops a heap makes check and tag fail the test
+ * that is there anyway.  Why a stack is a pointer: see internal.h.  Why the frame address is what busy holds: it costs the same as 1. */
 #ifndef PH_HOT_H
 #define PH_HOT_H
 
@@ -46,48 +46,63 @@ static inline unsigned class_of(size_t bytes) /* to CLASS_BYTES */
     return bytes <= SMALL_BYTES ? ph_class_small[(bytes + 15) >> 4] : ph_class_medium[(bytes + 127) >> 7];
 }
 
+/* The stack pointer as it is: a frame address would make every malloc build a frame. */
 static inline void local_enter(struct local *lo)
 {
+#if defined(__x86_64__)
+    __asm__ volatile("mov %%rsp, %0" : "=m"(lo->busy) : : "memory");
+#else
     __atomic_store_n(&lo->busy, (uintptr_t)__builtin_frame_address(0), __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* the kernel's membarrier does the rest */
+#endif
 }
 
 static inline void local_leave(struct local *lo) { __atomic_store_n(&lo->busy, 0, __ATOMIC_RELEASE); }
 
-/* A block of that class; *fresh (if asked) when nobody ever wrote to it, so that it is zero. */
-static inline void *local_take(struct local *lo, unsigned class, bool *fresh)
+/* Kept in a register of its own: register plus constant is what the processor matches. */
+static inline struct stack *local_stack(struct local *lo, unsigned class)
+{
+    struct stack *st = &lo->stack[class];
+    __asm__("" : "+r"(st));
+    return st;
+}
+
+/* A block of that class; NULL, and still busy, when the test says that this is not the usual case:
+ * ph_local_take_slow goes on from there. */
+static inline void *local_take(struct local *lo, unsigned class)
 {
     local_enter(lo);
-    struct stack *st = &lo->stack[class];
-    const uint32_t count = st->count;
-    if (unlikely(count <= __atomic_load_n(&lo->floor, __ATOMIC_RELAXED)))
-        return ph_local_take_slow(lo, class, fresh);
-    void *block = st->slot[count - 1];
+    struct stack *st = local_stack(lo, class);
+    void **top = st->top;
+    void *block = top[-1];
     uint64_t *key = block_key(block);
-    if (unlikely(*key != block_key_value(block)))
-        return ph_local_take_slow(lo, class, fresh);
+    if (unlikely(*key != (__atomic_load_n(&lo->check, __ATOMIC_RELAXED) ^ (uintptr_t)block)))
+        return NULL;
     *key = BLOCK_LIVE;
-    __atomic_store_n(&st->count, count - 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&st->top, top - 1, __ATOMIC_RELAXED);
     local_leave(lo);
+    if (block == NULL)
+        __builtin_unreachable();
     return block;
 }
 
-/* Put a plain block of this heap back; false: it is none, or not the start of one. */
+/* Put a plain block of this heap back; false, and still busy, when it is not the usual case:
+ * ph_local_give_slow goes on from there. */
 static inline bool local_give(struct local *lo, void *block)
 {
     local_enter(lo);
     const uint64_t entry = map_get(block);
     const uint32_t class = (uint32_t)entry - __atomic_load_n(&lo->tag, __ATOMIC_RELAXED);
     if (unlikely(class >= CLASS_COUNT))
-        return ph_local_give_slow(lo, block, entry);
-    struct stack *st = &lo->stack[class];
+        return false;
+    struct stack *st = local_stack(lo, class);
     const uint64_t magic = ph_class_magic[class];
-    const uint32_t count = st->count;
-    if (unlikely(entry_offset(entry, block) * magic >= magic || count >= st->cap))
-        return ph_local_give_slow(lo, block, entry);
+    void **top = st->top;
+    if (unlikely(entry_offset(entry, block) * magic >= magic || top >= st->limit))
+        return false;
     *block_key(block) = block_key_value(block);
-    st->slot[count] = block;
-    __atomic_store_n(&st->count, count + 1, __ATOMIC_RELAXED);
+    *top = block;
+    __atomic_store_n(&st->top, top + 1, __ATOMIC_RELAXED);
     local_leave(lo);
     return true;
 }

@@ -36,8 +36,12 @@
  *
  * One operation:  malloc pops from local->stack[class]; free asks the page map which class, heap
  * and shard stand at the address, proves by a multiplication that it is the start of a block, and
- * pushes.  The one test of each fails for everything unusual: `count <= floor` in malloc (empty,
- * stopped, not set up), `entry - tag < 64` in free (stopped, other heap, other kind).
+ * pushes.  The one test of each fails for everything unusual: malloc's that the key of the youngest
+ * entry is right (the stack is empty, so that its entry is the block that is none; the heap is
+ * stopped; nothing is set up; somebody wrote to a free block), free's that `entry - tag < 64`
+ * (stopped, other heap, other kind).  Pointers, not counts: a store and the load that meets it again
+ * are matched by the processor when both address as register plus constant (8.2 ns a pair with an
+ * index, 2.2 with a pointer, where every block is freed before the next is taken).
  *
  * What a page-map entry says (8 bytes for each unit):
  *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 unit within the page
@@ -61,8 +65,8 @@
  *   LOCK 7  cache     region.c  process: address ranges kept for later heaps
  *   LOCK 8  meta      meta.c    process: cells for descriptors
  *
- * The gate: an operation says `busy = frame`, then looks at floor or tag; whoever needs the whole
- * heap holds the gate lock, sets floor and tag of every local to values that fail both tests,
+ * The gate: an operation says `busy = frame`, then looks at check or tag; whoever needs the whole
+ * heap holds the gate lock, sets check and tag of every local to values that fail both tests,
  * issues one membarrier and waits until each busy is 0.  The stop is sticky: the local's owner
  * takes the gate lock at its next operation and sets them right again, later and later (up to
  * 50 ms) while stops keep coming. */
@@ -91,7 +95,7 @@ enum {
     SHARD_COUNT = 1,
     STACK_SLOTS = 64,          /* most entries of one stack */
     STACK_BYTES = 65536,       /* most bytes of blocks in one stack */
-    LOCAL_SLOTS = 2671,        /* entries of all stacks of a local: the local test proves it */
+    LOCAL_SLOTS = 2671 + CLASS_COUNT,        /* entries of all stacks of a local: the local test proves it */
     HEAP_COUNT = 65535,
     HEAP_ALIGN = 65536,        /* handles have 16 low zero bits */
     BIN_COUNT = 64,
@@ -173,29 +177,33 @@ struct shard {
 /* ---- local.c -------------------------------------------------------------------------------- */
 
 struct stack {
-    void **slot;
-    uint32_t count; /* entries; each block's second word is its key */
-    uint32_t cap;   /* 0 in a local that is not set up */
-    char *fresh;    /* blocks side by side that nobody ever held: taken when count is 0 */
-    uint32_t fresh_count;
-    uint32_t cap_max;
+    void **top;      /* one past the youngest entry; each entry's second word is its key */
+    void **limit;    /* top may come so far */
+    char *fresh;     /* blocks side by side that nobody ever held: taken when no entry is left */
+    uint16_t fresh_count;
+    uint16_t bottom; /* the first entry: slot of the local; the one before is &ph_no_block */
+    uint16_t cap_max;
+    uint16_t unused;
 };
+static_assert(sizeof(struct stack) == 32, "found by a shift");
 
 enum local_state { LOCAL_POOLED, LOCAL_OWNED, LOCAL_ORPHAN };
 
 struct local {
-    uint32_t floor;      /* 0, or UINT32_MAX: malloc's test fails */
+    uint64_t check;      /* ph_secret, or CHECK_STOPPED: the key of every block differs */
     uint32_t tag;        /* map entry of class 0, or TAG_STOPPED: free's test fails */
+    uint32_t biased;     /* neither is stopped */
     uintptr_t busy;      /* frame address of the operation inside, else 0 */
     struct heap *heap;   /* NULL: not set up (ph_local_none, ph_local_dying) */
     void *owner;         /* thread pointer */
     struct local *next;  /* all locals that the heap ever had */
     uint32_t state;      /* enum local_state */
-    uint32_t cap_bytes;  /* of blocks, were all stacks full */
+    uint32_t cap_bytes;  /* of blocks that the stacks may hold beyond their first room */
     struct stack stack[CLASS_COUNT];
     void *slot[LOCAL_SLOTS];
 };
 #define TAG_STOPPED 0x00ffff00u /* heap 65535 does not exist */
+#define CHECK_STOPPED 0ull      /* no key: secrets are odd */
 
 /* ---- heap.c --------------------------------------------------------------------------------- */
 
@@ -298,9 +306,11 @@ void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block,
 /* local.c -- one thread's stacks for one heap */
 extern struct local ph_local_none, ph_local_dying;
 extern __thread struct local *ph_local __attribute__((tls_model("initial-exec")));
-extern uint64_t ph_secret;
-void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh); /* busy on entry; NULL: no memory */
-bool ph_local_give_slow(struct local *lo, void *block, uint64_t entry);  /* busy on entry; false: not a plain block of this heap */
+extern uint64_t ph_secret;   /* odd */
+extern uint64_t ph_no_block[2]; /* what an empty stack ends in: its key is never right */
+/* Both: busy on entry.  *fresh (if asked): nobody ever wrote to the block, it is zero. */
+void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh); /* NULL: no memory */
+bool ph_local_give_slow(struct local *lo, void *block); /* false: not a plain block of this heap */
 struct local *ph_local_attach(struct heap *hp); /* this thread's local, made if need be; may be none */
 void ph_local_detach(struct local *lo);
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
@@ -318,6 +328,7 @@ void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
 void ph_gate_open(struct heap *hp);
 bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: not yet */
+void ph_gate_unbias(struct local *lo);
 void ph_gate_heap_lock(struct heap *hp);
 bool ph_gate_heap_unlock(struct heap *hp);          /* false: not the owner */
 void ph_gate_after_fork(struct heap *hp);
@@ -325,8 +336,8 @@ void ph_lock_take_slow(ph_lock *lock);
 void ph_lock_wake(ph_lock *lock);
 
 /* shard.c -- class locks, and which page serves */
-unsigned ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
-void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, unsigned count);
+void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
+void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count);
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
 bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block); /* false: already free */
 void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st); /* give a stack's fresh blocks back */
@@ -339,6 +350,7 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units);
 unsigned ph_page_take(struct span *pg, void **out, unsigned want);
 unsigned ph_page_carve(struct span *pg, unsigned want, char **first);
 bool ph_page_give(struct span *pg, unsigned index);
+unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count); /* how many were its own */
 unsigned ph_page_index(const struct span *pg, const void *block); /* or PAGE_BLOCKS: no block starts there */
 void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted);
 size_t ph_page_wanted(const struct span *pg, unsigned index); /* SIZE_MAX: sized and not live */

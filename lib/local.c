@@ -15,12 +15,26 @@
 
 #include <pthread.h>
 
-enum { CAP_FIRST = 8, LOCAL_BYTES = 1 << 20 }; /* of blocks in all stacks of one local */
+enum {
+    CAP_FIRST = 8,
+    REFILL_PART = 2,       /* an empty stack is filled by so much of its room, */
+    FLUSH_PART = 4,        /* a full one gives so much of it back */
+    CAP_FIRST_BYTES = 4096,
+    LOCAL_BYTES = 1 << 20, /* of blocks that all stacks of one local may hold beyond their first room */
+};
 
 uint64_t ph_secret;
 
-struct local ph_local_none = {.floor = UINT32_MAX, .tag = TAG_STOPPED};
-struct local ph_local_dying = {.floor = UINT32_MAX, .tag = TAG_STOPPED};
+uint64_t ph_no_block[2] __attribute__((aligned(16)));
+
+/* A stack without room: malloc finds the block that is none, free finds no limit. */
+static void *no_entry = ph_no_block;
+#define NO_STACK {.top = &no_entry + 1}
+#define NO_STACKS_8 NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK
+#define NO_STACKS \
+    {NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8}
+struct local ph_local_none = {.check = CHECK_STOPPED, .tag = TAG_STOPPED, .stack = NO_STACKS};
+struct local ph_local_dying = {.check = CHECK_STOPPED, .tag = TAG_STOPPED, .stack = NO_STACKS};
 __thread struct local *ph_local __attribute__((tls_model("initial-exec"))) = &ph_local_none;
 
 static struct local first_local; /* a small process maps nothing for its stacks */
@@ -36,21 +50,39 @@ static unsigned stack_cap_most(unsigned class)
     return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
 }
 
+static void **stack_bottom(struct local *lo, const struct stack *st) { return lo->slot + st->bottom; }
+
+static unsigned stack_count(struct local *lo, const struct stack *st)
+{
+    return (unsigned)(st->top - stack_bottom(lo, st));
+}
+
+static unsigned stack_cap(struct local *lo, const struct stack *st)
+{
+    return (unsigned)(st->limit - stack_bottom(lo, st));
+}
+
+static unsigned stack_cap_first(unsigned class)
+{
+    const unsigned fit = CAP_FIRST_BYTES / ph_class_bytes[class];
+    return fit > CAP_FIRST ? CAP_FIRST : fit < 1 ? 1 : fit;
+}
+
 static void local_shape(struct local *lo, struct heap *hp)
 {
-    void **slot = lo->slot;
+    unsigned slot = 0;
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
-        st->slot = slot;
-        st->cap_max = stack_cap_most(c);
-        st->cap = st->cap_max < CAP_FIRST ? st->cap_max : CAP_FIRST;
-        lo->cap_bytes += st->cap * ph_class_bytes[c];
+        lo->slot[slot++] = ph_no_block;
+        st->bottom = (uint16_t)slot;
+        st->cap_max = (uint16_t)stack_cap_most(c);
+        st->top = stack_bottom(lo, st);
+        st->limit = st->top + stack_cap_first(c);
         slot += st->cap_max;
     }
-    CHECK_INTERNAL(slot <= lo->slot + LOCAL_SLOTS);
-    lo->floor = UINT32_MAX;
-    lo->tag = TAG_STOPPED;
+    CHECK_INTERNAL(slot <= LOCAL_SLOTS);
     lo->heap = hp;
+    ph_gate_unbias(lo);
 }
 
 /* A local that nobody uses, an orphan's first.  Held: the gate lock. */
@@ -116,13 +148,12 @@ void ph_local_empty(struct local *lo)
 {
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
-        if (st->count > 0)
-            ph_shard_flush(lo->heap, KIND_PLAIN + c, st, st->count);
+        if (stack_count(lo, st) > 0)
+            ph_shard_flush(lo->heap, KIND_PLAIN + c, st, stack_bottom(lo, st), stack_count(lo, st));
         ph_shard_unfresh(lo->heap, KIND_PLAIN + c, st);
-        const uint32_t cap = st->cap_max < CAP_FIRST ? st->cap_max : CAP_FIRST;
-        lo->cap_bytes -= (st->cap - cap) * ph_class_bytes[c];
-        st->cap = cap;
+        st->limit = stack_bottom(lo, st) + stack_cap_first(c);
     }
+    lo->cap_bytes = 0;
 }
 
 void ph_local_empty_all(struct heap *hp)
@@ -140,8 +171,7 @@ void ph_local_detach(struct local *lo)
 {
     struct heap *hp = lo->heap;
     ph_lock_take(&hp->gate.lock);
-    lo->floor = UINT32_MAX;
-    lo->tag = TAG_STOPPED;
+    ph_gate_unbias(lo);
     if (hp->gate.owner != NULL && hp->gate.owner != ph_thread_self()) {
         lo->state = LOCAL_ORPHAN;
     } else {
@@ -160,8 +190,7 @@ void ph_local_forget_others(struct heap *hp)
         lo->state = LOCAL_ORPHAN;
         lo->owner = NULL;
         lo->busy = 0;
-        lo->floor = UINT32_MAX;
-        lo->tag = TAG_STOPPED;
+        ph_gate_unbias(lo);
     }
 }
 
@@ -170,27 +199,23 @@ void ph_local_forget_others(struct heap *hp)
 /* A stack that overflows or runs dry may hold more next time, while all together stay in bounds. */
 static void stack_widen(struct local *lo, struct stack *st, unsigned class)
 {
-    const uint32_t more = st->cap < st->cap_max - st->cap ? st->cap : st->cap_max - st->cap;
+    const uint32_t cap = stack_cap(lo, st);
+    const uint32_t more = cap < st->cap_max - cap ? cap : st->cap_max - cap;
     const uint32_t bytes = more * ph_class_bytes[class];
     if (lo->cap_bytes + bytes > LOCAL_BYTES)
         return;
-    st->cap += more;
+    st->limit += more;
     lo->cap_bytes += bytes;
-}
-
-static void key_mismatch(const void *block, unsigned class)
-{
-    const uint64_t key = *block_key((void *)(uintptr_t)block);
-    ph_corrupt(key == BLOCK_LIVE ? "freed twice" : "changed after free", block, ph_class_bytes[class]);
 }
 
 static void *stack_pop(struct stack *st, unsigned class)
 {
-    void *block = st->slot[st->count - 1];
-    if (*block_key(block) != block_key_value(block))
-        key_mismatch(block, class);
+    void *block = st->top[-1];
+    const uint64_t key = *block_key(block);
+    if (key != block_key_value(block))
+        ph_corrupt(key == BLOCK_LIVE ? "freed twice" : "changed after free", block, ph_class_bytes[class]);
     *block_key(block) = BLOCK_LIVE;
-    __atomic_store_n(&st->count, st->count - 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&st->top, st->top - 1, __ATOMIC_RELAXED);
     return block;
 }
 
@@ -209,11 +234,11 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
 {
     struct stack *st = &lo->stack[class];
     void *block = NULL;
-    if (st->count == 0 && st->fresh_count == 0) {
-        (void)ph_shard_refill(lo->heap, KIND_PLAIN + class, st, st->cap / 2 + 1);
+    if (stack_count(lo, st) == 0 && st->fresh_count == 0) {
+        ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
         stack_widen(lo, st, class);
     }
-    if (st->count > 0)
+    if (stack_count(lo, st) > 0)
         block = stack_pop(st, class);
     else if (st->fresh_count > 0)
         block = stack_pop_fresh(st, class, fresh);
@@ -238,7 +263,7 @@ static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 
 void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh)
 {
-    if (likely(lo->heap != NULL && __atomic_load_n(&lo->floor, __ATOMIC_RELAXED) == 0))
+    if (likely(__atomic_load_n(&lo->biased, __ATOMIC_RELAXED)))
         return take_biased(lo, class, fresh);
     local_leave(lo);
     if (lo->heap != NULL)
@@ -257,28 +282,29 @@ static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned 
     const uint64_t magic = ph_class_magic[class];
     const bool starts = entry_offset(entry, block) * magic < magic;
     if (starts) {
-        if (st->count >= st->cap)
+        if (st->top >= st->limit)
             stack_widen(lo, st, class);
-        if (st->count >= st->cap)
-            ph_shard_flush(lo->heap, KIND_PLAIN + class, st, (st->cap + 1) / 2);
+        if (st->top >= st->limit)
+            ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st),
+                           (stack_cap(lo, st) + FLUSH_PART - 1) / FLUSH_PART);
         *block_key(block) = block_key_value(block);
-        st->slot[st->count] = block;
-        __atomic_store_n(&st->count, st->count + 1, __ATOMIC_RELAXED);
+        *st->top = block;
+        __atomic_store_n(&st->top, st->top + 1, __ATOMIC_RELAXED);
     }
     local_leave(lo);
     return starts;
 }
 
-/* False: not a plain block of the process heap that this thread has stacks for; heap.c knows. */
-bool ph_local_give_slow(struct local *lo, void *block, uint64_t entry)
+/* False: not a plain block of the process heap that this thread has stacks for; block.c knows. */
+bool ph_local_give_slow(struct local *lo, void *block)
 {
-    struct heap *hp = lo->heap;
-    if (hp == NULL && entry != 0 && ph_local_attach(&ph_process_heap) != NULL) {
+    const uint64_t entry = map_get(block);
+    if (lo->heap == NULL && entry != 0 && ph_local_attach(&ph_process_heap) != NULL) {
         local_leave(lo);
-        return local_give(ph_local, block);
+        return local_give(ph_local, block) || ph_local_give_slow(ph_local, block);
     }
-    if (hp != NULL && __atomic_load_n(&lo->floor, __ATOMIC_RELAXED) == 0) {
-        const uint32_t class = (uint32_t)entry - (hp->tag | KIND_PLAIN);
+    if (__atomic_load_n(&lo->biased, __ATOMIC_RELAXED)) {
+        const uint32_t class = (uint32_t)entry - (lo->heap->tag | KIND_PLAIN);
         if (class < CLASS_COUNT)
             return give_biased(lo, block, entry, class);
     }

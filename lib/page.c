@@ -160,7 +160,7 @@ unsigned ph_page_index(const struct span *pg, const void *block)
     const uint64_t magic = ph_class_magic[class];
     if (offset >= ph_span_bytes(pg) || offset * magic >= magic)
         return PAGE_BLOCKS;
-    const unsigned index = (unsigned)(offset / ph_class_bytes[class]);
+    const unsigned index = (unsigned)((unsigned __int128)offset * magic >> 64);
     return index < pg->capacity ? index : PAGE_BLOCKS;
 }
 
@@ -175,6 +175,28 @@ bool ph_page_give(struct span *pg, unsigned index)
     if (page_is_sized(pg))
         size_set(pg, index, 0);
     return true;
+}
+
+/* Put plain blocks back for as long as they are this page's, were taken, and have their key; how
+ * many that were. */
+unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
+{
+    const uint64_t magic = ph_class_magic[page_class(pg)];
+    const char *start = page_start(pg);
+    const size_t bytes = ph_span_bytes(pg);
+    const unsigned carved = pg->carved;
+    unsigned done = 0;
+    for (; done < count; done++) {
+        const uint64_t offset = (uint64_t)((const char *)blocks[done] - start);
+        const unsigned index = (unsigned)((unsigned __int128)offset * magic >> 64);
+        const uint64_t bit = 1ULL << (index % 64);
+        if (offset >= bytes || index >= carved || *block_key(blocks[done]) != block_key_value(blocks[done]) ||
+            (pg->bits[index / 64] & bit))
+            break;
+        pg->bits[index / 64] |= bit;
+    }
+    pg->free_count += done;
+    return done;
 }
 
 bool ph_page_is_valid(const struct span *pg)

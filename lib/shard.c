@@ -7,7 +7,7 @@
  * Locks:   LOCK class, taken inside.  Takes: span, map, meta, in that order.
  * Always:  a listed page has a block to give; a page that has none is in no list; the page kept
  *          back is wholly free and in no list.
- * Why:     a stack's count changes while its class lock is held, so that the child of a fork
+ * Why:     a stack's top changes while its class lock is held, so that the child of a fork
  *          finds every block either in a stack or in a page. */
 #include "hot.h"
 
@@ -90,8 +90,9 @@ static void class_page_given(struct heap *hp, struct shard_class *sc, struct spa
         list_insert(sc, pg);
 }
 
-/* Fill an empty stack: up to `want` used blocks as entries, or a row of fresh ones.  How many. */
-unsigned ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want)
+/* Fill an empty stack: up to `want` used blocks as entries, or a row of fresh ones; or neither, when
+ * memory is out. */
+void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want)
 {
     struct shard_class *sc = shard_class(hp, kind);
     const unsigned most_fresh = FRESH_BYTES / kind_bytes(kind) + 1;
@@ -101,46 +102,45 @@ unsigned ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsig
         struct span *pg = got == 0 || sc->pages != SPAN_NONE ? class_page(hp, sc, kind) : NULL;
         if (pg == NULL)
             break;
-        got += ph_page_take(pg, st->slot + got, want - got);
+        got += ph_page_take(pg, st->top + got, want - got);
         if (got == 0)
-            st->fresh_count = ph_page_carve(pg, want < most_fresh ? want : most_fresh, &st->fresh);
+            st->fresh_count = (uint16_t)ph_page_carve(pg, want < most_fresh ? want : most_fresh, &st->fresh);
         if (!page_has_room(pg))
             list_remove(sc, pg);
         else if (got < want)
             break; /* only fresh blocks are left here: the next refill's */
     }
-    __atomic_store_n(&st->count, got, __ATOMIC_RELAXED);
+    __atomic_store_n(&st->top, st->top + got, __ATOMIC_RELAXED);
     ph_lock_give(&sc->lock);
-    return got + st->fresh_count;
 }
 
-/* Give one used block back to its page.  Held: the class lock. */
-static void class_give(struct heap *hp, struct shard_class *sc, void *block, unsigned kind)
+/* Say which promise the first of these blocks breaks: no page of the class takes it. */
+static COLD void flush_failed(const struct heap *hp, void *block, unsigned kind)
 {
-    const uint64_t entry = map_get(block);
-    struct span *pg = ph_span_at(entry_span(entry));
-    if ((uint32_t)entry != (hp->tag | kind))
-        ph_corrupt("freed twice", block, kind_bytes(kind));
-    if (*block_key(block) != block_key_value(block))
-        ph_corrupt(*block_key(block) == BLOCK_LIVE ? "freed twice" : "changed after free", block, kind_bytes(kind));
-    const unsigned index = ph_page_index(pg, block);
-    if (index == PAGE_BLOCKS)
-        ph_corrupt("not a block", block, SIZE_MAX);
-    if (!ph_page_give(pg, index))
-        ph_corrupt("freed twice", block, kind_bytes(kind));
-    class_page_given(hp, sc, pg);
+    const uint64_t key = *block_key(block);
+    if ((uint32_t)map_get(block) == (hp->tag | kind) && key != block_key_value(block) && key != BLOCK_LIVE)
+        ph_corrupt("changed after free", block, kind_bytes(kind));
+    ph_corrupt("freed twice", block, kind_bytes(kind));
 }
 
-/* The `count` oldest entries of a stack go back to their pages. */
-void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, unsigned count)
+/* The `count` oldest entries of a stack, from `bottom` on, go back to their pages. */
+void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count)
 {
     struct shard_class *sc = shard_class(hp, kind);
     ph_lock_take(&sc->lock);
-    for (unsigned i = 0; i < count; i++)
-        class_give(hp, sc, st->slot[i], kind);
-    for (unsigned i = count; i < st->count; i++)
-        st->slot[i - count] = st->slot[i];
-    __atomic_store_n(&st->count, st->count - count, __ATOMIC_RELAXED);
+    for (unsigned done = 0; done < count;) {
+        const uint64_t entry = map_get(bottom[done]);
+        struct span *pg = ph_span_at(entry_span(entry));
+        const bool ours = (uint32_t)entry == (hp->tag | kind);
+        const unsigned given = ours ? ph_page_give_keyed(pg, bottom + done, count - done) : 0;
+        if (unlikely(given == 0))
+            flush_failed(hp, bottom[done], kind);
+        done += given;
+        class_page_given(hp, sc, pg);
+    }
+    for (void **from = bottom + count; from < st->top; from++)
+        from[-(ptrdiff_t)count] = *from;
+    __atomic_store_n(&st->top, st->top - count, __ATOMIC_RELAXED);
     ph_lock_give(&sc->lock);
 }
 

@@ -15,7 +15,11 @@
 #include <errno.h>
 
 #define EXPORT __attribute__((visibility("default")))
+#if __has_attribute(copy)
 #define ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))
+#else
+#define ALIAS(name) __attribute__((visibility("default"), alias(#name)))
+#endif
 
 static void *no_memory(void)
 {
@@ -34,14 +38,26 @@ COLD static void *alloc_slow(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
+/* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
+static __attribute__((noinline)) void *malloc_refill(struct local *lo, unsigned class, size_t bytes)
+{
+    void *block = ph_local_take_slow(lo, class, NULL);
+    return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes});
+}
+
+static __attribute__((noinline)) void *malloc_bigger(size_t bytes)
+{
+    return alloc_slow(&(struct request){.bytes = bytes});
+}
+
 EXPORT void *malloc(size_t bytes)
 {
-    if (likely(bytes <= SMALL_BYTES)) {
-        void *block = local_take(ph_local, ph_class_small[(bytes + 15) >> 4], NULL);
-        if (likely(block != NULL))
-            return block;
-    }
-    return alloc_slow(&(struct request){.bytes = bytes});
+    if (unlikely(bytes > SMALL_BYTES))
+        return malloc_bigger(bytes);
+    struct local *lo = ph_local;
+    const unsigned class = ph_class_small[(bytes + 15) >> 4];
+    void *block = local_take(lo, class);
+    return likely(block != NULL) ? block : malloc_refill(lo, class, bytes);
 }
 
 EXPORT void *calloc(size_t count, size_t each)
@@ -52,8 +68,10 @@ EXPORT void *calloc(size_t count, size_t each)
         return no_memory();
     if (unlikely(bytes > SMALL_BYTES))
         return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
-    void *block = local_take(ph_local, ph_class_small[(bytes + 15) >> 4], &fresh);
-    if (unlikely(block == NULL))
+    struct local *lo = ph_local;
+    const unsigned class = ph_class_small[(bytes + 15) >> 4];
+    void *block = local_take(lo, class);
+    if (unlikely(block == NULL) && (block = ph_local_take_slow(lo, class, &fresh)) == NULL)
         return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
     return fresh ? block : __builtin_memset(block, 0, bytes);
 }
@@ -63,9 +81,10 @@ void *ph_malloc_aligned(size_t align, size_t bytes)
     if (align <= 16)
         return malloc(bytes);
     if (bytes <= SMALL_BYTES && align <= SMALL_BYTES) {
+        struct local *lo = ph_local;
         const unsigned class = ph_class_aligned(bytes, align);
-        void *block = local_take(ph_local, class, NULL);
-        if (likely(block != NULL))
+        void *block = local_take(lo, class);
+        if (likely(block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL))
             return block;
     }
     return alloc_slow(&(struct request){.bytes = bytes, .align = align});
@@ -73,7 +92,7 @@ void *ph_malloc_aligned(size_t align, size_t bytes)
 
 /* ---- giving back -------------------------------------------------------------------------------- */
 
-COLD static void free_slow(void *block)
+COLD static void free_unusual(void *block)
 {
     struct block_info bi;
     if (block == NULL)
@@ -87,10 +106,17 @@ COLD static void free_slow(void *block)
     }
 }
 
+static __attribute__((noinline)) void free_slow(struct local *lo, void *block)
+{
+    if (unlikely(!ph_local_give_slow(lo, block)))
+        free_unusual(block);
+}
+
 EXPORT void free(void *block)
 {
-    if (unlikely(!local_give(ph_local, block)))
-        free_slow(block);
+    struct local *lo = ph_local;
+    if (unlikely(!local_give(lo, block)))
+        free_slow(lo, block);
 }
 
 EXPORT void *realloc(void *block, size_t bytes)

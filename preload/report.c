@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #define EXPORT __attribute__((visibility("default")))
-#define ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))
+#define ALIAS(name) __attribute__((visibility("default"), alias(#name)))
 
 static struct heap_sums process_sums(void)
 {
