@@ -16,7 +16,6 @@
 #include <pthread.h>
 
 enum {
-    CAP_FIRST = 8,
     REFILL_PART = 2,       /* an empty stack is filled by so much of its room, */
     FLUSH_PART = 4,        /* a full one gives so much of it back */
     CAP_FIRST_BYTES = 4096,
@@ -37,8 +36,9 @@ struct local ph_local_none = {.check = CHECK_STOPPED, .tag = TAG_STOPPED, .stack
 struct local ph_local_dying = {.check = CHECK_STOPPED, .tag = TAG_STOPPED, .stack = NO_STACKS};
 __thread struct local *ph_local __attribute__((tls_model("initial-exec"))) = &ph_local_none;
 
-static struct local first_local; /* a small process maps nothing for its stacks */
-static bool first_taken;         /* the gate lock of the process heap */
+enum { LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *) };
+static char first_local[LOCAL_WHOLE_BYTES] __attribute__((aligned(64))); /* a small process maps nothing */
+static bool first_taken;                                                /* the gate lock of the process heap */
 static pthread_key_t exit_key;
 static bool exit_key_made;
 
@@ -50,39 +50,51 @@ static unsigned stack_cap_most(unsigned class)
     return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
 }
 
+static bool stack_has_room(const struct stack *st) { return st->bottom != 0; }
+
 static void **stack_bottom(struct local *lo, const struct stack *st) { return lo->slot + st->bottom; }
 
 static unsigned stack_count(struct local *lo, const struct stack *st)
 {
-    return (unsigned)(st->top - stack_bottom(lo, st));
+    return stack_has_room(st) ? (unsigned)(st->top - stack_bottom(lo, st)) : 0;
 }
 
 static unsigned stack_cap(struct local *lo, const struct stack *st)
 {
-    return (unsigned)(st->limit - stack_bottom(lo, st));
+    return stack_has_room(st) ? (unsigned)(st->limit - stack_bottom(lo, st)) : 0;
 }
 
 static unsigned stack_cap_first(unsigned class)
 {
     const unsigned fit = CAP_FIRST_BYTES / ph_class_bytes[class];
-    return fit > CAP_FIRST ? CAP_FIRST : fit < 1 ? 1 : fit;
+    return fit > SLOTS_FIRST ? SLOTS_FIRST : fit < 1 ? 1 : fit;
 }
 
+/* Deal out the slots; nothing is written there before a class is used. */
 static void local_shape(struct local *lo, struct heap *hp)
 {
-    unsigned slot = 0;
+    unsigned wide = CLASS_COUNT * (SLOTS_FIRST + 1);
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
-        lo->slot[slot++] = ph_no_block;
-        st->bottom = (uint16_t)slot;
+        st->top = &no_entry + 1;
         st->cap_max = (uint16_t)stack_cap_most(c);
-        st->top = stack_bottom(lo, st);
-        st->limit = st->top + stack_cap_first(c);
-        slot += st->cap_max;
+        st->wide = (uint16_t)(wide + 1);
+        wide += st->cap_max + 1u;
     }
-    CHECK_INTERNAL(slot <= LOCAL_SLOTS);
+    if (wide > LOCAL_SLOTS)
+        ph_check_failed("wide <= LOCAL_SLOTS", __FILE__, __LINE__);
     lo->heap = hp;
     ph_gate_unbias(lo);
+}
+
+/* A class is used for the first time.  Busy on entry. */
+static void stack_open(struct local *lo, struct stack *st, unsigned class)
+{
+    const unsigned bottom = class * (SLOTS_FIRST + 1) + 1;
+    lo->slot[bottom - 1] = ph_no_block;
+    st->bottom = (uint16_t)bottom;
+    st->limit = lo->slot + bottom + stack_cap_first(class);
+    st->top = lo->slot + bottom;
 }
 
 /* A local that nobody uses, an orphan's first.  Held: the gate lock. */
@@ -91,7 +103,7 @@ static struct local *local_adopt(struct heap *hp)
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         if (lo->state != LOCAL_OWNED)
             return lo;
-    struct local *lo = first_taken ? ph_meta_take(sizeof *lo) : &first_local;
+    struct local *lo = first_taken ? ph_meta_take(LOCAL_WHOLE_BYTES) : (struct local *)first_local;
     if (lo == NULL)
         return NULL;
     first_taken = true;
@@ -151,7 +163,8 @@ void ph_local_empty(struct local *lo)
         if (stack_count(lo, st) > 0)
             ph_shard_flush(lo->heap, KIND_PLAIN + c, st, stack_bottom(lo, st), stack_count(lo, st));
         ph_shard_unfresh(lo->heap, KIND_PLAIN + c, st);
-        st->limit = stack_bottom(lo, st) + stack_cap_first(c);
+        if (stack_has_room(st))
+            st->limit = stack_bottom(lo, st) + stack_cap_first(c);
     }
     lo->cap_bytes = 0;
 }
@@ -196,14 +209,30 @@ void ph_local_forget_others(struct heap *hp)
 
 /* ---- the slow halves of take and give ------------------------------------------------------- */
 
+/* Out of the first room: entries and sentinel move to the wide one. */
+static void stack_move(struct local *lo, struct stack *st)
+{
+    const unsigned count = stack_count(lo, st);
+    void **from = stack_bottom(lo, st);
+    void **to = lo->slot + st->wide;
+    to[-1] = ph_no_block;
+    for (unsigned i = 0; i < count; i++)
+        to[i] = from[i];
+    st->limit = to + (st->limit - from);
+    st->bottom = st->wide;
+    __atomic_store_n(&st->top, to + count, __ATOMIC_RELAXED);
+}
+
 /* A stack that overflows or runs dry may hold more next time, while all together stay in bounds. */
 static void stack_widen(struct local *lo, struct stack *st, unsigned class)
 {
     const uint32_t cap = stack_cap(lo, st);
     const uint32_t more = cap < st->cap_max - cap ? cap : st->cap_max - cap;
     const uint32_t bytes = more * ph_class_bytes[class];
-    if (lo->cap_bytes + bytes > LOCAL_BYTES)
+    if (more == 0 || lo->cap_bytes + bytes > LOCAL_BYTES)
         return;
+    if (st->bottom != st->wide)
+        stack_move(lo, st);
     st->limit += more;
     lo->cap_bytes += bytes;
 }
@@ -234,6 +263,8 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
 {
     struct stack *st = &lo->stack[class];
     void *block = NULL;
+    if (unlikely(!stack_has_room(st)))
+        stack_open(lo, st, class);
     if (stack_count(lo, st) == 0 && st->fresh_count == 0) {
         ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
         stack_widen(lo, st, class);
@@ -282,6 +313,8 @@ static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned 
     const uint64_t magic = ph_class_magic[class];
     const bool starts = entry_offset(entry, block) * magic < magic;
     if (starts) {
+        if (unlikely(!stack_has_room(st)))
+            stack_open(lo, st, class);
         if (st->top >= st->limit)
             stack_widen(lo, st, class);
         if (st->top >= st->limit)
