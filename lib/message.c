@@ -17,6 +17,7 @@
 enum {
     MESSAGE_DIGITS_MAX = 20, /* of 2^64 - 1 in decimal */
     MESSAGE_STDERR = 2,
+    MESSAGE_PID_ROOM = 32, /* that %p may take beyond its own two letters */
 };
 
 /* ---- building ---------------------------------------------------------- */
@@ -90,7 +91,7 @@ static bool log_name(char *path, size_t bytes, const char *pattern)
 static int log_open(void)
 {
     const char *pattern = ph_option_path(OPT_LOG);
-    char path[OPTION_PATH_BYTES + 256]; /* room for a few process ids */
+    char path[OPTION_PATH_BYTES + MESSAGE_PID_ROOM];
     if (pattern == NULL || !log_name(path, sizeof path, pattern)) return -1;
     return ph_os_open_append(path);
 }

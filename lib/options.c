@@ -30,7 +30,7 @@ static uint64_t values[OPT_COUNT] = {
 #undef OPTION
 };
 
-static char paths[OPTION_PATH_BYTES]; /* those given, each with its NUL; 0 is no offset of one */
+static char paths[OPTION_PATH_BYTES]; /* those given, each behind a NUL and with one */
 static unsigned paths_used;
 static bool is_default = true;
 
@@ -39,13 +39,10 @@ uint64_t ph_option(enum option_id which)
     return values[which];
 }
 
-/* The value of a path row is where its text ends in `paths`: 0 when not given. */
+/* The value of a path row is where its text begins in `paths`: 0 when not given. */
 const char *ph_option_path(enum option_id which)
 {
-    if (values[which] == 0) return NULL;
-    const char *text = paths + values[which];
-    while (text > paths && text[-1] != '\0') text--;
-    return text;
+    return values[which] == 0 ? NULL : paths + values[which];
 }
 
 /* ---- text to value ----------------------------------------------------- */
@@ -242,7 +239,7 @@ unsigned ph_word_distance(const char *given, const char *known)
     size_t longer = given_bytes > known_bytes ? given_bytes : known_bytes;
     unsigned distance = slips(given, known);
     unsigned limit = longer < 6 ? 1 + (longer > 4) : (unsigned)longer / 3;
-    bool is_near = distance <= limit && distance < known_bytes;
+    bool is_near = distance <= limit;
     return is_near || is_part(given, known) || is_part(known, given) ? distance : WORD_FAR;
 }
 
@@ -285,14 +282,15 @@ static unsigned row_of(const char *part, size_t name_bytes)
     return OPT_COUNT;
 }
 
-/* Copy a path behind those already there; its end's offset, or 0 when there is no room. */
-static uint64_t keep_path(const char *text, size_t bytes)
+/* Copy a path behind those already there; where it begins, or 0 when there is no room. */
+static unsigned keep_path(const char *text, size_t bytes)
 {
     if (bytes + 1 >= sizeof paths - paths_used) return 0;
-    char *end = text_copy(paths + paths_used + 1, text, bytes);
+    unsigned begin = paths_used + 1;
+    char *end = text_copy(paths + begin, text, bytes);
     *end = '\0';
     paths_used = (unsigned)(end - paths);
-    return paths_used;
+    return begin;
 }
 
 /* Put an entry's value in force; NULL, or what is wrong with it. */

@@ -37,7 +37,7 @@ static const char *entry_end(const char *entry)
     return entry;
 }
 
-/* Drop the entries called `own`, and empty ones; true when any other entry is left.  What is
+/* Drop the entries called `own`; true when any other entry is left.  What is
  * freed behind the list becomes NULs, so that /proc/PID/environ shows no rest. */
 static bool list_drop(char *list, const char *own)
 {
@@ -45,7 +45,7 @@ static bool list_drop(char *list, const char *own)
     const char *from = list;
     while (*from != '\0') {
         const char *end = entry_end(from);
-        bool keep = end > from && !is_own(from, end, own);
+        bool keep = !is_own(from, end, own);
         if (keep && to > list) *to++ = ':';
         if (keep) to = text_copy(to, from, (size_t)(end - from));
         from = *end == '\0' ? end : end + 1;

@@ -182,17 +182,25 @@ START_TEST(log_that_cannot_be_opened_gives_way_to_standard_error)
 }
 END_TEST
 
-/* A hundred process ids do not fit behind a long name: the line still comes out. */
+/* A name that is short enough until its process ids are filled in, where to cut it would still
+ * give a name that can be created. */
 START_TEST(log_name_that_grows_too_long_gives_way_to_standard_error)
 {
-    char variable[1000] = "PRIVHEAP_LOG=/tmp/";
-    while (strlen(variable) < 990) strcat(variable, "%p");
+    char ids[1024] = "", name[1024], expected[16];
+    int digits = snprintf(expected, sizeof expected, "%d", (int)getpid());
+    for (int i = 0; i < 60 / (digits > 2 ? digits - 2 : 1); i++) strcat(ids, "%p/../");
+    for (size_t used = strlen(ids) + strlen(folder) + 200; used < 1020; used += 2) strcat(ids, "./");
+    snprintf(name, sizeof name, "%s%0198d", ids, 0);
+    char variable[2048], own[512];
+    snprintf(own, sizeof own, "%s/%s", folder, expected);
+    snprintf(variable, sizeof variable, "PRIVHEAP_LOG=%s/%s", folder, name);
+    ck_assert_int_eq(mkdir(own, 0700), 0);
     char *environment[] = { variable, NULL };
-    ph_options_read(environment);
-    ck_assert_ptr_nonnull(ph_option_path(OPT_LOG));
     said_begin();
+    ph_options_read(environment);
     ph_message_send(&m);
     ck_assert_str_eq(said_end(), "privheap: \n");
+    ck_assert_int_eq(rmdir(own), 0);
 }
 END_TEST
 

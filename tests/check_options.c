@@ -102,6 +102,7 @@ static const struct {
     { OPT_MAX_SIZE, "1048575", "is too small" },
     { OPT_MAX_SIZE, "65t", "is too large" },
     { OPT_MAX_SIZE, "18446744073709551615t", "is too large" },
+    { OPT_MAX_SIZE, "16777217t", "is too large" }, /* 2^64 + 1t */
     { OPT_MAX_SIZE, "18446744073709551617", "is too large" }, /* 2^64 + 1 */
     { OPT_MAX_SIZE, "99999999999999999999999999", "is too large" },
     { OPT_INITIAL_SIZE, "0", "is too small" }, /* its default is not 0 */
@@ -199,6 +200,7 @@ START_TEST(distance_counts_slips)
 {
     ck_assert_uint_eq(ph_word_distance("run", "run"), 0);
     ck_assert_uint_eq(ph_word_distance("RUN", "run"), 0);
+    ck_assert_uint_eq(ph_word_distance("max-size", "MAX_SIZE"), 0);
     ck_assert_uint_eq(ph_word_distance("rnu", "run"), 1);
     ck_assert_uint_eq(ph_word_distance("ru", "run"), 1);
     ck_assert_uint_eq(ph_word_distance("runs", "run"), 1);

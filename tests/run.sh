@@ -105,6 +105,7 @@ gives 0 'privheap: PRIVHEAP_STAT is not an option; did you mean PRIVHEAP_STATS?'
 
 $CC -shared -o other.so -x c /dev/null || exit 99
 cp other.so more.so
+cp other.so libprivheap-preload.so.1 # the name of ours, and more
 show='echo "$LD_PRELOAD"'
 gives 0 "$object" "$privheap" run sh -c "$show"
 gives 0 "$object:$folder/other.so" env LD_PRELOAD="$folder/other.so" "$privheap" run sh -c "$show"
@@ -126,6 +127,8 @@ $folder/other.so:$object=$folder/other.so
 $folder/other.so $object ./more.so=$folder/other.so:./more.so
 $object:$object=none
 :$object::./more.so:=./more.so
+$folder/libprivheap-preload.so.1:$object=$folder/libprivheap-preload.so.1
+./more.so:$folder/libprivheap-preload.so.1=./more.so:$folder/libprivheap-preload.so.1
 END
 while IFS='=' read -r list rest; do
     gives 0 "$rest" env PRIVHEAP_NO_FOLLOW=1 LD_PRELOAD="$list" sh -c 'echo ${LD_PRELOAD-none}'
@@ -163,8 +166,30 @@ write script-odd "#!/usr/bin/env -S A=b self"
 gives 0 '1 ./script-odd' "$privheap" run ./script-odd
 refuses 125 '--no-follow does not reach the interpreter of ./script-odd, which env starts; write: privheap run --no-follow INTERPRETER ./script-odd' \
     --no-follow ./script-odd
+gives 0 "1 $folder/script-env two" "$privheap" run --no-follow script-env two
+# Behind another script, env is out of reach.
+unreached() {
+    gives 0 "1 $folder/script-env ./$1" "$privheap" run "./$1"
+    refuses 125 "--no-follow does not reach the interpreter of ./$1, which env starts; write: privheap run --no-follow INTERPRETER ./$1" \
+        --no-follow "./$1"
+}
 write nested "#!$folder/script-env"
-gives 0 "1 $folder/script-env ./nested" "$privheap" run ./nested
+unreached nested
+write env-nested '#!/usr/bin/env script-env'
+unreached env-nested
+
+# Interpreters of interpreters: as many as the kernel takes.
+write chain0 "#!$folder/self"
+for i in 1 2 3 4 5 6 7; do
+    write chain$i "#!$folder/chain$((i - 1))"
+    kernel=started us=started
+    ./chain$i >/dev/null 2>&1 || kernel=refused
+    "$privheap" run ./chain$i >/dev/null 2>errors || us=refused
+    [ $us = started ] || verdict "a chain of $i is refused in our words" grep -q ' too many$' errors
+    verdict "a chain of $i: $kernel by the kernel, $us by us" [ $kernel = $us ]
+    chains="$chains $us"
+done
+verdict "some chains are too long, some not:$chains" expr "$chains" : ' started.*refused$' >/dev/null
 
 # ---- what it refuses: programs --------------------------------------------------------------
 
@@ -195,7 +220,7 @@ elf elf32 '\1' '\1' '\2' '\3'
 refuses 125 './elf32 cannot be preloaded: it is a 32-bit program, privheap is 64-bit' ./elf32
 elf foreign '\2' '\1' '\2' "$foreign"
 refuses 125 "./foreign cannot be preloaded: it is made for $other, not for $ours" ./foreign
-elf big '\2' '\2' '\2' '\26'
+elf big '\2' '\2' '\2' "$machine"
 refuses 125 "./big cannot be preloaded: it is made for a big-endian machine, not for $ours" ./big
 elf object '\2' '\1' '\1' "$machine"
 refuses 126 './object is not a program but an object file; link it first' ./object
