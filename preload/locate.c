@@ -94,7 +94,8 @@ static bool not_in_path(const char *name, struct verdict *v)
     return ph_verdict(v, EXIT_NOT_FOUND, "%s is not found in PATH", name);
 }
 
-/* Source: execvp(3): the first that can be executed; a file that cannot be is remembered. */
+/* Source: execvp(3): the first that can be executed; a file that cannot be is remembered.  Unlike
+ * there, a folder that we may not search holds nothing, as for a shell. */
 static bool search_path(const char *name, char *path, struct verdict *v)
 {
     const char *list = getenv("PATH");
@@ -102,13 +103,12 @@ static bool search_path(const char *name, char *path, struct verdict *v)
     bool is_refused = false;
     for (;;) {
         size_t bytes = strcspn(list, ":");
-        struct verdict one = { .exit_code = 0 };
-        if (join(path, list, bytes, name)) {
+        struct stat file;
+        struct verdict one;
+        if (join(path, list, bytes, name) && stat(path, &file) == 0) {
             if (is_executable(path, &one)) return true;
-            if (one.exit_code == EXIT_CANNOT_EXECUTE && !is_refused) {
-                is_refused = true;
-                *v = one;
-            }
+            if (!is_refused) *v = one;
+            is_refused = true;
         }
         if (list[bytes] == '\0') break;
         list += bytes + 1;

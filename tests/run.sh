@@ -281,6 +281,8 @@ refuses 127 "'A=b' is not found; variables stand in front: A=b privheap run PROG
 
 # Without PATH, where execvp looks; a folder in PATH is passed over.
 gives 0 1 env -u PATH "$privheap" run grep -c -m 1 libprivheap-preload /proc/self/maps
+gives 127 'privheap run: no-such-program is not found in PATH' \
+    env PATH="$folder/self:/bin:/usr/bin" "$privheap" run no-such-program
 mkdir -p path/grep
 gives 0 1 env PATH="$folder/path:/bin:/usr/bin" "$privheap" run $served
 
