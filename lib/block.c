@@ -12,6 +12,8 @@
  *          not in how they know one. */
 #include "hot.h"
 
+#include "small.h"
+
 /* ---- looking ----------------------------------------------------------------------------------- */
 
 static enum block_verdict look_page(const void *block, unsigned kind, struct block_info *out)
@@ -61,7 +63,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     const unsigned kind = entry_kind(entry);
     if (kind == KIND_NONE)
         return look_nowhere(block);
-    out->heap = ph_heap_table[entry_heap(entry)];
+    out->heap = ph_heap_at(entry_heap(entry));
     if (kind == KIND_EDGE || out->heap == NULL)
         return BLOCK_BAD;
     out->span = ph_span_at(entry_span(entry));

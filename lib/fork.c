@@ -12,6 +12,8 @@
 
 #include <pthread.h>
 
+#include "small.h"
+
 static void fork_prepare(void)
 {
     ph_heap_registry_lock();

@@ -11,6 +11,8 @@
  *          nobody else writes cost 0.5 ns, and only the rare stop pays for the barrier. */
 #include "hot.h"
 
+#include "small.h"
+
 enum {
     SPINS = 40,            /* tries before a thread sleeps on a lock */
     YIELDS = 6,            /* before the sleeps in wait_until_out */

@@ -15,11 +15,16 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "small.h"
+
 enum { PROCESS_HEAP = 1 };
 
-struct heap ph_process_heap;
-struct heap *ph_heap_table[HEAP_COUNT + 1];
+struct heap ph_process_heap __attribute__((common)); /* as ph_map_root is */
 
+enum { FIRST_HEAPS = 16 };
+static struct heap *first_table[FIRST_HEAPS];
+static struct heap **heap_table = first_table; /* by number; NULL: never made.  A larger one replaces it */
+static uint32_t heap_room = FIRST_HEAPS;
 static ph_lock registry_lock;
 static struct heap *free_heaps;
 static uint32_t heaps_made; /* the highest number ever used */
@@ -80,7 +85,7 @@ static COLD bool process_heap_make(void)
         const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);
         const size_t initial = round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
         if (heap_reserve(&ph_process_heap, initial, most) && ph_local_thread_key()) {
-            ph_heap_table[PROCESS_HEAP] = &ph_process_heap;
+            heap_table[PROCESS_HEAP] = &ph_process_heap;
             heaps_made = heaps_made > PROCESS_HEAP ? heaps_made : PROCESS_HEAP;
             __atomic_store_n(&process_ready, 1, __ATOMIC_RELEASE);
         }
@@ -96,6 +101,19 @@ struct heap *ph_heap_process(void)
     return NULL;
 }
 
+/* Readers without the lock may still use the old table, which stays.  Held: the registry lock. */
+static bool table_widen(void)
+{
+    struct heap **table = ph_meta_take((size_t)heap_room * 4 * sizeof *table);
+    if (table == NULL)
+        return false;
+    for (uint32_t i = 0; i < heap_room; i++)
+        table[i] = heap_table[i];
+    __atomic_store_n(&heap_table, table, __ATOMIC_RELEASE);
+    __atomic_store_n(&heap_room, heap_room * 4, __ATOMIC_RELEASE);
+    return true;
+}
+
 /* Held: the registry lock. */
 static struct heap *heap_descriptor(void)
 {
@@ -106,10 +124,12 @@ static struct heap *heap_descriptor(void)
     }
     if (heaps_made < PROCESS_HEAP)
         heaps_made = PROCESS_HEAP;
-    if (heaps_made + 1 >= HEAP_COUNT || (hp = ph_meta_take(sizeof *hp)) == NULL)
+    if (heaps_made + 1 >= HEAP_COUNT || (heaps_made + 2 > heap_room && !table_widen()))
+        return NULL;
+    if ((hp = ph_meta_take(sizeof *hp)) == NULL)
         return NULL;
     hp->id = ++heaps_made;
-    __atomic_store_n(&ph_heap_table[hp->id], hp, __ATOMIC_RELEASE);
+    __atomic_store_n(&heap_table[hp->id], hp, __ATOMIC_RELEASE);
     return hp;
 }
 
@@ -160,16 +180,22 @@ void ph_heap_destroy(struct heap *hp)
 
 /* ---- the registry ----------------------------------------------------------------------------- */
 
+struct heap *ph_heap_at(uint32_t id)
+{
+    if (id >= __atomic_load_n(&heap_room, __ATOMIC_ACQUIRE))
+        return NULL;
+    return __atomic_load_n(__atomic_load_n(&heap_table, __ATOMIC_ACQUIRE) + id, __ATOMIC_ACQUIRE);
+}
+
 /* W32 2.2: without a lock, and without touching what the handle points to. */
 struct heap *ph_heap_of_handle(const void *handle)
 {
     if (handle == NULL || ((uintptr_t)handle & (HEAP_ALIGN - 1)) != 0)
         return NULL;
-    struct heap *hp = __atomic_load_n(&ph_heap_table[entry_heap(map_get(handle))], __ATOMIC_ACQUIRE);
+    struct heap *hp = ph_heap_at(entry_heap(map_get(handle)));
     return hp != NULL && __atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) == handle ? hp : NULL;
 }
 
-struct heap *ph_heap_at(uint32_t id) { return __atomic_load_n(&ph_heap_table[id], __ATOMIC_ACQUIRE); }
 
 /* W32 3.11: process heap first, then the oldest first. */
 unsigned ph_heap_list(struct heap **out, unsigned room)
@@ -177,7 +203,7 @@ unsigned ph_heap_list(struct heap **out, unsigned room)
     unsigned count = 0;
     ph_lock_take(&registry_lock);
     for (uint32_t id = 1; id <= heaps_made; id++) {
-        struct heap *hp = ph_heap_table[id];
+        struct heap *hp = ph_heap_at(id);
         if (hp == NULL || hp->handle == NULL)
             continue;
         unsigned at = count < room ? count : room;

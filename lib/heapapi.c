@@ -14,6 +14,8 @@
 
 #include <errno.h>
 
+#include "small.h"
+
 enum {
     DEFAULT_INITIAL_BYTES = 4 << 20, /* W32 3.1: dwInitialSize 0 */
     BLOCK_LIMIT_BYTES = 0xFF000,     /* W32 4: of a fixed heap */

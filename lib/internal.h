@@ -195,14 +195,17 @@ struct local {
     uint32_t tag;        /* map entry of class 0, or TAG_STOPPED: free's test fails */
     uint32_t biased;     /* neither is stopped */
     uintptr_t busy;      /* frame address of the operation inside, else 0 */
-    struct heap *heap;   /* NULL: not set up (ph_local_none, ph_local_dying) */
+    struct heap *heap;   /* NULL: not set up (ph_local_none) */
     void *owner;         /* thread pointer */
     struct local *next;  /* all locals that the heap ever had */
     uint32_t state;      /* enum local_state */
     uint32_t cap_bytes;  /* of blocks that the stacks may hold beyond their first room */
+    uint32_t slots_used; /* by first rooms, in the order in which classes were used */
     struct stack stack[CLASS_COUNT];
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
 };
+enum { LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *) };
+extern char ph_first_local[LOCAL_WHOLE_BYTES];
 #define TAG_STOPPED 0x00ffff00u /* heap 65535 does not exist */
 #define CHECK_STOPPED 0ull      /* no key: secrets are odd */
 
@@ -257,7 +260,6 @@ enum heap_flag {
 
 /* heap.c -- one heap: create, destroy, the registry, the choice of page / run / large */
 extern struct heap ph_process_heap;
-extern struct heap *ph_heap_table[HEAP_COUNT + 1]; /* by number; NULL: never made */
 void ph_heap_begin(char *const *environment); /* read the options, once; NULL: libc's environment */
 struct heap *ph_heap_process(void); /* the heap behind malloc, made at the first call; NULL: no memory */
 struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes);
@@ -305,7 +307,7 @@ void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block,
                       bool in_place);
 
 /* local.c -- one thread's stacks for one heap */
-extern struct local ph_local_none, ph_local_dying;
+extern struct local ph_local_none;
 extern __thread struct local *ph_local __attribute__((tls_model("initial-exec")));
 extern uint64_t ph_secret;   /* odd */
 extern uint64_t ph_no_block[2]; /* what an empty stack ends in: its key is never right */
@@ -421,9 +423,11 @@ struct pool {
     uint32_t cell_bits; /* log2 of a cell's bytes */
     uint32_t free;      /* first free cell; its first word says the next */
     uint32_t used;      /* cells ever given; cell 0 is never given */
-    char **chunk;       /* POOL_CHUNK_BYTES each */
+    char **chunk;       /* POOL_CHUNK_BYTES each; a larger table replaces it, the old one stays readable */
     uint32_t chunk_room;
 };
+enum { META_FIRST_BYTES = 256 * 1024 };
+extern char ph_meta_first[META_FIRST_BYTES];
 enum { POOL_CHUNK_BITS = 16, POOL_CHUNK_BYTES = 1 << POOL_CHUNK_BITS };
 extern struct pool ph_pool_spans, ph_pool_sizes;
 void *ph_meta_take(size_t bytes); /* zeroed, aligned to 64; NULL: no memory */

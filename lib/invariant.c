@@ -6,6 +6,8 @@
 #include "internal.h"
 #include "message.h"
 
+#include "small.h"
+
 void ph_check_failed(const char *cond, const char *file, int line)
 {
     struct message m;

@@ -11,6 +11,8 @@
 #include "hot.h"
 #include "options.h"
 
+#include "small.h"
+
 enum { KEPT = 8, KEPT_EACH_BYTES = 32 << 20, KEPT_ALL_BYTES = 64 << 20 };
 
 static struct kept {

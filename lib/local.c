@@ -7,13 +7,15 @@
  * Locks:   held on entry of the slow paths: none, but the local is busy.  Takes: class locks while
  *          busy; the gate lock only after busy was cleared.
  * Always:  the entries of a stack are blocks that no page calls free; each has its key in its
- *          second word.  ph_local_none and ph_local_dying have no room and no heap: every test of
- *          the fast path fails there.
+ *          second word.  ph_local_none has no room and no heap: every test of the fast path fails
+ *          there; it serves threads that are new and threads on their way out.
  * Why:     locals are never unmapped and are handed from thread to thread, blocks and all, so a
  *          thread that comes and goes costs no mapping. */
 #include "hot.h"
 
 #include <pthread.h>
+
+#include "small.h"
 
 enum {
     REFILL_PART = 2,       /* an empty stack is filled by so much of its room, */
@@ -33,12 +35,12 @@ static void *no_entry = ph_no_block;
 #define NO_STACKS \
     {NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8}
 struct local ph_local_none = {.check = CHECK_STOPPED, .tag = TAG_STOPPED, .stack = NO_STACKS};
-struct local ph_local_dying = {.check = CHECK_STOPPED, .tag = TAG_STOPPED, .stack = NO_STACKS};
 __thread struct local *ph_local __attribute__((tls_model("initial-exec"))) = &ph_local_none;
+static __thread bool exiting __attribute__((tls_model("initial-exec"))); /* this thread gets no stacks any more */
 
-enum { LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *) };
-static char first_local[LOCAL_WHOLE_BYTES] __attribute__((aligned(64))); /* a small process maps nothing */
-static bool first_taken;                                                /* the gate lock of the process heap */
+/* A small process maps nothing for its stacks.  Common as ph_map_root is. */
+char ph_first_local[LOCAL_WHOLE_BYTES] __attribute__((common, aligned(64)));
+static bool first_taken; /* the gate lock of the process heap */
 static pthread_key_t exit_key;
 static bool exit_key_made;
 
@@ -90,11 +92,11 @@ static void local_shape(struct local *lo, struct heap *hp)
 /* A class is used for the first time.  Busy on entry. */
 static void stack_open(struct local *lo, struct stack *st, unsigned class)
 {
-    const unsigned bottom = class * (SLOTS_FIRST + 1) + 1;
-    lo->slot[bottom - 1] = ph_no_block;
-    st->bottom = (uint16_t)bottom;
-    st->limit = lo->slot + bottom + stack_cap_first(class);
-    st->top = lo->slot + bottom;
+    lo->slot[lo->slots_used] = ph_no_block;
+    st->bottom = (uint16_t)(lo->slots_used + 1);
+    st->limit = lo->slot + st->bottom + stack_cap_first(class);
+    st->top = lo->slot + st->bottom;
+    lo->slots_used += SLOTS_FIRST + 1;
 }
 
 /* A local that nobody uses, an orphan's first.  Held: the gate lock. */
@@ -103,7 +105,7 @@ static struct local *local_adopt(struct heap *hp)
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         if (lo->state != LOCAL_OWNED)
             return lo;
-    struct local *lo = first_taken ? ph_meta_take(LOCAL_WHOLE_BYTES) : (struct local *)first_local;
+    struct local *lo = first_taken ? ph_meta_take(LOCAL_WHOLE_BYTES) : (struct local *)ph_first_local;
     if (lo == NULL)
         return NULL;
     first_taken = true;
@@ -116,7 +118,8 @@ static struct local *local_adopt(struct heap *hp)
 
 static void thread_exits(void *local)
 {
-    ph_local = &ph_local_dying;
+    exiting = true;
+    ph_local = &ph_local_none;
     ph_local_detach(local);
 }
 
@@ -130,7 +133,7 @@ bool ph_local_thread_key(void)
  * key's value may allocate, so the local stands first. */
 struct local *ph_local_attach(struct heap *hp)
 {
-    if (ph_local == &ph_local_dying || !exit_key_made)
+    if (exiting || !exit_key_made)
         return NULL;
     if (ph_local != &ph_local_none)
         return ph_local;
@@ -147,7 +150,8 @@ struct local *ph_local_attach(struct heap *hp)
         return NULL;
     ph_local = lo;
     if (pthread_setspecific(exit_key, lo) != 0) {
-        ph_local = &ph_local_dying;
+        exiting = true;
+        ph_local = &ph_local_none;
         ph_local_detach(lo);
         return NULL;
     }
@@ -267,7 +271,8 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
         stack_open(lo, st, class);
     if (stack_count(lo, st) == 0 && st->fresh_count == 0) {
         ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
-        stack_widen(lo, st, class);
+        if (stack_count(lo, st) > 0) /* the class lives on what it frees, and wants more of it at hand */
+            stack_widen(lo, st, class);
     }
     if (stack_count(lo, st) > 0)
         block = stack_pop(st, class);

@@ -8,6 +8,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 %C%_libcore_la_LIBTOOLFLAGS = --tag=disable-static
 %C%_libcore_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS)
 %C%_libcore_la_SOURCES = \
+	%D%/small.h \
 	%D%/heapapi.h \
 	%D%/hot.h \
 	%D%/internal.h \

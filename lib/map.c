@@ -12,6 +12,8 @@
  *          data nor strict overcommit counts the rest. */
 #include "hot.h"
 
+#include "small.h"
+
 enum {
     LEAF_ENTRIES = 1 << (MAP_LEAF_BITS - UNIT_BITS),
     LEAF_BYTES = LEAF_ENTRIES * 8,
@@ -19,31 +21,33 @@ enum {
     PIECE_ENTRIES = PIECE_BYTES / 8,
 };
 
-uint64_t *ph_map_root[MAP_ROOT_SLOTS];
-static uint32_t leaf_ready[MAP_ROOT_SLOTS]; /* a bit for each writable piece */
-static ph_lock map_lock;
+enum { READY_PIECES = 64 };
 
-static_assert(LEAF_BYTES / PIECE_BYTES <= 32, "a bit for each piece");
+/* Common: the linker puts it behind the small variables of all rooms, which then share OS pages. */
+uint64_t *ph_map_root[MAP_ROOT_SLOTS] __attribute__((common));
+static ph_lock map_lock;
+static uint32_t ready[READY_PIECES]; /* pieces known to be writable, by number; others are asked for again */
 
 void ph_map_lock(void) { ph_lock_take(&map_lock); }
 void ph_map_unlock(void) { ph_lock_give(&map_lock); }
 
-/* Make one piece of a leaf writable, and the leaf itself if need be.  Held: the map lock. */
-static bool map_ready(size_t slot, unsigned piece)
+/* Make one piece of the map writable, and its leaf if need be.  Held: the map lock. */
+static bool map_ready(uintptr_t piece)
 {
-    uint64_t *leaf = ph_map_root[slot];
+    enum { LEAF_PIECES = LEAF_ENTRIES / PIECE_ENTRIES };
+    if (ready[piece % READY_PIECES] == (uint32_t)piece)
+        return true;
+    uint64_t *leaf = ph_map_root[piece / LEAF_PIECES];
     if (leaf == NULL) {
         leaf = ph_os_reserve_readable(LEAF_BYTES, UNIT_BYTES);
         if (leaf == NULL)
             return false;
         ph_os_no_huge(leaf, LEAF_BYTES);
-        __atomic_store_n(&ph_map_root[slot], leaf, __ATOMIC_RELEASE);
+        __atomic_store_n(&ph_map_root[piece / LEAF_PIECES], leaf, __ATOMIC_RELEASE);
     }
-    if (leaf_ready[slot] & (1u << piece))
-        return true;
-    if (ph_os_commit(leaf + (size_t)piece * PIECE_ENTRIES, PIECE_BYTES, false) != 0)
+    if (ph_os_commit(leaf + piece % LEAF_PIECES * PIECE_ENTRIES, PIECE_BYTES, false) != 0)
         return false;
-    leaf_ready[slot] |= 1u << piece;
+    ready[piece % READY_PIECES] = (uint32_t)piece;
     return true;
 }
 
@@ -53,12 +57,12 @@ bool ph_map_prepare(const void *base, size_t bytes)
     const uintptr_t last = ((uintptr_t)base + bytes - 1) >> UNIT_BITS;
     if (((uintptr_t)base + bytes - 1) >> MAP_LEAF_BITS >= MAP_ROOT_SLOTS)
         return false;
-    bool ready = true;
+    bool all = true;
     ph_lock_take(&map_lock);
-    for (uintptr_t piece = first / PIECE_ENTRIES; ready && piece <= last / PIECE_ENTRIES; piece++)
-        ready = map_ready(piece * PIECE_ENTRIES / LEAF_ENTRIES, piece % (LEAF_ENTRIES / PIECE_ENTRIES));
+    for (uintptr_t piece = first / PIECE_ENTRIES; all && piece <= last / PIECE_ENTRIES; piece++)
+        all = map_ready(piece);
     ph_lock_give(&map_lock);
-    return ready;
+    return all;
 }
 
 static void map_set(uintptr_t unit, uint64_t entry)

@@ -14,6 +14,8 @@
 #include "os.h"
 #include "text.h"
 
+#include "small.h"
+
 enum {
     MESSAGE_DIGITS_MAX = 20, /* of 2^64 - 1 in decimal */
     MESSAGE_STDERR = 2,

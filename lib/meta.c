@@ -10,19 +10,22 @@
  * Why:     far from blocks, so that a program that writes past its blocks never reaches them. */
 #include "internal.h"
 
-enum { META_FIRST_BYTES = 256 * 1024, META_MOST_BYTES = 8 * 1024 * 1024, POOL_CHUNKS = 65536 };
+#include "small.h"
 
-static char *span_chunks[POOL_CHUNKS];
-static char *size_chunks[POOL_CHUNKS / 2];
+enum { META_MOST_BYTES = 8 * 1024 * 1024, FIRST_CHUNKS = 8, MOST_CHUNKS = 65536 };
 
-struct pool ph_pool_spans = {.cell_bits = 6, .chunk = span_chunks, .chunk_room = POOL_CHUNKS};
-struct pool ph_pool_sizes = {.cell_bits = 8, .chunk = size_chunks, .chunk_room = POOL_CHUNKS / 2};
+static char *span_chunks[FIRST_CHUNKS];
+static char *size_chunks[FIRST_CHUNKS];
+
+struct pool ph_pool_spans = {.cell_bits = 6, .chunk = span_chunks, .chunk_room = FIRST_CHUNKS};
+struct pool ph_pool_sizes = {.cell_bits = 8, .chunk = size_chunks, .chunk_room = FIRST_CHUNKS};
 
 static ph_lock meta_lock;
 static char *meta_at, *meta_end;
 
-/* The first range is part of the object: a small process maps nothing for descriptors. */
-static char meta_first[META_FIRST_BYTES] __attribute__((aligned(4096)));
+/* The first range is part of the object: a small process maps nothing for descriptors.  Common as
+ * ph_map_root is. */
+char ph_meta_first[META_FIRST_BYTES] __attribute__((common, aligned(64)));
 static size_t meta_next_bytes;
 
 /* A range that grows each time, so that mappings stay few.  Held: meta_lock. */
@@ -30,9 +33,9 @@ static bool meta_refill(size_t bytes)
 {
     if (meta_next_bytes == 0) {
         meta_next_bytes = META_FIRST_BYTES;
-        meta_at = meta_first;
-        meta_end = meta_first + sizeof meta_first;
-        return bytes <= sizeof meta_first;
+        meta_at = ph_meta_first;
+        meta_end = ph_meta_first + sizeof ph_meta_first;
+        return bytes <= sizeof ph_meta_first;
     }
     size_t want = meta_next_bytes > bytes ? meta_next_bytes : bytes;
     char *got = ph_os_map(want, UNIT_BYTES);
@@ -60,6 +63,30 @@ void *ph_meta_take(size_t bytes)
     return got;
 }
 
+/* A table four times as large; readers without the lock may still use the old one, which stays. */
+static bool pool_widen(struct pool *po)
+{
+    const uint32_t room = po->chunk_room * 4;
+    char **table = room <= MOST_CHUNKS ? ph_meta_take(room * sizeof *table) : NULL;
+    if (table == NULL)
+        return false;
+    for (uint32_t i = 0; i < po->chunk_room; i++)
+        table[i] = po->chunk[i];
+    __atomic_store_n(&po->chunk, table, __ATOMIC_RELEASE);
+    po->chunk_room = room;
+    return true;
+}
+
+/* Chunk number `chunk` exists when this says true. */
+static bool pool_has_chunk(struct pool *po, uint32_t chunk)
+{
+    if (chunk >= po->chunk_room && !pool_widen(po))
+        return false;
+    if (po->chunk[chunk] == NULL)
+        __atomic_store_n(&po->chunk[chunk], ph_meta_take(POOL_CHUNK_BYTES), __ATOMIC_RELEASE);
+    return po->chunk[chunk] != NULL;
+}
+
 uint32_t ph_pool_take(struct pool *po)
 {
     const uint32_t bits = POOL_CHUNK_BITS - po->cell_bits;
@@ -73,13 +100,10 @@ uint32_t ph_pool_take(struct pool *po)
     if (po->used == 0)
         po->used = 1;
     cell = po->used;
-    const uint32_t chunk = cell >> bits;
-    if (chunk >= po->chunk_room)
-        cell = 0;
-    else if (po->chunk[chunk] == NULL && (po->chunk[chunk] = ph_meta_take(POOL_CHUNK_BYTES)) == NULL)
-        cell = 0;
-    else
+    if (pool_has_chunk(po, cell >> bits))
         po->used++;
+    else
+        cell = 0;
     ph_lock_give(&po->lock);
     return cell;
 }

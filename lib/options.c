@@ -13,6 +13,8 @@
 #include "message.h"
 #include "text.h"
 
+#include "small.h"
+
 enum {
     WORD_BYTES = 48, /* longer words are near to nothing */
     SHOWN_BYTES = 64, /* of a wrong value, in a message */

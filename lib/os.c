@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "small.h"
+
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0x4000
 #endif

@@ -11,6 +11,8 @@
  *          never follows memory that the program may have damaged. */
 #include "hot.h"
 
+#include "small.h"
+
 enum { SIZE_CELL_BYTES = 256, WORD_SIZES_FROM = 240 }; /* larger blocks: two bytes each */
 
 static unsigned page_class(const struct span *pg)

@@ -12,6 +12,8 @@
  *          region is committed whole, later ones in steps. */
 #include "hot.h"
 
+#include "small.h"
+
 enum { CONTROL_FROM_UNITS = 16 }; /* smaller ranges spare no unit for their handle */
 enum { CACHE_RANGES = 16, CACHE_RANGE_BYTES = 8 << 20, COMMIT_LEAST_UNITS = 256 };
 

@@ -11,7 +11,9 @@
  *          finds every block either in a stack or in a page. */
 #include "hot.h"
 
-enum { FRESH_BYTES = 4096 }; /* carve at most so much at once: unused blocks stay untouched */
+#include "small.h"
+
+enum { FRESH_BYTES = 2048 }; /* carve about so much at once */
 
 static struct shard_class *shard_class(struct heap *hp, unsigned kind)
 {
@@ -104,7 +106,7 @@ void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned 
             break;
         got += ph_page_take(pg, st->top + got, want - got);
         if (got == 0)
-            st->fresh_count = (uint16_t)ph_page_carve(pg, want < most_fresh ? want : most_fresh, &st->fresh);
+            st->fresh_count = (uint16_t)ph_page_carve(pg, most_fresh, &st->fresh);
         if (!page_has_room(pg))
             list_remove(sc, pg);
         else if (got < want)

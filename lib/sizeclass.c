@@ -8,6 +8,8 @@
  * Why:     tables, not shifts: one load that stays in cache beats the four instructions. */
 #include "internal.h"
 
+#include "small.h"
+
 const uint16_t ph_class_bytes[CLASS_COUNT] = {
     16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192,
     208, 224, 240, 256, 288, 320, 352, 384, 416, 448, 480, 512,

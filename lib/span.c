@@ -13,6 +13,8 @@
 #include "hot.h"
 #include "options.h"
 
+#include "small.h"
+
 enum {
     EXACT_BINS = 32,
     PURGE_LEAST_UNITS = 16,                        /* at once only runs of 64 KB and more */

@@ -6,6 +6,8 @@
 #include "internal.h"
 #include "message.h"
 
+#include "small.h"
+
 static void line(const char *what, uint64_t value, const char *unit)
 {
     struct message m;

@@ -11,6 +11,8 @@
  *          that lies in some thread's stack is never shown as busy. */
 #include "hot.h"
 
+#include "small.h"
+
 static void walk_close(struct heap *hp, enum enter enter)
 {
     ph_gate_close(hp, enter);

@@ -13,6 +13,8 @@
 #include "../lib/privheap.h"
 #include "follow.h"
 
+#include "../lib/small.h"
+
 static void say_active(void)
 {
     struct message m;

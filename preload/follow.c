@@ -11,6 +11,8 @@
 
 #include "text.h"
 
+#include "../lib/small.h"
+
 static bool is_separator(char byte)
 {
     return byte == ':' || byte == ' '; /* source: ld.so(8), LD_PRELOAD */

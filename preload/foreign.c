@@ -13,6 +13,8 @@
 
 #include "family.h"
 
+#include "../lib/small.h"
+
 enum { GLIBC_FLAGS = 7, GLIBC_MAPPED = 2, GLIBC_LEAST = 32 };
 
 static uint64_t left_alone;

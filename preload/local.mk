@@ -10,7 +10,6 @@ endif
 %C%_libprivheap_preload_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS) $(PRELOAD_FLAGS)
 %C%_libprivheap_preload_la_SOURCES = \
 	%D%/family.h \
-	%D%/family.h \
 	%D%/follow.h \
 	%D%/foreign.h \
 	%D%/early.c \
@@ -27,6 +26,7 @@ endif
 	-module -avoid-version -shared \
 	$(NO_UNDEFINED) \
 	-Wl,-z,now \
+	-Wl,-z,noseparate-code \
 	-Wl,-z,relro \
 	-Wl,-z,nodelete \
 	-Wl,-z,initfirst \

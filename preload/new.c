@@ -14,6 +14,8 @@
 
 #include <dlfcn.h>
 
+#include "../lib/small.h"
+
 #define EXPORT __attribute__((visibility("default")))
 
 static const char *const runtimes[] = {"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1"};

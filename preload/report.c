@@ -12,6 +12,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#include "../lib/small.h"
+
 #define EXPORT __attribute__((visibility("default")))
 #define ALIAS(name) __attribute__((visibility("default"), alias(#name)))
 
