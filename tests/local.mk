@@ -8,8 +8,12 @@
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_heapapi
 CHECK_SUITES += %D%/check_malloc
+CHECK_SUITES += %D%/check_map
 CHECK_SUITES += %D%/check_message
+CHECK_SUITES += %D%/check_meta
 CHECK_SUITES += %D%/check_options
+CHECK_SUITES += %D%/check_os
+CHECK_SUITES += %D%/check_sizeclass
 CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
@@ -51,6 +55,7 @@ if HAVE_CXX
 PRELOADED_TESTS += %D%/check_new
 endif
 
+EXTRA_DIST += %D%/check_room.h
 EXTRA_DIST += %D%/driver.sh
 EXTRA_DIST += %D%/headers_layout.c
 EXTRA_DIST += %D%/misuse/double_free_after_fork.c

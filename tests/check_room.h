@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+
+/* check_room.h -- what the suites of single rooms share: a heap, one request, a child that may die. */
+#ifndef CHECK_ROOM_H
+#define CHECK_ROOM_H
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "hot.h"
+
+#define COUNT(table) (int)(sizeof table / sizeof table[0])
+
+/* ---- heaps and blocks ---- */
+
+static inline struct heap *room_heap(size_t max_bytes)
+{
+    struct heap *hp = ph_heap_create(0, 4 << 20, max_bytes);
+    ck_assert_ptr_nonnull(hp);
+    return hp;
+}
+
+static inline void *room_alloc(struct heap *hp, size_t bytes, bool sized)
+{
+    const struct request rq = {.bytes = bytes, .sized = sized};
+    return ph_heap_alloc(hp, &rq);
+}
+
+static inline struct heap_sums room_sums(struct heap *hp)
+{
+    struct heap_sums sums;
+    ph_walk_sums(hp, &sums);
+    return sums;
+}
+
+static inline unsigned room_kind(const void *at) { return entry_kind(map_get(at)); }
+
+/* A small generator: the same row of numbers in each run. */
+static inline uint32_t room_random(uint64_t *state)
+{
+    *state = *state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(*state >> 33);
+}
+
+/* ---- a child that may die ---- */
+
+struct room_end {
+    int status;     /* as waitpid gives it */
+    char text[512]; /* what it said on standard error */
+};
+
+/* Inside the child: assertions of Check belong to its parent. */
+#define CHILD_NEEDS(cond) \
+    do { \
+        if (!(cond)) { \
+            (void)!write(STDERR_FILENO, #cond "\n", sizeof #cond); \
+            _exit(1); \
+        } \
+    } while (0)
+
+static inline struct room_end room_child(void (*act)(void *), void *with)
+{
+    struct room_end end = {0};
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        const struct rlimit no_core = {0, 0};
+        (void)setrlimit(RLIMIT_CORE, &no_core);
+        (void)dup2(ends[1], STDERR_FILENO);
+        act(with);
+        _exit(0);
+    }
+    close(ends[1]);
+    size_t used = 0;
+    for (ssize_t got = 1; got > 0 && used < sizeof end.text - 1; used += (size_t)got)
+        got = read(ends[0], end.text + used, sizeof end.text - 1 - used);
+    close(ends[0]);
+    ck_assert_int_eq(waitpid(child, &end.status, 0), child);
+    return end;
+}
+
+/* It came to its end. */
+static inline void room_lives(void (*act)(void *), void *with)
+{
+    const struct room_end end = room_child(act, with);
+    ck_assert_msg(end.status == 0, "child ended with status %#x: %s", (unsigned)end.status, end.text);
+}
+
+/* It did not; a sanitizer turns the signal of a fault into an exit. */
+static inline void room_faults(void (*act)(void *), void *with)
+{
+    ck_assert_int_ne(room_child(act, with).status, 0);
+}
+
+/* It was ended by us, with a line that has this text. */
+static inline void room_aborts(void (*act)(void *), void *with, const char *text)
+{
+    const struct room_end end = room_child(act, with);
+    ck_assert(WIFSIGNALED(end.status));
+    ck_assert_int_eq(WTERMSIG(end.status), SIGABRT);
+    ck_assert_msg(strstr(end.text, text) != NULL, "\"%s\" is not in: %s", text, end.text);
+}
+
+/* Let this process (a child) have so many bytes of address space more, and no more. */
+static inline void room_limit(size_t more)
+{
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    CHILD_NEEDS(file != NULL && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    const rlim_t bytes = (rlim_t)pages * ph_os_page_bytes() + more;
+    const struct rlimit limit = {bytes, bytes};
+    CHILD_NEEDS(setrlimit(RLIMIT_AS, &limit) == 0);
+}
+
+/* ---- running ---- */
+
+static inline int room_run(Suite *suite)
+{
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
+#endif
