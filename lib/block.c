@@ -21,15 +21,17 @@ static enum block_verdict look_page(const void *block, unsigned kind, struct blo
     const unsigned index = ph_page_index(out->span, block);
     if (index == PAGE_BLOCKS || index >= out->span->carved)
         return BLOCK_BAD;
-    if (out->span->bits[index / 64] >> (index % 64) & 1)
-        return BLOCK_TWICE;
     out->sized = kind >= KIND_SIZED;
     out->kind = out->sized ? KIND_SIZED : KIND_PLAIN;
     out->class = kind - out->kind;
     out->capacity = out->wanted = ph_class_bytes[out->class];
-    if (out->sized)
-        out->wanted = ph_page_wanted(out->span, index);
-    return out->wanted == SIZE_MAX ? BLOCK_TWICE : BLOCK_OK;
+    if (out->span->bits[index / 64] >> (index % 64) & 1)
+        return BLOCK_TWICE;
+    const size_t wanted = out->sized ? ph_page_wanted(out->span, index) : out->wanted;
+    if (wanted == SIZE_MAX)
+        return BLOCK_TWICE;
+    out->wanted = wanted;
+    return BLOCK_OK;
 }
 
 static bool is_inside_large(struct heap *hp, const void *address)
@@ -71,8 +73,10 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
         return look_page(block, kind, out);
     if (block != ph_span_start(out->span))
         return BLOCK_BAD;
-    if (kind == KIND_FREE)
+    if (kind == KIND_FREE) { /* what was asked for when it was a run still stands there */
+        out->wanted = out->span->wanted != 0 ? out->span->wanted : SIZE_MAX;
         return BLOCK_TWICE;
+    }
     out->kind = kind;
     out->sized = out->span->sized;
     out->capacity = kind == KIND_RUN ? ph_span_bytes(out->span) : out->span->mapped_bytes;

@@ -2,57 +2,75 @@
  * Copyright (c) 2026 the privheap authors */
 /* fork.c -- what must hold across fork(): the child has one thread and every lock free.
  *
- * Owns:    nothing.
- * Calls:   the lock functions of every room, in the order of the map.
+ * Owns:    nothing but a note of how prepare went.
+ * Calls:   the fork functions of every room, in the order of the map.
  * Locks:   prepare takes all but heaplock, in order; parent and child give them back.
  * Always:  blocks are either in a stack or in a page whenever the leaf locks are free, so the child
  *          finds no block in between; stacks of the other threads become orphans, blocks and all.
- * Why:     no stop and no barrier: fork never waits for HeapLock or for a busy thread. */
+ * Why:     no stop and no barrier: fork never waits for HeapLock or for a busy thread.  A fork in a
+ *          signal handler that interrupted us takes no gate lock: its holder may be waiting for
+ *          this very thread to be out. */
 #include "hot.h"
 
 #include <pthread.h>
 
 #include "small.h"
 
-static void fork_prepare(void)
+static bool interrupted; /* written while all locks are held */
+
+static bool is_interrupting(void) { return ph_locks_held > 0 || ph_local->busy != 0; }
+
+static bool needs_class_locks(const struct heap *hp)
 {
-    ph_heap_registry_lock();
+    return hp->locals != NULL || (hp->flags & HEAPF_NO_SERIALIZE) || interrupted;
+}
+
+static void take_gates(void)
+{
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
         hp->fork_held = hp->handle != NULL;
-        if (hp->fork_held)
-            ph_lock_take(&hp->gate.lock);
+        if (hp->fork_held && !interrupted)
+            ph_lock_fork_take(&hp->gate.lock);
     }
+}
+
+static void fork_prepare(void)
+{
+    const bool interrupting = is_interrupting();
+    ph_heap_registry_fork_lock();
+    interrupted = interrupting;
+    take_gates();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
         if (!hp->fork_held)
             continue;
-        if (hp->locals != NULL || (hp->flags & HEAPF_NO_SERIALIZE))
-            ph_shard_lock_all(hp);
-        ph_lock_take(&hp->span_lock);
+        if (needs_class_locks(hp))
+            ph_shard_fork_lock(hp);
+        ph_lock_fork_take(&hp->span_lock);
     }
-    ph_map_lock();
-    ph_region_lock();
-    ph_large_lock();
-    ph_meta_lock();
+    ph_map_fork_lock();
+    ph_region_fork_lock();
+    ph_large_fork_lock();
+    ph_meta_fork_lock();
 }
 
 static void fork_release(void)
 {
-    ph_meta_unlock();
-    ph_large_unlock();
-    ph_region_unlock();
-    ph_map_unlock();
+    ph_meta_fork_unlock();
+    ph_large_fork_unlock();
+    ph_region_fork_unlock();
+    ph_map_fork_unlock();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
         if (!hp->fork_held)
             continue;
-        ph_lock_give(&hp->span_lock);
-        if (hp->locals != NULL || (hp->flags & HEAPF_NO_SERIALIZE))
-            ph_shard_unlock_all(hp);
-        ph_lock_give(&hp->gate.lock);
+        ph_lock_fork_give(&hp->span_lock);
+        if (needs_class_locks(hp))
+            ph_shard_fork_unlock(hp);
+        ph_lock_fork_give(&hp->gate.lock);
     }
-    ph_heap_registry_unlock();
+    ph_heap_registry_fork_unlock();
 }
 
 /* The other threads are gone: what they had is up for adoption, what they locked is free. */
@@ -62,7 +80,7 @@ static void fork_child(void)
         struct heap *hp = ph_heap_at(id);
         if (!hp->fork_held)
             continue;
-        ph_gate_after_fork(hp);
+        ph_gate_fork_child(hp, interrupted);
         ph_local_forget_others(hp);
     }
     fork_release();

@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the privheap authors */
 /* gate.c -- the biased critical section: be inside a heap, stop a heap, let it go on.
  *
- * Owns:    struct gate; check, tag, biased and busy of locals; the slow half of locks.
+ * Owns:    struct gate; check, tag, biased and busy of locals.
  * Calls:   os.c, invariant.  Beside local.c: reads its list of locals.
  * Locks:   LOCK gate; waits for LOCK heaplock without it.
  * Always:  check is the secret exactly when tag is the heap's, and biased says so; a local is biased only while nobody owns
@@ -14,28 +14,10 @@
 #include "small.h"
 
 enum {
-    SPINS = 40,            /* tries before a thread sleeps on a lock */
     YIELDS = 6,            /* before the sleeps in wait_until_out */
     STOPS_APART_MS = 100,  /* farther apart: no backoff */
     BACKOFF_MOST_MS = 50,
 };
-
-/* ---- locks ------------------------------------------------------------------------------------ */
-
-COLD void ph_lock_take_slow(ph_lock *lock)
-{
-    for (unsigned i = 0; i < SPINS; i++) {
-        uint32_t free = 0;
-        if (__atomic_load_n(lock, __ATOMIC_RELAXED) == 0 &&
-            __atomic_compare_exchange_n(lock, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
-            return;
-        CPU_RELAX();
-    }
-    while (__atomic_exchange_n(lock, 2, __ATOMIC_ACQUIRE) != 0)
-        ph_os_wait(lock, 2, 0);
-}
-
-COLD void ph_lock_wake(ph_lock *lock) { ph_os_wake(lock, 1); }
 
 /* ---- bias ------------------------------------------------------------------------------------- */
 
@@ -201,10 +183,13 @@ bool ph_gate_heap_unlock(struct heap *hp)
     return mine;
 }
 
-/* In the child: the forking thread is alone; a lock of a thread that is gone is free. */
-void ph_gate_after_fork(struct heap *hp)
+/* In the child the forking thread is alone: what a thread that is gone held or waited for is free.
+ * `interrupted`: prepare did not take the gate lock, so somebody else may have had it. */
+void ph_gate_fork_child(struct heap *hp, bool interrupted)
 {
     struct gate *gt = &hp->gate;
+    if (interrupted && !ph_lock_is_mine(&gt->lock))
+        gt->lock = 0;
     gt->waiters = 0;
     if (gt->owner != NULL && gt->owner != ph_thread_self()) {
         gt->owner = NULL;

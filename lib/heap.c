@@ -31,8 +31,8 @@ static uint32_t heaps_made; /* the highest number ever used */
 static uint64_t births;
 static uint32_t process_ready;
 
-void ph_heap_registry_lock(void) { ph_lock_take(&registry_lock); }
-void ph_heap_registry_unlock(void) { ph_lock_give(&registry_lock); }
+void ph_heap_registry_fork_lock(void) { ph_lock_fork_take(&registry_lock); }
+void ph_heap_registry_fork_unlock(void) { ph_lock_fork_give(&registry_lock); }
 
 /* ---- making ------------------------------------------------------------------------------------ */
 

@@ -32,7 +32,7 @@
  *            |
  *          meta      memory for descriptors, never given back
  *            |
- *           os       (services that any room may call: options, message, invariant)
+ *           os       (services that any room may call: lock, options, message, invariant)
  *
  * One operation:  malloc pops from local->stack[class]; free asks the page map which class, heap
  * and shard stand at the address, proves by a multiplication that it is the start of a block, and
@@ -64,6 +64,10 @@
  *   LOCK 6  map       map.c     process: leaves of the page map
  *   LOCK 7  cache     region.c  process: address ranges kept for later heaps
  *   LOCK 8  meta      meta.c    process: cells for descriptors
+ *
+ * Locks know their holder, because fork may be called in a signal handler that interrupted us: then
+ * its prepare leaves alone what its own thread holds (the interrupted operation goes on, in parent
+ * and child), and takes no gate lock, for whose holder may be waiting for this very thread.
  *
  * The gate: an operation says `busy = frame`, then looks at check or tag; whoever needs the whole
  * heap holds the gate lock, sets check and tag of every local to values that fail both tests,
@@ -114,7 +118,7 @@ enum kind {
     KIND_EDGE,                               /* first unit of a region while nothing stands there */
 };
 
-typedef uint32_t ph_lock; /* 0 free, 1 held, 2 held and somebody sleeps */
+typedef uint32_t ph_lock; /* 0 free, else who holds it, and whether somebody sleeps */
 
 #if defined(__x86_64__) || defined(__i386__)
 #define CPU_RELAX() __builtin_ia32_pause()
@@ -266,8 +270,8 @@ struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_byt
 void ph_heap_destroy(struct heap *hp);
 struct heap *ph_heap_of_handle(const void *handle); /* live heap, or NULL; never touches the address */
 unsigned ph_heap_list(struct heap **out, unsigned room); /* count of live heaps, process heap first */
-void ph_heap_registry_lock(void);
-void ph_heap_registry_unlock(void);
+void ph_heap_registry_fork_lock(void);
+void ph_heap_registry_fork_unlock(void);
 
 enum enter {
     ENTER_PATIENTLY, /* wait while another thread owns HeapLock */
@@ -316,6 +320,7 @@ void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh); /* NULL
 bool ph_local_give_slow(struct local *lo, void *block); /* false: not a plain block of this heap */
 struct local *ph_local_attach(struct heap *hp); /* this thread's local, made if need be; may be none */
 void ph_local_detach(struct local *lo);
+void ph_local_check(void);                  /* empty this thread's stacks, checking each block */
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
 void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
@@ -334,9 +339,7 @@ bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: n
 void ph_gate_unbias(struct local *lo);
 void ph_gate_heap_lock(struct heap *hp);
 bool ph_gate_heap_unlock(struct heap *hp);          /* false: not the owner */
-void ph_gate_after_fork(struct heap *hp);
-void ph_lock_take_slow(ph_lock *lock);
-void ph_lock_wake(ph_lock *lock);
+void ph_gate_fork_child(struct heap *hp, bool interrupted);
 
 /* shard.c -- class locks, and which page serves */
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
@@ -345,8 +348,8 @@ void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
 bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block); /* false: already free */
 void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st); /* give a stack's fresh blocks back */
 void ph_shard_trim(struct heap *hp);
-void ph_shard_lock_all(struct heap *hp);
-void ph_shard_unlock_all(struct heap *hp);
+void ph_shard_fork_lock(struct heap *hp);
+void ph_shard_fork_unlock(struct heap *hp);
 
 /* page.c -- equal-size blocks in one page; held: its class lock */
 struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units);
@@ -374,8 +377,8 @@ bool ph_large_give(struct heap *hp, void *block); /* false: it is gone already *
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
 bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move);
 bool ph_large_trim(void); /* kept mappings go; true: there were some */
-void ph_large_lock(void);
-void ph_large_unlock(void);
+void ph_large_fork_lock(void);
+void ph_large_fork_unlock(void);
 
 /* span.c -- units cut out of regions, joined again.  Locks itself. */
 struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units);
@@ -400,8 +403,8 @@ char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
 struct region *ph_region_of(const struct heap *hp, const void *address);
 void ph_region_drop_all(struct heap *hp);
-void ph_region_lock(void);
-void ph_region_unlock(void);
+void ph_region_fork_lock(void);
+void ph_region_fork_unlock(void);
 
 /* map.c -- what stands at an address */
 bool ph_map_prepare(const void *base, size_t bytes); /* entries of that range can be written */
@@ -414,8 +417,8 @@ void ph_map_clear_first(const struct span *sp);
 void ph_map_clear_last(const struct span *sp);  /* if it is not the first too */
 void ph_map_clear_ends(const struct span *sp);
 void ph_map_edge(const void *base, uint32_t tag);
-void ph_map_lock(void);
-void ph_map_unlock(void);
+void ph_map_fork_lock(void);
+void ph_map_fork_unlock(void);
 
 /* meta.c -- memory for descriptors: cells of one size each, found by number, never unmapped */
 struct pool {
@@ -443,8 +446,8 @@ static inline struct span *ph_span_at(uint32_t index)
     enum { PER_CHUNK = POOL_CHUNK_BYTES / sizeof(struct span) };
     return (struct span *)ph_pool_spans.chunk[index / PER_CHUNK] + index % PER_CHUNK;
 }
-void ph_meta_lock(void);
-void ph_meta_unlock(void);
+void ph_meta_fork_lock(void);
+void ph_meta_fork_unlock(void);
 
 /* walk.c -- reads a heap from outside */
 struct walk_entry {
@@ -479,18 +482,38 @@ void ph_fork_register(void);
 /* thread identity: the same in the child of a fork */
 static inline void *ph_thread_self(void) { return __builtin_thread_pointer(); }
 
-/* ---- locks (gate.c has the slow half) ------------------------------------------------------- */
+/* ---- lock.c: locks that know their holder, and the half of them that is usual ---------------- */
+enum { LOCK_WAITED = 1, LOCK_BY_THREAD = 2, LOCK_BY_FORK = 4 };
+
+void ph_lock_take_slow(ph_lock *lock, uint32_t self);
+void ph_lock_wake(ph_lock *lock);
+
+/* How many locks this thread holds: fork asks, in a signal handler that may have interrupted us. */
+extern __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
+
+/* Thread control blocks are kilobytes apart, and lie within 2^41 bytes of each other. */
+static inline uint32_t ph_lock_self(void) { return ((uint32_t)((uintptr_t)ph_thread_self() >> 9) & ~7u) | LOCK_BY_THREAD; }
+
 static inline void ph_lock_take(ph_lock *lock)
 {
     uint32_t free = 0;
-    if (unlikely(!__atomic_compare_exchange_n(lock, &free, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
-        ph_lock_take_slow(lock);
+    ph_locks_held++;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(!__atomic_compare_exchange_n(lock, &free, ph_lock_self(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+        ph_lock_take_slow(lock, ph_lock_self());
 }
+
 static inline void ph_lock_give(ph_lock *lock)
 {
-    if (unlikely(__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) == 2))
+    if (unlikely(__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) & LOCK_WAITED))
         ph_lock_wake(lock);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    ph_locks_held--;
 }
+
+bool ph_lock_is_mine(const ph_lock *lock);
+void ph_lock_fork_take(ph_lock *lock); /* unless this thread holds it: then it stays as it is */
+void ph_lock_fork_give(ph_lock *lock); /* if ph_lock_fork_take took it */
 
 #include "invariant.h"
 

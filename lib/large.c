@@ -24,8 +24,8 @@ static unsigned kept_count;
 static size_t kept_bytes;
 static ph_lock kept_lock;
 
-void ph_large_lock(void) { ph_lock_take(&kept_lock); }
-void ph_large_unlock(void) { ph_lock_give(&kept_lock); }
+void ph_large_fork_lock(void) { ph_lock_fork_take(&kept_lock); }
+void ph_large_fork_unlock(void) { ph_lock_fork_give(&kept_lock); }
 
 static size_t round_up(size_t bytes, size_t align) { return (bytes + align - 1) & ~(align - 1); }
 

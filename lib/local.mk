@@ -28,6 +28,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/invariant.c \
 	%D%/large.c \
 	%D%/local.c \
+	%D%/lock.c \
 	%D%/map.c \
 	%D%/message.c \
 	%D%/meta.c \

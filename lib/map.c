@@ -28,8 +28,8 @@ uint64_t *ph_map_root[MAP_ROOT_SLOTS] __attribute__((common));
 static ph_lock map_lock;
 static uint32_t ready[READY_PIECES]; /* pieces known to be writable, by number; others are asked for again */
 
-void ph_map_lock(void) { ph_lock_take(&map_lock); }
-void ph_map_unlock(void) { ph_lock_give(&map_lock); }
+void ph_map_fork_lock(void) { ph_lock_fork_take(&map_lock); }
+void ph_map_fork_unlock(void) { ph_lock_fork_give(&map_lock); }
 
 /* Make one piece of the map writable, and its leaf if need be.  Held: the map lock. */
 static bool map_ready(uintptr_t piece)

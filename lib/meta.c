@@ -116,16 +116,16 @@ void ph_pool_give(struct pool *po, uint32_t cell)
     ph_lock_give(&po->lock);
 }
 
-void ph_meta_lock(void)
+void ph_meta_fork_lock(void)
 {
-    ph_lock_take(&ph_pool_spans.lock);
-    ph_lock_take(&ph_pool_sizes.lock);
-    ph_lock_take(&meta_lock);
+    ph_lock_fork_take(&ph_pool_spans.lock);
+    ph_lock_fork_take(&ph_pool_sizes.lock);
+    ph_lock_fork_take(&meta_lock);
 }
 
-void ph_meta_unlock(void)
+void ph_meta_fork_unlock(void)
 {
-    ph_lock_give(&meta_lock);
-    ph_lock_give(&ph_pool_sizes.lock);
-    ph_lock_give(&ph_pool_spans.lock);
+    ph_lock_fork_give(&meta_lock);
+    ph_lock_fork_give(&ph_pool_sizes.lock);
+    ph_lock_fork_give(&ph_pool_spans.lock);
 }

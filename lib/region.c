@@ -25,8 +25,8 @@ static unsigned cache_count;
 static ph_lock cache_lock;
 static struct region *free_regions; /* cache lock */
 
-void ph_region_lock(void) { ph_lock_take(&cache_lock); }
-void ph_region_unlock(void) { ph_lock_give(&cache_lock); }
+void ph_region_fork_lock(void) { ph_lock_fork_take(&cache_lock); }
+void ph_region_fork_unlock(void) { ph_lock_fork_give(&cache_lock); }
 
 static struct region *region_new(void)
 {

@@ -225,14 +225,14 @@ void ph_shard_trim(struct heap *hp)
     }
 }
 
-void ph_shard_lock_all(struct heap *hp)
+void ph_shard_fork_lock(struct heap *hp)
 {
     for (unsigned kind = KIND_PLAIN; kind < KIND_RUN; kind++)
-        ph_lock_take(&shard_class(hp, kind)->lock);
+        ph_lock_fork_take(&shard_class(hp, kind)->lock);
 }
 
-void ph_shard_unlock_all(struct heap *hp)
+void ph_shard_fork_unlock(struct heap *hp)
 {
     for (unsigned kind = KIND_RUN; kind-- > KIND_PLAIN;)
-        ph_lock_give(&shard_class(hp, kind)->lock);
+        ph_lock_fork_give(&shard_class(hp, kind)->lock);
 }

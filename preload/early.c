@@ -39,8 +39,10 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
         say_active();
 }
 
+/* A block that was freed twice and never asked for again is met here at the latest. */
 __attribute__((destructor)) static void end(void)
 {
+    ph_local_check();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);
 }

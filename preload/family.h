@@ -7,6 +7,13 @@
 #include <malloc.h>
 #include <stdlib.h>
 
+#define EXPORT __attribute__((visibility("default")))
+#if __has_attribute(copy)
+#define ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))
+#else
+#define ALIAS(name) __attribute__((visibility("default"), alias(#name)))
+#endif
+
 /* malloc(bytes) at a multiple of `align`, a power of two; NULL with ENOMEM. */
 void *ph_malloc_aligned(size_t align, size_t bytes);
 

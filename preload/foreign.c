@@ -48,7 +48,7 @@ static size_t foreign_bytes(void *block, enum block_verdict verdict, const struc
     if (verdict == BLOCK_OK)
         ph_corrupt("of another heap", block, bi->wanted);
     if (verdict == BLOCK_TWICE)
-        ph_corrupt("freed twice", block, SIZE_MAX);
+        ph_corrupt("freed twice", block, bi->wanted);
     const size_t bytes = verdict == BLOCK_NOT_OURS && !is_on_stack(block) ? glibc_bytes(block) : 0;
     if (bytes == 0)
         ph_corrupt("not a block", block, SIZE_MAX);

@@ -14,13 +14,6 @@
 
 #include <errno.h>
 
-#define EXPORT __attribute__((visibility("default")))
-#if __has_attribute(copy)
-#define ALIAS(name) __attribute__((visibility("default"), alias(#name), copy(name)))
-#else
-#define ALIAS(name) __attribute__((visibility("default"), alias(#name)))
-#endif
-
 static void *no_memory(void)
 {
     errno = ENOMEM;

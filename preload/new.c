@@ -16,8 +16,6 @@
 
 #include "../lib/small.h"
 
-#define EXPORT __attribute__((visibility("default")))
-
 static const char *const runtimes[] = {"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1"};
 
 static COLD void *next_operator(const char *name, const void *own)
@@ -43,6 +41,9 @@ static COLD void end_without_runtime(size_t bytes)
     ph_os_abort();
 }
 
+/* Rounded up to its alignment, SIZE_MAX would come out small in some runtimes. */
+static size_t sane(size_t bytes) { return bytes < PTRDIFF_MAX ? bytes : PTRDIFF_MAX; }
+
 static COLD void *new_failed(const char *name, const void *own, size_t bytes)
 {
     void *(*next)(size_t) = (void *(*)(size_t))next_operator(name, own);
@@ -56,7 +57,7 @@ static COLD void *new_failed_aligned(const char *name, const void *own, size_t b
     void *(*next)(size_t, size_t) = (void *(*)(size_t, size_t))next_operator(name, own);
     if (next == NULL)
         end_without_runtime(bytes);
-    return next(bytes, align);
+    return next(sane(bytes), align);
 }
 
 static COLD void *nothrow_failed(const char *name, const void *own, size_t bytes, const void *tag)
@@ -69,7 +70,7 @@ static COLD void *nothrow_failed_aligned(const char *name, const void *own, size
 {
     void *(*next)(size_t, size_t, const void *) =
         (void *(*)(size_t, size_t, const void *))next_operator(name, own);
-    return next != NULL ? next(bytes, align, tag) : NULL;
+    return next != NULL ? next(sane(bytes), align, tag) : NULL;
 }
 
 /* ---- new: the four forms of `new` and of `new[]` ----------------------------------------------------- */

@@ -14,9 +14,6 @@
 
 #include "../lib/small.h"
 
-#define EXPORT __attribute__((visibility("default")))
-#define ALIAS(name) __attribute__((visibility("default"), alias(#name)))
-
 static struct heap_sums process_sums(void)
 {
     struct heap_sums sums = {0};
