@@ -190,7 +190,7 @@ static void *copy_over(struct heap *hp, const struct block_info *bi, void *block
     void *now = ph_heap_alloc(hp, rq);
     if (now == NULL)
         return NULL;
-    __builtin_memcpy(now, block, bi->wanted < rq->bytes ? bi->wanted : rq->bytes);
+    ph_bytes_copy(now, block, bi->wanted < rq->bytes ? bi->wanted : rq->bytes);
     (void)ph_heap_free(hp, block, rq->enter);
     return now;
 }
@@ -222,6 +222,6 @@ void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block,
     if (now == NULL && !in_place && (now = resize_large(hp, bi, rq)) == NULL)
         now = resize_by_copy(hp, bi, block, rq);
     if (now != NULL && rq->zero && rq->bytes > bi->wanted)
-        __builtin_memset((char *)now + bi->wanted, 0, rq->bytes - bi->wanted);
+        ph_bytes_zero((char *)now + bi->wanted, rq->bytes - bi->wanted);
     return now;
 }

@@ -296,7 +296,7 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
     if (unlikely(block == NULL && rq->enter != ENTER_NOT))
         block = alloc_last(hp, rq, &zero);
     if (block != NULL && rq->zero && !zero)
-        __builtin_memset(block, 0, rq->bytes);
+        ph_bytes_zero(block, rq->bytes);
     return block;
 }
 

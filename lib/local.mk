@@ -9,10 +9,12 @@ noinst_LTLIBRARIES += %D%/libcore.la
 %C%_libcore_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS)
 %C%_libcore_la_SOURCES = \
 	%D%/small.h \
+	%D%/bytes.h \
 	%D%/heapapi.h \
 	%D%/hot.h \
 	%D%/internal.h \
 	%D%/invariant.h \
+	%D%/lock.h \
 	%D%/message.h \
 	%D%/options.def \
 	%D%/options.h \
@@ -21,6 +23,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/text.h \
 	%D%/windows.h \
 	%D%/block.c \
+	%D%/bytes.c \
 	%D%/fork.c \
 	%D%/gate.c \
 	%D%/heap.c \

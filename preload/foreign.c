@@ -65,5 +65,7 @@ void *ph_foreign_realloc(void *block, size_t bytes, enum block_verdict verdict, 
 {
     const size_t had = foreign_bytes(block, verdict, bi);
     void *now = malloc(bytes);
-    return now != NULL ? __builtin_memcpy(now, block, had < bytes ? had : bytes) : NULL;
+    if (now != NULL)
+        ph_bytes_copy(now, block, had < bytes ? had : bytes);
+    return now;
 }
