@@ -13,7 +13,9 @@ CHECK_SUITES += %D%/check_message
 CHECK_SUITES += %D%/check_meta
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
+CHECK_SUITES += %D%/check_region
 CHECK_SUITES += %D%/check_sizeclass
+CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
