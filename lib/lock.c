@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* lock.c -- locks of one word that know their holder: the half of them that is not usual.
+/* lock.c -- locks of one word that know their holder.
  *
  * Owns:    the count of locks that a thread holds.
  * Calls:   os.c to sleep and to wake.
@@ -30,7 +30,7 @@ static void wait_and_take(ph_lock *lock, uint32_t self)
     }
 }
 
-COLD void ph_lock_take_slow(ph_lock *lock, uint32_t self)
+static COLD void take_contended(ph_lock *lock, uint32_t self)
 {
     for (unsigned i = 0; i < SPINS; i++) {
         uint32_t free = 0;
@@ -42,7 +42,23 @@ COLD void ph_lock_take_slow(ph_lock *lock, uint32_t self)
     wait_and_take(lock, self);
 }
 
-COLD void ph_lock_wake(ph_lock *lock) { ph_os_wake(lock, 1); }
+/* The count first: a signal handler in between must rather believe that we hold it. */
+void ph_lock_take(ph_lock *lock)
+{
+    uint32_t free = 0;
+    ph_locks_held++;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(!__atomic_compare_exchange_n(lock, &free, ph_lock_self(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
+        take_contended(lock, ph_lock_self());
+}
+
+void ph_lock_give(ph_lock *lock)
+{
+    if (unlikely(__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) & LOCK_WAITED))
+        ph_os_wake(lock, 1);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    ph_locks_held--;
+}
 
 bool ph_lock_is_mine(const ph_lock *lock)
 {
@@ -52,7 +68,7 @@ bool ph_lock_is_mine(const ph_lock *lock)
 void ph_lock_fork_take(ph_lock *lock)
 {
     if (!ph_lock_is_mine(lock))
-        ph_lock_take_slow(lock, LOCK_BY_FORK);
+        take_contended(lock, LOCK_BY_FORK);
 }
 
 void ph_lock_fork_give(ph_lock *lock)
@@ -60,5 +76,5 @@ void ph_lock_fork_give(ph_lock *lock)
     if ((__atomic_load_n(lock, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_WAITED) != LOCK_BY_FORK)
         return;
     if (__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) & LOCK_WAITED)
-        ph_lock_wake(lock);
+        ph_os_wake(lock, 1);
 }

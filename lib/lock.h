@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* lock.h -- locks of one word that know their holder; lock.c has the half that is not usual. */
+/* lock.h -- locks of one word that know their holder. */
 #ifndef PH_LOCK_H
 #define PH_LOCK_H
 
@@ -24,32 +24,15 @@ static inline void *ph_thread_self(void) { return __builtin_thread_pointer(); }
 
 enum { LOCK_WAITED = 1, LOCK_BY_THREAD = 2, LOCK_BY_FORK = 4 };
 
-void ph_lock_take_slow(ph_lock *lock, uint32_t self);
-void ph_lock_wake(ph_lock *lock);
-
 /* How many locks this thread holds: fork asks, in a signal handler that may have interrupted us. */
 extern __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
 
 /* Thread control blocks are kilobytes apart, and lie within 2^41 bytes of each other. */
 static inline uint32_t ph_lock_self(void) { return ((uint32_t)((uintptr_t)ph_thread_self() >> 9) & ~7u) | LOCK_BY_THREAD; }
 
-static inline void ph_lock_take(ph_lock *lock)
-{
-    uint32_t free = 0;
-    ph_locks_held++;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (unlikely(!__atomic_compare_exchange_n(lock, &free, ph_lock_self(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
-        ph_lock_take_slow(lock, ph_lock_self());
-}
-
-static inline void ph_lock_give(ph_lock *lock)
-{
-    if (unlikely(__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) & LOCK_WAITED))
-        ph_lock_wake(lock);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    ph_locks_held--;
-}
-
+/* Functions, not inline: the code of a lock, in some forty places, costs an OS page. */
+void ph_lock_take(ph_lock *lock);
+void ph_lock_give(ph_lock *lock);
 bool ph_lock_is_mine(const ph_lock *lock);
 void ph_lock_fork_take(ph_lock *lock); /* unless this thread holds it: then it stays as it is */
 void ph_lock_fork_give(ph_lock *lock); /* if ph_lock_fork_take took it */

@@ -98,11 +98,19 @@ static int log_open(void)
     return ph_os_open_append(path);
 }
 
+static int stderr_kept = MESSAGE_STDERR;
+
+void ph_message_keep_stderr(void)
+{
+    int kept = ph_os_dup(MESSAGE_STDERR);
+    if (kept >= 0) stderr_kept = kept;
+}
+
 void ph_message_send(struct message *m)
 {
     m->text[m->used++] = '\n';
     int log = log_open();
-    ph_os_write(log >= 0 ? log : MESSAGE_STDERR, m->text, m->used);
+    ph_os_write(log >= 0 ? log : stderr_kept, m->text, m->used);
     if (log >= 0) ph_os_close(log);
     m->used--;
 }

@@ -22,6 +22,10 @@ void ph_message_part(struct message *m, const char *text, size_t count); /* at m
 void ph_message_dec(struct message *m, uint64_t value);
 void ph_message_hex(struct message *m, uint64_t value); /* 0x... */
 
+/* Messages at the end of the process reach standard error even after the program closed it, as
+ * some do: keeps a descriptor of its own, above those that programs count on. */
+void ph_message_keep_stderr(void);
+
 /* Add the newline and write the line to the log file of option LOG, or to standard error. */
 void ph_message_send(struct message *m);
 

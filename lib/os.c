@@ -266,6 +266,13 @@ int ph_os_open_append(const char *path)
     return os_failed(fd) ? -1 : (int)fd;
 }
 
+int ph_os_dup(int fd)
+{
+    enum { ABOVE = 200 };
+    const long copy = os_call(__NR_fcntl, fd, F_DUPFD_CLOEXEC, ABOVE, 0, 0, 0);
+    return os_failed(copy) ? -1 : (int)copy;
+}
+
 void ph_os_close(int fd) { (void)os_call(__NR_close, fd, 0, 0, 0, 0, 0); }
 
 /* A handler of the program may run once; then the default action, which cannot be blocked here. */

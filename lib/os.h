@@ -70,6 +70,9 @@ void ph_os_write(int fd, const void *bytes, size_t count);
 int ph_os_open_append(const char *path);
 void ph_os_close(int fd);
 
+/* Another descriptor for the same file, 200 or higher, close-on-exec; or -1. */
+int ph_os_dup(int fd);
+
 /* End the process by SIGABRT, whatever handlers or masks say about it last. */
 void ph_os_abort(void) __attribute__((noreturn));
 

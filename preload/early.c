@@ -35,6 +35,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     ph_fork_register();
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
+    if (ph_option(OPT_STATS))
+        ph_message_keep_stderr();
     if (ph_option(OPT_VERBOSE))
         say_active();
 }
