@@ -23,9 +23,6 @@
 
 #include "small.h"
 
-#ifndef MAP_NORESERVE
-#define MAP_NORESERVE 0x4000
-#endif
 #ifndef MREMAP_MAYMOVE
 #define MREMAP_MAYMOVE 1
 #define MREMAP_FIXED 2
@@ -90,10 +87,11 @@ size_t ph_os_page_bytes(void)
     return __atomic_load_n(&bytes, __ATOMIC_RELAXED);
 }
 
+/* Without MAP_NORESERVE: what the system could never back is refused at once, as it is to glibc. */
 static void *os_mmap(size_t bytes, int protection)
 {
     const long got = os_call(__NR_mmap, 0, (long)bytes, protection,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return os_failed(got) ? NULL : (void *)got;
 }
 
