@@ -221,14 +221,14 @@ START_TEST(prepare_waits_for_the_map_lock)
 {
     pthread_t thread;
     started = done = 0;
-    ph_map_lock();
+    ph_map_fork_lock();
     ck_assert_int_eq(pthread_create(&thread, NULL, prepare_in_thread, NULL), 0);
     while (!__atomic_load_n(&started, __ATOMIC_SEQ_CST))
         ph_os_yield();
     for (int i = 0; i < 50; i++)
         ph_os_yield();
     const uint32_t too_early = __atomic_load_n(&done, __ATOMIC_SEQ_CST);
-    ph_map_unlock();
+    ph_map_fork_unlock();
     pthread_join(thread, NULL);
     ck_assert_uint_eq(too_early, 0);
     ck_assert_uint_eq(done, 1);
