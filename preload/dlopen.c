@@ -14,6 +14,7 @@
 
 static_assert(RTLD_DEEPBIND == 8, "the instruction below clears this bit");
 
+extern void *(*ph_next_dlopen)(const char *, int);
 void *(*ph_next_dlopen)(const char *, int) __attribute__((visibility("hidden"), used));
 void ph_find_dlopen(void) __attribute__((visibility("hidden"), used));
 
