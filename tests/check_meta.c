@@ -6,7 +6,7 @@
 
 #include <pthread.h>
 
-enum { CELLS = 5000, CELL_BITS = 7, CHUNKS = 16 };
+enum { CELLS = 5000, CELL_BITS = 7, CHUNKS = 2 };
 
 static char *chunks[CHUNKS];
 static struct pool pool; /* of this suite */
@@ -78,13 +78,14 @@ START_TEST(cells_are_distinct_and_never_0)
     for (uint32_t i = 0; i < CELLS; i++) {
         const uint32_t cell = ph_pool_take(&pool);
         ck_assert_uint_ne(cell, 0);
-        ck_assert_uint_eq((uintptr_t)cell_at(cell) % (1 << CELL_BITS), 0);
+        ck_assert_uint_eq((uintptr_t)cell_at(cell) % 64, 0);
         for (unsigned word = 0; word < (1 << CELL_BITS) / 8; word++) {
             ck_assert_uint_eq(cell_at(cell)[word], 0); /* nobody's yet */
             cell_at(cell)[word] = cell;
         }
     }
-    ck_assert_ptr_nonnull(chunks[CELLS >> (POOL_CHUNK_BITS - CELL_BITS)]); /* several chunks were needed */
+    for (uint32_t cell = 1; cell <= CELLS; cell++)
+        ck_assert_uint_eq(*cell_at(cell), cell);
 }
 END_TEST
 
@@ -109,6 +110,16 @@ START_TEST(given_cells_are_taken_again_before_new_ones)
 }
 END_TEST
 
+START_TEST(pool_grows_out_of_its_first_table_which_stays)
+{
+    for (int i = 0; i < CELLS; i++)
+        (void)ph_pool_take(&pool);
+    ck_assert_ptr_ne(pool.chunk, chunks);
+    for (int i = 0; i < CHUNKS; i++)
+        ck_assert_ptr_eq(pool.chunk[i], chunks[i]);
+}
+END_TEST
+
 START_TEST(cell_stays_where_it_is_while_the_pool_grows)
 {
     const uint32_t first = ph_pool_take(&pool);
@@ -121,17 +132,21 @@ START_TEST(cell_stays_where_it_is_while_the_pool_grows)
 }
 END_TEST
 
-START_TEST(full_pool_gives_0_until_a_cell_comes_back)
+static void take_cells_until_nothing_is_left(void *nothing)
 {
-    const uint32_t all = (CHUNKS << (POOL_CHUNK_BITS - CELL_BITS)) - 1; /* cell 0 is nobody's */
-    for (uint32_t i = 0; i < all; i++)
-        ck_assert_uint_ne(ph_pool_take(&pool), 0);
-    ck_assert_uint_eq(ph_pool_take(&pool), 0);
-    ck_assert_uint_eq(ph_pool_take(&pool), 0);
-    ph_pool_give(&pool, 77);
-    ck_assert_uint_eq(ph_pool_take(&pool), 77);
-    ck_assert_uint_eq(ph_pool_take(&pool), 0);
+    (void)nothing;
+    uint32_t last = ph_pool_take(&pool), cell;
+    room_limit(2 << 20);
+    for (int i = 0; i < 1000000 && (cell = ph_pool_take(&pool)) != 0; i++)
+        last = cell;
+    CHILD_NEEDS(cell == 0);
+    CHILD_NEEDS(ph_pool_take(&pool) == 0);
+    ph_pool_give(&pool, last);
+    CHILD_NEEDS(ph_pool_take(&pool) == last);
+    CHILD_NEEDS(ph_pool_take(&pool) == 0);
 }
+
+START_TEST(without_memory_there_is_no_cell_until_one_comes_back) { room_lives(take_cells_until_nothing_is_left, NULL); }
 END_TEST
 
 START_TEST(span_number_finds_its_span)
@@ -212,7 +227,8 @@ int main(void)
     tcase_add_test(cells, cells_are_distinct_and_never_0);
     tcase_add_test(cells, given_cells_are_taken_again_before_new_ones);
     tcase_add_test(cells, cell_stays_where_it_is_while_the_pool_grows);
-    tcase_add_test(cells, full_pool_gives_0_until_a_cell_comes_back);
+    tcase_add_test(cells, without_memory_there_is_no_cell_until_one_comes_back);
+    tcase_add_test(cells, pool_grows_out_of_its_first_table_which_stays);
     tcase_add_test(cells, span_number_finds_its_span);
     tcase_add_test(cells, span_made_again_is_blank);
     tcase_add_test(cells, threads_get_no_cell_twice);
