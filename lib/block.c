@@ -21,9 +21,9 @@ static enum block_verdict look_page(const void *block, unsigned kind, struct blo
     const unsigned index = ph_page_index(out->span, block);
     if (index == PAGE_BLOCKS || index >= out->span->carved)
         return BLOCK_BAD;
-    out->sized = kind >= KIND_SIZED;
+    out->sized = kind_is_sized(kind);
     out->kind = out->sized ? KIND_SIZED : KIND_PLAIN;
-    out->class = kind - out->kind;
+    out->class = kind_class(kind);
     out->capacity = out->wanted = ph_class_bytes[out->class];
     if (out->span->bits[index / 64] >> (index % 64) & 1)
         return BLOCK_TWICE;

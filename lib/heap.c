@@ -36,8 +36,6 @@ void ph_heap_registry_fork_unlock(void) { ph_lock_fork_give(&registry_lock); }
 
 /* ---- making ------------------------------------------------------------------------------------ */
 
-static size_t round_up(size_t bytes, size_t align) { return (bytes + align - 1) & ~(align - 1); }
-
 /* The first region decides: a bounded heap is one region of its bound. */
 static bool heap_reserve(struct heap *hp, size_t initial_bytes, size_t max_bytes)
 {
@@ -83,7 +81,7 @@ static COLD bool process_heap_make(void)
         ph_secret = ph_os_random() | 1;
         heap_number(&ph_process_heap, PROCESS_HEAP, 0);
         const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);
-        const size_t initial = round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
+        const size_t initial = ph_round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
         if (heap_reserve(&ph_process_heap, initial, most) && ph_local_thread_key()) {
             heap_table[PROCESS_HEAP] = &ph_process_heap;
             heaps_made = heaps_made > PROCESS_HEAP ? heaps_made : PROCESS_HEAP;
@@ -153,7 +151,7 @@ struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_byt
     if (hp == NULL)
         return NULL;
     heap_number(hp, hp->id, flags);
-    if (!heap_reserve(hp, round_up(initial_bytes, HEAP_ALIGN), round_up(max_bytes, UNIT_BYTES))) {
+    if (!heap_reserve(hp, ph_round_up(initial_bytes, HEAP_ALIGN), ph_round_up(max_bytes, UNIT_BYTES))) {
         heap_retire(hp);
         return NULL;
     }

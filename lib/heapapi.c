@@ -116,19 +116,24 @@ DWORD GetProcessHeaps(DWORD NumberOfHeaps, PHANDLE ProcessHeaps) /* W32 3.11 */
 
 /* ---- blocks ------------------------------------------------------------------------------------- */
 
+static struct request request_of(DWORD flags, SIZE_T bytes)
+{
+    return (struct request){.bytes = bytes, .zero = flags & HEAP_ZERO_MEMORY, .sized = true, .enter = how(flags)};
+}
+
+/* W32 4: a fixed heap serves no block near 1 MB, whatever its maximum. */
+static bool is_servable(const struct heap *hp, SIZE_T bytes)
+{
+    return hp->bound_units == 0 || hp == &ph_process_heap || bytes < BLOCK_LIMIT_BYTES;
+}
+
 LPVOID HeapAlloc(HANDLE hHeap, DWORD dwFlags, SIZE_T dwBytes) /* W32 3.3 */
 {
     struct heap *hp = heap_of(hHeap);
     if (hp == NULL)
         return NULL;
-    const struct request rq = {
-        .bytes = dwBytes,
-        .zero = dwFlags & HEAP_ZERO_MEMORY,
-        .sized = true,
-        .enter = how(dwFlags),
-    };
-    const bool fits = hp->bound_units == 0 || hp == &ph_process_heap || dwBytes < BLOCK_LIMIT_BYTES;
-    void *block = fits ? ph_heap_alloc(hp, &rq) : NULL;
+    const struct request rq = request_of(dwFlags, dwBytes);
+    void *block = is_servable(hp, dwBytes) ? ph_heap_alloc(hp, &rq) : NULL;
     return likely(block != NULL) ? block : fail_alloc(hp, dwFlags, dwBytes);
 }
 
@@ -153,14 +158,8 @@ LPVOID HeapReAlloc(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem, SIZE_T dwBytes) /*
     }
     if (!is_block_of(hp, lpMem, &bi))
         return NULL;
-    const struct request rq = {
-        .bytes = dwBytes,
-        .zero = dwFlags & HEAP_ZERO_MEMORY,
-        .sized = true,
-        .enter = how(dwFlags),
-    };
-    const bool fits = hp->bound_units == 0 || hp == &ph_process_heap || dwBytes < BLOCK_LIMIT_BYTES;
-    void *now = fits ? ph_heap_realloc(hp, &bi, lpMem, &rq, dwFlags & HEAP_REALLOC_IN_PLACE_ONLY) : NULL;
+    const struct request rq = request_of(dwFlags, dwBytes);
+    void *now = is_servable(hp, dwBytes) ? ph_heap_realloc(hp, &bi, lpMem, &rq, dwFlags & HEAP_REALLOC_IN_PLACE_ONLY) : NULL;
     return now != NULL ? now : fail_alloc(hp, dwFlags, dwBytes);
 }
 

@@ -29,6 +29,10 @@ static inline uint64_t map_get(const void *at)
 }
 
 static inline unsigned entry_kind(uint64_t entry) { return entry & 0xff; }
+/* Of a page's kind, plain or sized. */
+static inline unsigned kind_class(unsigned kind) { return (kind - KIND_PLAIN) % CLASS_COUNT; }
+static inline bool kind_is_sized(unsigned kind) { return kind >= KIND_SIZED; }
+
 static inline unsigned entry_heap(uint64_t entry) { return entry >> 8 & 0xffff; }
 static inline unsigned entry_span(uint64_t entry) { return entry >> 32 & 0x3ffffff; }
 

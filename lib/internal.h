@@ -62,7 +62,7 @@
  *   LOCK 4  class     shard.c   one shard and class: its pages
  *   LOCK 5  span      span.c    one heap: its free spans, regions, large blocks
  *   LOCK 6  map       map.c     process: leaves of the page map
- *   LOCK 7  cache     region.c  process: address ranges kept for later heaps
+ *   LOCK 7  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c
  *   LOCK 8  meta      meta.c    process: cells for descriptors
  *
  * Locks know their holder, because fork may be called in a signal handler that interrupted us: then
@@ -379,6 +379,7 @@ bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units);
 void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units);
 void ph_span_purge(struct heap *hp); /* all dirty memory now */
 struct span *ph_span_containing(struct heap *hp, const void *address); /* run, page or free span; NULL */
+static inline size_t ph_round_up(size_t bytes, size_t align) { return (bytes + align - 1) & ~(align - 1); }
 /* A bit field of 40 bits must be widened before it is shifted. */
 static inline void *ph_unit_address(uint64_t unit) { return (void *)(uintptr_t)(unit << UNIT_BITS); }
 static inline void *ph_span_start(const struct span *sp) { return ph_unit_address(sp->start); }

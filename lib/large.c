@@ -27,8 +27,6 @@ static ph_lock kept_lock;
 void ph_large_fork_lock(void) { ph_lock_fork_take(&kept_lock); }
 void ph_large_fork_unlock(void) { ph_lock_fork_give(&kept_lock); }
 
-static size_t round_up(size_t bytes, size_t align) { return (bytes + align - 1) & ~(align - 1); }
-
 /* ---- mappings kept back ---------------------------------------------------------------------- */
 
 static void kept_drop(unsigned i)
@@ -124,7 +122,7 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
     if (bytes > PTRDIFF_MAX - align - UNIT_BYTES)
         return NULL;
     const size_t os_page = ph_os_page_bytes();
-    size_t mapped = round_up(bytes, os_page);
+    size_t mapped = ph_round_up(bytes, os_page);
     struct span *sp = ph_span_new();
     if (sp == NULL)
         return NULL;
@@ -193,7 +191,7 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
 {
     if (bytes > PTRDIFF_MAX - UNIT_BYTES)
         return false;
-    const size_t mapped = round_up(bytes, ph_os_page_bytes());
+    const size_t mapped = ph_round_up(bytes, ph_os_page_bytes());
     char *base = (char *)ph_span_start(sp);
     char *now = base;
     ph_lock_take(&hp->span_lock);

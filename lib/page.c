@@ -15,13 +15,9 @@
 
 enum { SIZE_CELL_BYTES = 256, WORD_SIZES_FROM = 240 }; /* larger blocks: two bytes each */
 
-static unsigned page_class(const struct span *pg)
-{
-    const unsigned kind = entry_kind(pg->tag);
-    return kind < KIND_SIZED ? kind - KIND_PLAIN : kind - KIND_SIZED;
-}
+static unsigned page_class(const struct span *pg) { return kind_class(entry_kind(pg->tag)); }
 
-static bool page_is_sized(const struct span *pg) { return entry_kind(pg->tag) >= KIND_SIZED; }
+static bool page_is_sized(const struct span *pg) { return kind_is_sized(entry_kind(pg->tag)); }
 
 static char *page_start(const struct span *pg) { return (char *)ph_span_start(pg); }
 
@@ -73,8 +69,8 @@ static void page_key_all(struct span *pg)
 /* A page of that kind (class, plain or sized) with no block taken; NULL: no memory. */
 struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
 {
-    const bool sized = kind >= KIND_SIZED;
-    const unsigned class = kind - (sized ? KIND_SIZED : KIND_PLAIN);
+    const bool sized = kind_is_sized(kind);
+    const unsigned class = kind_class(kind);
     const uint32_t cell = sized ? ph_pool_take(&ph_pool_sizes) : 0;
     if (sized && cell == 0)
         return NULL;

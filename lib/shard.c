@@ -20,10 +20,7 @@ static struct shard_class *shard_class(struct heap *hp, unsigned kind)
     return &hp->shard[0].class[kind - KIND_PLAIN];
 }
 
-static unsigned kind_bytes(unsigned kind)
-{
-    return ph_class_bytes[kind < KIND_SIZED ? kind - KIND_PLAIN : kind - KIND_SIZED];
-}
+static unsigned kind_bytes(unsigned kind) { return ph_class_bytes[kind_class(kind)]; }
 
 static bool page_has_room(const struct span *pg) { return pg->free_count > 0 || pg->carved < pg->capacity; }
 static bool page_is_empty(const struct span *pg) { return pg->free_count == pg->carved; }
@@ -59,9 +56,8 @@ static struct span *class_page(struct heap *hp, struct shard_class *sc, unsigned
         pg = ph_span_at(sc->empty);
         sc->empty = SPAN_NONE;
     } else {
-        const unsigned class = kind < KIND_SIZED ? kind - KIND_PLAIN : kind - KIND_SIZED;
         const unsigned wish = sc->units / 4 < PAGE_UNITS ? sc->units / 4 : PAGE_UNITS;
-        pg = ph_page_new(hp, kind, ph_class_page_units(class, wish > 0 ? wish : 1));
+        pg = ph_page_new(hp, kind, ph_class_page_units(kind_class(kind), wish > 0 ? wish : 1));
         if (pg == NULL)
             return NULL;
         sc->units += pg->units;
@@ -181,11 +177,11 @@ void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
         *fresh = ph_page_take(pg, &block, 1) == 0;
         if (*fresh)
             (void)ph_page_carve(pg, 1, (char **)&block);
-        else if (kind < KIND_SIZED && *block_key(block) != block_key_value(block))
+        else if (!kind_is_sized(kind) && *block_key(block) != block_key_value(block))
             ph_corrupt("changed after free", block, kind_bytes(kind));
         else
             *block_key(block) = BLOCK_LIVE;
-        if (kind >= KIND_SIZED)
+        if (kind_is_sized(kind))
             ph_page_set_wanted(pg, ph_page_index(pg, block), wanted);
         if (!page_has_room(pg))
             list_remove(sc, pg);

@@ -23,11 +23,7 @@ static char *span_end(const struct span *sp) { return (char *)ph_span_start(sp) 
 
 static bool span_is_page(const struct span *sp) { return entry_kind(sp->tag) < KIND_RUN; }
 
-static unsigned page_bytes(const struct span *pg)
-{
-    const unsigned kind = entry_kind(pg->tag);
-    return ph_class_bytes[kind < KIND_SIZED ? kind - KIND_PLAIN : kind - KIND_SIZED];
-}
+static unsigned page_bytes(const struct span *pg) { return ph_class_bytes[kind_class(entry_kind(pg->tag))]; }
 
 /* ---- one step ----------------------------------------------------------------------------------- */
 
@@ -73,7 +69,7 @@ static bool show_page(const struct span *pg, char *at, unsigned region, struct w
         return true;
     }
     const bool is_free = page_block_is_free(pg, index);
-    const size_t wanted = !is_free && entry_kind(pg->tag) >= KIND_SIZED ? ph_page_wanted(pg, index) : bytes;
+    const size_t wanted = !is_free && kind_is_sized(entry_kind(pg->tag)) ? ph_page_wanted(pg, index) : bytes;
     (void)show(we, is_free ? WALK_FREE : WALK_BUSY, block, wanted, region);
     we->overhead = (unsigned)(bytes - wanted) < 255 ? (unsigned)(bytes - wanted) : 255;
     return true;
@@ -209,7 +205,7 @@ static void sum_page(const struct span *pg, struct heap_sums *out)
     const unsigned bytes = page_bytes(pg);
     out->live_blocks += live;
     out->free_blocks += pg->capacity - live;
-    if (entry_kind(pg->tag) < KIND_SIZED) {
+    if (!kind_is_sized(entry_kind(pg->tag))) {
         out->live_bytes += (uint64_t)live * bytes;
         return;
     }
