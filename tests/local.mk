@@ -6,8 +6,10 @@
 
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
+CHECK_SUITES += %D%/check_gate
 CHECK_SUITES += %D%/check_heapapi
 CHECK_SUITES += %D%/check_large
+CHECK_SUITES += %D%/check_local
 CHECK_SUITES += %D%/check_malloc
 CHECK_SUITES += %D%/check_map
 CHECK_SUITES += %D%/check_message
