@@ -254,6 +254,7 @@ static void stack_widen(struct local *lo, struct stack *st, unsigned class)
 
 static void *stack_pop(struct stack *st, unsigned class)
 {
+    CHECK_CALLER(stack_has_room(st));
     void *block = st->top[-1];
     const uint64_t key = *block_key(block);
     if (key != block_key_value(block))

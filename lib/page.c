@@ -126,6 +126,7 @@ unsigned ph_page_take(struct span *pg, void **out, unsigned want)
         pg->bits[word] = bits;
     }
     pg->free_count -= got;
+    CHECK_INTERNAL(pg->free_count <= pg->carved);
     return got;
 }
 
@@ -147,6 +148,7 @@ unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
     if (pg->state == SPAN_PURGED)
         page_check_zero(*first, got, bytes);
     pg->carved += got;
+    CHECK_INTERNAL(pg->carved <= pg->capacity);
     return got;
 }
 
@@ -194,6 +196,7 @@ unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
         pg->bits[index / 64] |= bit;
     }
     pg->free_count += done;
+    CHECK_COSTLY(ph_page_is_valid(pg));
     return done;
 }
 

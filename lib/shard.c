@@ -82,6 +82,7 @@ static void class_page_empty(struct heap *hp, struct shard_class *sc, struct spa
 /* After blocks came back. */
 static void class_page_given(struct heap *hp, struct shard_class *sc, struct span *pg)
 {
+    CHECK_CALLER(ph_lock_is_mine(&sc->lock));
     if (page_is_empty(pg))
         class_page_empty(hp, sc, pg);
     else if (!pg->listed)
@@ -183,6 +184,7 @@ void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
             *block_key(block) = BLOCK_LIVE;
         if (kind_is_sized(kind))
             ph_page_set_wanted(pg, ph_page_index(pg, block), wanted);
+        CHECK_COSTLY(ph_page_is_valid(pg));
         if (!page_has_room(pg))
             list_remove(sc, pg);
     }

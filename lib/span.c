@@ -109,9 +109,11 @@ static struct span *bin_take(struct heap *hp, uint32_t units)
 /* File a free span: its two entries first (its first unit may be the region's), then its bin. */
 static void span_file(struct heap *hp, struct span *sp)
 {
+    CHECK_INTERNAL(sp->units > 0);
     sp->tag = hp->tag | KIND_FREE;
     ph_map_ends(sp);
     bin_insert(hp, sp);
+    CHECK_COSTLY(ph_span_is_valid(hp, sp));
 }
 
 static struct span *free_span_of_unit(struct heap *hp, uint64_t unit)
@@ -311,6 +313,7 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
 /* Its entries but the first are clear. */
 void ph_span_give(struct heap *hp, struct span *sp)
 {
+    CHECK_CALLER(sp->units > 0 && ph_region_of(hp, ph_span_start(sp)) != NULL);
     ph_lock_take(&hp->span_lock);
     hp->live_units -= sp->units;
     sp->state = SPAN_DIRTY;
