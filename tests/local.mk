@@ -6,7 +6,10 @@
 
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
+CHECK_SUITES += %D%/check_block
+CHECK_SUITES += %D%/check_fork
 CHECK_SUITES += %D%/check_gate
+CHECK_SUITES += %D%/check_heap
 CHECK_SUITES += %D%/check_heapapi
 CHECK_SUITES += %D%/check_large
 CHECK_SUITES += %D%/check_local
