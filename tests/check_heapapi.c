@@ -28,7 +28,7 @@ static void teardown_heap(void)
 
 /* ---- last error: W32 2.1, 3.15 ---- */
 
-START_TEST(last_error_keeps_all_32_bits)
+START_TEST(last_error_keeps_all_32_bits) /* W32 3.15 */
 {
     static const DWORD values[] = {0, 1, 87, 0x7FFFFFFF, 0x80000000u, 0xFFFFFFFFu};
     SetLastError(values[_i]);
@@ -150,7 +150,7 @@ START_TEST(growable_heap_grows_past_its_initial_size) /* W32 section 5 */
 }
 END_TEST
 
-START_TEST(destroy_ends_a_heap_with_live_blocks_once)
+START_TEST(destroy_ends_a_heap_with_live_blocks_once) /* W32 3.2 */
 {
     HANDLE other = HeapCreate(0, 0, 0);
     for (size_t bytes = 0; bytes < 8 << 20; bytes = 2 * bytes + 1)
@@ -174,7 +174,7 @@ START_TEST(destroy_ends_a_heap_that_its_caller_has_locked)
 }
 END_TEST
 
-START_TEST(destroy_refuses_the_process_heap)
+START_TEST(destroy_refuses_the_process_heap) /* W32 3.2 */
 {
     HANDLE process = GetProcessHeap();
     void *block = HeapAlloc(process, 0, 40);
@@ -239,7 +239,7 @@ static void visitor_start(struct visitor *visitor)
         sched_yield();
 }
 
-START_TEST(lock_is_recursive_and_keeps_others_out) /* D11 */
+START_TEST(lock_is_recursive_and_keeps_others_out) /* W32 3.9, D11 */
 {
     struct visitor visitor = {.flags = 0};
     HeapFree(heap, 0, HeapAlloc(heap, 0, 64)); /* leaves something in this thread's stacks */
@@ -259,7 +259,7 @@ START_TEST(lock_is_recursive_and_keeps_others_out) /* D11 */
 }
 END_TEST
 
-START_TEST(unlock_by_another_thread_is_refused) /* D10 */
+START_TEST(unlock_by_another_thread_is_refused) /* W32 3.9, D10 */
 {
     struct visitor visitor = {.flags = 0};
     ck_assert_int_eq(HeapLock(heap), TRUE);

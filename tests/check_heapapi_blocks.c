@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "check_heapapi.h"
+#include "check_room.h"
 
 static HANDLE heap;
 
@@ -59,7 +60,7 @@ enum { SIZES = sizeof sizes / sizeof *sizes };
 
 /* ---- HeapAlloc, HeapSize, HeapFree: W32 3.3, 3.5, 3.6 ---- */
 
-START_TEST(blocks_have_exact_size_and_alignment) /* W32 2.4, 2.5 */
+START_TEST(blocks_have_exact_size_and_alignment) /* W32 2.4, W32 2.5 */
 {
     size_t bytes = sizes[_i];
     unsigned char *block[4];
@@ -120,7 +121,7 @@ START_TEST(alloc_of_impossible_size_gives_null) /* W32 2.9 */
 }
 END_TEST
 
-START_TEST(free_of_null_succeeds) /* D20 */
+START_TEST(free_of_null_succeeds) /* W32 3.5, D20 */
 {
     ck_assert_int_eq(ASK(HeapFree(heap, 0, NULL)), TRUE);
     ck_assert_int_eq(ASK(HeapFree(NULL, 0, NULL)), TRUE);
@@ -128,12 +129,66 @@ START_TEST(free_of_null_succeeds) /* D20 */
 }
 END_TEST
 
-START_TEST(freed_space_serves_again)
+START_TEST(freed_space_serves_again) /* W32 3.5 */
 {
     size_t before = check_heapapi_resident();
     for (int i = 0; i < 4000; i++)
         HeapFree(heap, 0, filled_block(100000, i));
     ck_assert_uint_lt(check_heapapi_resident(), before + (16u << 20)); /* 400 MB went through */
+}
+END_TEST
+
+/* ---- exceptions ---- */
+
+static void alloc_too_much(void *nothing)
+{
+    (void)nothing;
+    (void)HeapAlloc(heap, HEAP_GENERATE_EXCEPTIONS, SIZE_MAX / 2);
+}
+
+static void realloc_too_much(void *nothing)
+{
+    (void)nothing;
+    (void)HeapReAlloc(heap, HEAP_GENERATE_EXCEPTIONS, HeapAlloc(heap, 0, 10), SIZE_MAX / 2);
+}
+
+static void alloc_over_the_block_limit(void *nothing)
+{
+    (void)nothing;
+    (void)HeapAlloc(HeapCreate(HEAP_GENERATE_EXCEPTIONS, 0, 2 << 20), 0, 1 << 20);
+}
+
+static void alloc_until_the_heap_is_full(void *nothing)
+{
+    (void)nothing;
+    HANDLE small = HeapCreate(HEAP_GENERATE_EXCEPTIONS, 0, 64 << 10);
+    while (HeapAlloc(small, 0, 1000) != NULL)
+        continue;
+}
+
+START_TEST(failure_with_exceptions_ends_the_process_with_one_line) /* W32 2.6 */
+{
+    static void (*const acts[])(void *) = {alloc_too_much, realloc_too_much, alloc_over_the_block_limit,
+                                           alloc_until_the_heap_is_full};
+    room_aborts(acts[_i], NULL, "STATUS_NO_MEMORY raised");
+}
+END_TEST
+
+static void fail_otherwise(void *nothing)
+{
+    (void)nothing;
+    HANDLE raising = HeapCreate(HEAP_GENERATE_EXCEPTIONS, 0, 0);
+    void *block = HeapAlloc(raising, 0, 10);
+    CHILD_NEEDS(HeapSize(raising, 0, (char *)block + 1) == (SIZE_T)-1);
+    CHILD_NEEDS(!HeapFree(raising, 0, (char *)block + 1));
+    CHILD_NEEDS(!HeapValidate(raising, 0, (char *)block + 1));
+    CHILD_NEEDS(!HeapUnlock(raising));
+    CHILD_NEEDS(HeapFree(raising, 0, block));
+}
+
+START_TEST(size_free_validate_and_lock_never_raise) /* W32 2.6 */
+{
+    room_lives(fail_otherwise, NULL);
 }
 END_TEST
 
@@ -237,6 +292,11 @@ void check_heapapi_add_blocks(Suite *suite)
     tcase_add_test(blocks, free_of_null_succeeds);
     tcase_add_test(blocks, freed_space_serves_again);
     suite_add_tcase(suite, blocks);
+    TCase *exceptions = tcase_create("exceptions");
+    tcase_add_checked_fixture(exceptions, setup_empty_heap, teardown_heap);
+    tcase_add_loop_test(exceptions, failure_with_exceptions_ends_the_process_with_one_line, 0, 4);
+    tcase_add_test(exceptions, size_free_validate_and_lock_never_raise);
+    suite_add_tcase(suite, exceptions);
     TCase *resize = tcase_create("realloc");
     tcase_set_timeout(resize, 60); /* valgrind */
     tcase_add_checked_fixture(resize, setup_empty_heap, teardown_heap);
