@@ -13,7 +13,10 @@
 
 #include "small.h"
 
-enum { FRESH_BYTES = 2048 }; /* carve about so much at once */
+enum {
+    FRESH_BYTES = 2048, /* carve about so much at once */
+    SPARE_UNITS = 4,    /* a wholly free page so small is kept by any class */
+};
 
 static struct shard_class *shard_class(struct heap *hp, unsigned kind)
 {
@@ -66,12 +69,13 @@ static struct span *class_page(struct heap *hp, struct shard_class *sc, unsigned
     return pg;
 }
 
-/* A page's last block came back: keep one in reserve for a busy class, give the others away. */
+/* A page's last block came back: keep one in reserve, if it is small or the class is busy, because
+ * making a page anew costs as much as 30 blocks; give the others away. */
 static void class_page_empty(struct heap *hp, struct shard_class *sc, struct span *pg)
 {
     if (pg->listed)
         list_remove(sc, pg);
-    if (sc->empty == SPAN_NONE && sc->units > 4 * pg->units) {
+    if (sc->empty == SPAN_NONE && (pg->units <= SPARE_UNITS || sc->units > 4 * pg->units)) {
         sc->empty = pg->self;
         return;
     }
