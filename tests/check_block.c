@@ -161,8 +161,8 @@ static uint32_t starting;
 static void *free_it(void *started)
 {
     __atomic_add_fetch(&starting, 1, __ATOMIC_ACQ_REL);
-    while (__atomic_load_n(&starting, __ATOMIC_ACQUIRE) < 2)
-        CPU_RELAX();
+    for (unsigned i = 1; __atomic_load_n(&starting, __ATOMIC_ACQUIRE) < 2; i++)
+        if (i % 256 == 0) ph_os_yield();
     (void)started;
     return (void *)(uintptr_t)(give(racing) == BLOCK_OK);
 }

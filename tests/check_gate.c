@@ -269,13 +269,14 @@ static void stop_without_membarrier(void *nothing)
     CHILD_NEEDS(pthread_create(&thread, NULL, hammer, NULL) == 0);
     while (strokes_now() < 1000)
         ph_os_yield();
-    for (int round = 0; round < 5; round++) {
-        ph_gate_close(heap, ENTER_PATIENTLY);
+    for (int round = 0; round < 5 || (!heap->gate.no_membarrier && round < 1000); round++) {
+        ph_gate_close(heap, ENTER_PATIENTLY); /* needs the barrier once it finds the thread biased */
         const uint64_t meanwhile = strokes_meanwhile();
         ph_gate_open(heap);
         CHILD_NEEDS(meanwhile <= 1);
+        ph_os_sleep(1000000);
     }
-    ph_os_sleep(2000000);
+    CHILD_NEEDS(heap->gate.no_membarrier);
     CHILD_NEEDS(!is_biased()); /* the heap stays on its lock */
     end_hammering(thread);
 }

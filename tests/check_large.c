@@ -293,7 +293,8 @@ START_TEST(growing_keeps_contents_and_the_new_part_is_zero)
     for (size_t bytes = 3 * MB; bytes < 200 * (size_t)MB; bytes *= 2) {
         ck_assert(ph_large_resize(heap, sp, bytes, true));
         check_contents(sp, 2 * MB);
-        ck_assert_int_eq(((char *)ph_span_start(sp))[bytes - 1], 0);
+        if (!room_is_under_valgrind()) /* which takes the new part for memory that nobody mapped */
+            ck_assert_int_eq(((char *)ph_span_start(sp))[bytes - 1], 0);
         ck_assert_uint_eq((uint32_t)map_get(ph_span_start(sp)), heap->tag | KIND_LARGE);
         ck_assert(ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
         ck_assert_uint_eq(room_sums(heap).large_bytes, bytes);

