@@ -191,6 +191,7 @@ static void adopt_in_the_child(void *nothing)
         CHILD_NEEDS(wrong == NULL);
     }
     CHILD_NEEDS(process->local_count == locals_before);
+    CHILD_NEEDS(ph_local->heap == process && ph_local->state == LOCAL_OWNED); /* this thread's own are not up for it */
     use_everything(nothing);
 }
 
@@ -213,8 +214,66 @@ START_TEST(stacks_of_vanished_threads_are_adopted_in_the_child)
     ck_assert_int_eq(pthread_create(&thread, NULL, attach_and_wait, NULL), 0);
     while (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
         ph_os_yield();
+    ck_assert_ptr_nonnull(ph_local_attach(process));
     locals_before = process->local_count;
     room_lives(adopt_in_the_child, NULL);
+    __atomic_store_n(&running, 0, __ATOMIC_RELEASE);
+    pthread_join(thread, NULL);
+}
+END_TEST
+
+/* ---- one lock that is nearly always held ---- */
+
+static void hammer_spans(void)
+{
+    struct span *sp = ph_span_take(private, KIND_RUN, 3, 1);
+    ph_span_shrink(private, sp, 1);
+    ph_span_give(private, sp); /* of one unit: no other entry */
+}
+
+static void hammer_cells(void) { ph_span_drop(ph_span_new()); }
+
+static void hammer_large(void)
+{
+    bool zero;
+    (void)ph_large_give(private, ph_span_start(ph_large_take(private, 2 << 20, 16, &zero)));
+}
+
+static void hammer_gate(void)
+{
+    ph_gate_close(private, ENTER_UNLOCKED);
+    ph_gate_open(private);
+}
+
+static void hammer_class(void)
+{
+    void *block = room_alloc(process, 5000, false);
+    (void)ph_heap_free(process, block, ENTER_PATIENTLY);
+}
+
+static void hammer_map(void) { (void)ph_map_prepare(private->handle, UNIT_BYTES); }
+
+static void (*const hammers[])(void) = {hammer_spans, hammer_cells, hammer_large, hammer_gate,
+                                        hammer_class, hammer_map,   come_and_go};
+
+static void *hammer(void *row)
+{
+    __atomic_store_n(&ready, 1, __ATOMIC_RELEASE);
+    while (__atomic_load_n(&running, __ATOMIC_ACQUIRE))
+        hammers[(uintptr_t)row]();
+    return NULL;
+}
+
+START_TEST(lock_that_is_nearly_always_held_is_free_in_the_child)
+{
+    pthread_t thread;
+    running = 1;
+    ready = 0;
+    ck_assert_int_eq(pthread_create(&thread, NULL, hammer, (void *)(uintptr_t)_i), 0);
+    while (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
+        ph_os_yield();
+    for (int i = 0; i < forks(); i++)
+        room_lives(use_everything, NULL);
     __atomic_store_n(&running, 0, __ATOMIC_RELEASE);
     pthread_join(thread, NULL);
 }
@@ -277,6 +336,7 @@ int main(void)
     TCase *quiet = tcase_create("quiet");
     tcase_add_checked_fixture(quiet, setup_heaps, teardown_heaps);
     tcase_add_test(quiet, stacks_of_vanished_threads_are_adopted_in_the_child);
+    tcase_add_loop_test(quiet, lock_that_is_nearly_always_held_is_free_in_the_child, 0, COUNT(hammers));
     tcase_add_test(quiet, heap_lock_of_a_vanished_thread_is_free_in_the_child);
     tcase_add_test(quiet, heap_lock_of_the_forking_thread_stays_its_own);
     suite_add_tcase(suite, quiet);

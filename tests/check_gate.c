@@ -181,18 +181,34 @@ START_TEST(close_keeps_a_busy_thread_out)
 }
 END_TEST
 
+static uint32_t closing, closed;
+
+static void *close_and_open(void *nothing)
+{
+    __atomic_store_n(&closing, 1, __ATOMIC_SEQ_CST);
+    ph_gate_close(heap, ENTER_PATIENTLY);
+    __atomic_store_n(&closed, 1, __ATOMIC_SEQ_CST);
+    ph_gate_open(heap);
+    return nothing;
+}
+
 START_TEST(close_waits_until_the_thread_inside_is_out)
 {
-    const pthread_t thread = begin_to_hammer(heap);
-    for (int round = 0; round < 50; round++) {
-        ph_gate_close(heap, ENTER_PATIENTLY);
-        for (const struct local *lo = heap->locals; lo != NULL; lo = lo->next)
-            ck_assert(lo == ph_local || __atomic_load_n(&lo->busy, __ATOMIC_SEQ_CST) == 0 ||
-                      !__atomic_load_n(&lo->biased, __ATOMIC_SEQ_CST));
-        ck_assert(heap->gate.lock != 0);
-        ph_gate_open(heap);
-    }
-    end_hammering(thread);
+    pthread_t thread;
+    (void)wait_for_bias();
+    closing = closed = 0;
+    const struct pass ps = ph_gate_enter(heap, ENTER_PATIENTLY);
+    ck_assert_int_eq(pthread_create(&thread, NULL, close_and_open, NULL), 0);
+    while (!__atomic_load_n(&closing, __ATOMIC_SEQ_CST))
+        ph_os_yield();
+    for (int i = 0; i < 50; i++)
+        ph_os_yield();
+    ph_os_sleep(1000000);
+    const uint32_t too_early = __atomic_load_n(&closed, __ATOMIC_SEQ_CST);
+    ph_gate_leave(heap, ps);
+    pthread_join(thread, NULL);
+    ck_assert_uint_eq(too_early, 0);
+    ck_assert_uint_eq(closed, 1);
 }
 END_TEST
 
@@ -277,6 +293,8 @@ static void stop_without_membarrier(void *nothing)
         ph_os_sleep(1000000);
     }
     CHILD_NEEDS(heap->gate.no_membarrier);
+    heap->gate.rebias_ms = 0; /* no delay is left */
+    CHILD_NEEDS(!is_biased());
     CHILD_NEEDS(!is_biased()); /* the heap stays on its lock */
     end_hammering(thread);
 }
@@ -315,6 +333,8 @@ START_TEST(owner_may_use_everything)
         ck_assert_int_eq(ph_heap_free(hp, block[i], ENTER_PATIENTLY), BLOCK_OK);
     ck_assert_int_eq(ph_heap_free(hp, large, ENTER_PATIENTLY), BLOCK_OK);
     ck_assert(ph_walk_validate(hp, NULL, ENTER_PATIENTLY));
+    hp->gate.rebias_ms = 0;  /* no delay is left, and still */
+    ck_assert(!is_biased() || hp != heap);
     ck_assert(ph_gate_heap_unlock(hp));
 }
 END_TEST

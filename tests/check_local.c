@@ -355,6 +355,21 @@ START_TEST(thread_that_exits_gives_everything_back)
 }
 END_TEST
 
+static void *take_and_give_one(void *out)
+{
+    *(void **)out = take(15000);
+    return give(*(void **)out) ? NULL : WRONG("a block was refused");
+}
+
+START_TEST(free_block_of_a_thread_that_exited_lies_in_its_page)
+{
+    void *block;
+    struct block_info bi;
+    in_thread(take_and_give_one, &block);
+    ck_assert_int_ne(ph_heap_look(block, &bi), BLOCK_OK); /* as it would be in a stack */
+}
+END_TEST
+
 START_TEST(threads_in_a_row_share_one_local)
 {
     ck_assert(give(take(16))); /* this thread has its own already */
@@ -464,6 +479,7 @@ static void add_threads(Suite *suite)
     tcase_add_test(threads, first_take_gives_a_thread_its_stacks);
     tcase_add_test(threads, thread_whose_first_act_is_a_free_is_served);
     tcase_add_test(threads, thread_that_exits_gives_everything_back);
+    tcase_add_test(threads, free_block_of_a_thread_that_exited_lies_in_its_page);
     tcase_add_test(threads, threads_in_a_row_share_one_local);
     tcase_add_test(threads, thread_on_its_way_out_is_served_without_stacks);
     tcase_add_test(threads, thread_exits_while_another_holds_the_heap_lock);

@@ -35,11 +35,12 @@ END_TEST
 
 START_TEST(ranges_lie_apart)
 {
-    enum { RANGES = 400, BYTES = 5000 };
+    enum { RANGES = 400, BYTES = 5001 };
     static unsigned char *range[RANGES];
     for (int i = 0; i < RANGES; i++) {
         range[i] = ph_meta_take(BYTES);
         ck_assert_ptr_nonnull(range[i]);
+        ck_assert_uint_eq((uintptr_t)range[i] % 64, 0);
         memset(range[i], i, BYTES);
     }
     for (int i = 0; i < RANGES; i++)

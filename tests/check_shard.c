@@ -86,7 +86,7 @@ START_TEST(refill_gives_used_blocks_or_a_short_row_of_fresh_ones)
 END_TEST
 
 static void *held[MANY];
-static bool seen[MANY];
+static bool seen[1 << 16];
 
 static unsigned page_number(const void *block)
 {
@@ -326,6 +326,26 @@ START_TEST(take_notices_a_write_after_free)
 }
 END_TEST
 
+START_TEST(block_of_a_full_page_serves_again)
+{
+    bool fresh;
+    for (int i = 0; i < MANY; i++)
+        held[i] = ph_shard_take(heap, PLAIN_64, 0, &fresh);
+    while (ph_span_at(entry_span(map_get(held[0])))->listed) /* until its page is full */
+        (void)ph_shard_take(heap, PLAIN_64, 0, &fresh);
+    memset(seen, 0, sizeof seen);
+    for (int i = 0; i < MANY; i += 50) {
+        ck_assert(ph_shard_give(heap, PLAIN_64, ph_span_at(entry_span(map_get(held[i]))), held[i]));
+        seen[page_number(held[i])] = true;
+    }
+    for (int i = 0; i < MANY; i += 50) {
+        const void *again = ph_shard_take(heap, PLAIN_64, 0, &fresh);
+        ck_assert(seen[page_number(again)]);
+        seen[page_number(again)] = false;
+    }
+}
+END_TEST
+
 /* ---- pages kept back ---- */
 
 static void take_and_give_many(void)
@@ -352,6 +372,8 @@ START_TEST(empty_pages_go_back_but_for_one)
     ph_shard_trim(heap);
     ck_assert_uint_eq(units_of_pages(), 0);
     ph_shard_trim(heap);
+    take_and_give_many();
+    ck_assert_uint_eq(live(), 0);
 }
 END_TEST
 
@@ -470,6 +492,7 @@ int main(void)
     tcase_add_test(single, fresh_block_is_zero_and_a_used_one_is_not_called_fresh);
     tcase_add_test(single, second_give_interior_and_other_kind_are_refused);
     tcase_add_test(single, take_notices_a_write_after_free);
+    tcase_add_test(single, block_of_a_full_page_serves_again);
     tcase_add_test(single, threads_share_a_class);
     TCase *trim = room_case(suite, "trim, locks");
     tcase_add_test(trim, empty_pages_go_back_but_for_one);

@@ -336,14 +336,17 @@ static void read_delay(const char *variable)
 
 START_TEST(dirty_memory_goes_by_age)
 {
-    struct span *sp[64];
+    struct span *sp[128];
     read_delay(_i ? "PRIVHEAP_PURGE_DELAY=0" : "PRIVHEAP_PURGE_DELAY=60000");
     (void)take(1);
     ph_span_purge(heap);
     ck_assert_uint_eq(room_sums(heap).dirty_bytes, 0);
-    for (int i = 0; i < 64; i++)
+    for (int i = 0; i < 64; i++) /* the first sweep of a heap */
+        give(take(2));
+    for (int i = 0; i < 128; i++)
         sp[i] = take(2);
-    for (int i = 0; i < 64; i++)
+    ph_span_purge(heap);
+    for (int i = 0; i < 128; i += 2)
         give(sp[i]);
     const uint64_t dirty = room_sums(heap).dirty_bytes;
     ck_assert_uint_eq(dirty, _i ? 0 : 128 * UNIT_BYTES);
@@ -394,6 +397,15 @@ START_TEST(containing_finds_nothing_outside)
 }
 END_TEST
 
+static void entry_of_another_kind_at_the_end(const struct span *sp)
+{
+    struct span other = *sp;
+    other.tag ^= 1;
+    ph_map_ends(&other);
+    other.tag ^= 1;
+    ph_map_first(&other);
+}
+
 static void damage(struct span *sp, int how)
 {
     switch (how) {
@@ -404,7 +416,8 @@ static void damage(struct span *sp, int how)
     case 4: sp->tag ^= 1; break;
     case 5: sp->tag ^= 0x100; break;
     case 6: ph_map_clear_first(sp); break;
-    default: ph_map_clear_last(sp); break;
+    case 7: ph_map_clear_last(sp); break;
+    default: entry_of_another_kind_at_the_end(sp); break;
     }
 }
 
@@ -546,7 +559,7 @@ int main(void)
     tcase_add_test(purge, purge_leaves_no_dirty_memory_and_no_live_byte_changed);
     TCase *look = room_case(suite, "containing, valid", setup_virgin_heap);
     tcase_add_test(look, containing_finds_nothing_outside);
-    tcase_add_loop_test(look, valid_rejects_damage, 0, 8);
+    tcase_add_loop_test(look, valid_rejects_damage, 0, 9);
     TCase *life = room_case(suite, "life", setup_growing_heap);
     tcase_add_loop_test(life, random_life_overlaps_nothing_and_ends_joined, 0, 4);
     TCase *small_life = room_case(suite, "life in a small heap", setup_heap_of_1_mb);
