@@ -196,6 +196,7 @@ START_TEST(close_waits_until_the_thread_inside_is_out)
 {
     pthread_t thread;
     (void)wait_for_bias();
+    (void)ph_os_membarrier(); /* its first call takes milliseconds */
     closing = closed = 0;
     const struct pass ps = ph_gate_enter(heap, ENTER_PATIENTLY);
     ck_assert_int_eq(pthread_create(&thread, NULL, close_and_open, NULL), 0);
@@ -293,7 +294,8 @@ static void stop_without_membarrier(void *nothing)
         ph_os_sleep(1000000);
     }
     CHILD_NEEDS(heap->gate.no_membarrier);
-    heap->gate.rebias_ms = 0; /* no delay is left */
+    give(take()); /* this thread has stacks */
+    heap->gate.rebias_ms = 0; /* and no delay is left */
     CHILD_NEEDS(!is_biased());
     CHILD_NEEDS(!is_biased()); /* the heap stays on its lock */
     end_hammering(thread);
@@ -326,6 +328,7 @@ END_TEST
 START_TEST(owner_may_use_everything)
 {
     struct heap *hp = heap_of_row(_i);
+    give(take()); /* this thread has stacks */
     ph_gate_heap_lock(hp);
     void *block[3] = {room_alloc(hp, 64, false), room_alloc(hp, 64, true), room_alloc(hp, 100000, true)};
     void *large = room_alloc(hp, 3 << 20, true);
@@ -333,7 +336,7 @@ START_TEST(owner_may_use_everything)
         ck_assert_int_eq(ph_heap_free(hp, block[i], ENTER_PATIENTLY), BLOCK_OK);
     ck_assert_int_eq(ph_heap_free(hp, large, ENTER_PATIENTLY), BLOCK_OK);
     ck_assert(ph_walk_validate(hp, NULL, ENTER_PATIENTLY));
-    hp->gate.rebias_ms = 0;  /* no delay is left, and still */
+    hp->gate.rebias_ms = 0; /* no delay is left, and still */
     ck_assert(!is_biased() || hp != heap);
     ck_assert(ph_gate_heap_unlock(hp));
 }
