@@ -27,6 +27,8 @@ static enum block_verdict look_page(const void *block, unsigned kind, struct blo
     out->capacity = out->wanted = ph_class_bytes[out->class];
     if (out->span->bits[index / 64] >> (index % 64) & 1)
         return BLOCK_TWICE;
+    if (!out->sized && *block_key((void *)(uintptr_t)block) == block_key_value(block))
+        return BLOCK_TWICE; /* it lies in some stack */
     const size_t wanted = out->sized ? ph_page_wanted(out->span, index) : out->wanted;
     if (wanted == SIZE_MAX)
         return BLOCK_TWICE;
@@ -86,21 +88,6 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
 
 /* ---- freeing ----------------------------------------------------------------------------------- */
 
-static bool free_run(struct heap *hp, void *block)
-{
-    const uint64_t entry = map_get(block);
-    struct span *sp = ph_span_at(entry_span(entry));
-    if ((uint32_t)entry != (hp->tag | KIND_RUN) || ph_span_start(sp) != block)
-        return false;
-    /* two threads may free the same run at once: the first to change the tag has it */
-    uint32_t run = hp->tag | KIND_RUN;
-    if (!__atomic_compare_exchange_n(&sp->tag, &run, hp->tag, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-        return false;
-    ph_map_clear_last(sp);
-    ph_span_give(hp, sp);
-    return true;
-}
-
 /* Free a block of that heap that stands where `bi` says. */
 static bool free_looked(struct heap *hp, void *block, const struct block_info *bi, enum enter enter)
 {
@@ -109,7 +96,7 @@ static bool free_looked(struct heap *hp, void *block, const struct block_info *b
     if (bi->kind == KIND_LARGE)
         done = ph_large_give(hp, block);
     else if (bi->kind == KIND_RUN)
-        done = free_run(hp, block);
+        done = ph_span_give_run(hp, block);
     else
         done = ph_shard_give(hp, bi->kind + bi->class, bi->span, block);
     ph_gate_leave(hp, ps);
@@ -131,6 +118,8 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
 
 static bool resize_run(struct heap *hp, struct span *sp, size_t bytes)
 {
+    if (bytes >= (size_t)HEAP_MOST_UNITS << UNIT_BITS)
+        return false;
     const uint32_t units = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
     if (units > sp->units && !ph_span_grow(hp, sp, units))
         return false;
@@ -155,6 +144,8 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     if (bi->kind == KIND_PLAIN || bi->kind == KIND_SIZED) {
         if (bytes > bi->capacity || (thrifty && !page_fits(bi, bytes)))
             return false;
+        if (thrifty && rq->sized && bi->kind == KIND_PLAIN)
+            return false; /* W32 2.5: it moves to a page that knows exact sizes */
     } else if (thrifty && bytes < bi->capacity / 2 && bytes < (bi->kind == KIND_RUN ? CLASS_BYTES / 2 : LARGE_BYTES)) {
         return false;
     }
@@ -170,6 +161,8 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
         done = ph_large_resize(hp, bi->span, bytes > 0 ? bytes : 1, false);
     if (done && bi->kind == KIND_LARGE)
         bi->span->wanted = bytes;
+    if (done && (bi->kind == KIND_LARGE || bi->kind == KIND_RUN))
+        bi->span->sized = rq->sized;
     ph_gate_leave(hp, ps);
     return done;
 }
@@ -181,6 +174,8 @@ static void *resize_large(struct heap *hp, const struct block_info *bi, const st
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
     const bool done = ph_large_resize(hp, bi->span, rq->bytes, true);
+    if (done)
+        bi->span->sized = rq->sized;
     ph_gate_leave(hp, ps);
     return done ? ph_span_start(bi->span) : NULL;
 }

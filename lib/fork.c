@@ -6,7 +6,7 @@
  * Calls:   the fork functions of every room, in the order of the map.
  * Locks:   prepare takes all but heaplock, in order; parent and child give them back.
  * Always:  blocks are either in a stack or in a page whenever the leaf locks are free, so the child
- *          finds no block in between; stacks of the other threads become orphans, blocks and all.
+ *          finds no block in between; stacks of the other threads become strays, to be salvaged.
  * Why:     no stop and no barrier: fork never waits for HeapLock or for a busy thread.  A fork in a
  *          signal handler that interrupted us takes no gate lock: its holder may be waiting for
  *          this very thread to be out. */
@@ -19,6 +19,23 @@
 static bool interrupted; /* written while all locks are held */
 
 static bool is_interrupting(void) { return ph_locks_held > 0 || ph_local->busy != 0; }
+
+/* fork takes stdio's list lock after the prepare handlers.  A thread that holds that and waits for a
+ * FILE, whose holder waits for us, would never go on: so it is taken before ours.  It is recursive;
+ * glibc gives it up by itself in the child.  Source: glibc's fork, _IO_list_lock. */
+extern void _IO_list_lock(void) __attribute__((weak));
+extern void _IO_list_unlock(void) __attribute__((weak));
+extern char __libc_single_threaded __attribute__((weak));
+static bool stdio_locked; /* written while all locks are held */
+
+static bool stdio_lock(void)
+{
+    const bool wanted = _IO_list_lock != NULL && _IO_list_unlock != NULL && &__libc_single_threaded != NULL &&
+                   !__libc_single_threaded && !is_interrupting();
+    if (wanted)
+        _IO_list_lock();
+    return wanted;
+}
 
 static bool needs_class_locks(const struct heap *hp)
 {
@@ -38,8 +55,10 @@ static void take_gates(void)
 static void fork_prepare(void)
 {
     const bool interrupting = is_interrupting();
+    const bool locked = stdio_lock();
     ph_heap_registry_fork_lock();
     interrupted = interrupting;
+    stdio_locked = locked;
     take_gates();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
@@ -86,4 +105,12 @@ static void fork_child(void)
     fork_release();
 }
 
-void ph_fork_register(void) { (void)pthread_atfork(fork_prepare, fork_release, fork_child); }
+static void fork_parent(void)
+{
+    const bool locked = stdio_locked;
+    fork_release();
+    if (locked)
+        _IO_list_unlock();
+}
+
+void ph_fork_register(void) { (void)pthread_atfork(fork_prepare, fork_parent, fork_child); }

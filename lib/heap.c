@@ -142,7 +142,7 @@ static void heap_retire(struct heap *hp)
 /* W32 3.1.  Sizes are rounded by us; max_bytes 0: unbounded.  NULL: no memory or too many heaps. */
 struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes)
 {
-    const size_t most = (size_t)UINT32_MAX << UNIT_BITS;
+    const size_t most = (size_t)HEAP_MOST_UNITS << UNIT_BITS;
     if (initial_bytes > most || max_bytes > most || ph_heap_process() == NULL)
         return NULL;
     ph_lock_take(&registry_lock);
@@ -305,7 +305,7 @@ bool ph_heap_trim(struct heap *hp)
     ph_local_empty_all(hp);
     ph_shard_trim(hp);
     const bool had = hp->dirty_units > 0;
-    ph_span_purge(hp);
+    ph_purge_all(hp);
     ph_gate_open(hp);
     return ph_large_trim() || had;
 }

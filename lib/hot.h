@@ -44,6 +44,8 @@ static inline uint64_t entry_offset(uint64_t entry, const void *at)
 
 static inline uint64_t *block_key(void *block) { return (uint64_t *)block + 1; }
 static inline uint64_t block_key_value(const void *block) { return ph_secret ^ (uintptr_t)block; }
+/* While a block lies in its page, not in a stack: a stale entry of some stack never matches it. */
+static inline uint64_t block_page_key(const void *block) { return ~block_key_value(block); }
 
 static inline unsigned class_of(size_t bytes) /* to CLASS_BYTES */
 {

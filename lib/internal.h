@@ -11,7 +11,8 @@
  *   local       one thread's stacks for a heap   run     a span given whole (16 KB to 1 MB)
  *   unit        4096 bytes, on every machine     large   a block with a mapping of its own
  *   fresh       a block that nobody ever held    OS page the hardware's unit, always two words
- *   key         secret ^ address, in the second word of each free block that was used before
+ *   key         secret ^ address, in the second word of each free block that was used before; its
+ *               complement while the block lies in a page and not in a stack
  *   pass        the right to be inside a heap: by being busy, or by holding the gate lock
  *
  * Direction: calls go down only, news goes up as return values.
@@ -26,7 +27,7 @@
  *            |
  *     page   large   blocks in a page; one mapping for one block
  *            |
- *          span      units cut from regions and joined again; dirty memory by age
+ *      span, purge   units cut from regions and joined again; dirty memory goes back by age
  *            |
  *     region   map   address ranges; what stands at an address
  *            |
@@ -51,8 +52,8 @@
  *
  * The three states of a free span: virgin (never handed out, zero), purged (given back to the
  * system since, zero again), dirty.  A page in dirty memory writes a key into each of its blocks
- * when it is made, so that every block that leaves it can be checked; one in purged memory tests
- * that the second word is still zero; one in virgin memory has nothing to test.
+ * when it is made, so that every block that leaves it can be checked; in the other two the second
+ * word of a block that nobody ever held must still be zero.
  *
  * Lock order (a thread may take only what stands below what it holds; all but the first three are
  * leaf locks, held for microseconds, and may be taken while busy):
@@ -141,6 +142,7 @@ struct span {
             size_t wanted;       /* run, large: bytes asked for */
             size_t mapped_bytes; /* large: bytes of its mapping */
             uint32_t freed_ms;   /* free span: when */
+            uint32_t dirty_first, dirty_count; /* dirty free span: the units that are, from its start */
         };
     };
 };
@@ -184,7 +186,12 @@ struct stack {
 };
 static_assert(sizeof(struct stack) == 32, "found by a shift");
 
-enum local_state { LOCAL_POOLED, LOCAL_OWNED, LOCAL_ORPHAN };
+enum local_state {
+    LOCAL_POOLED,
+    LOCAL_OWNED,
+    LOCAL_ORPHAN, /* its thread left it under HeapLock: whole, blocks and all */
+    LOCAL_STRAY,  /* its thread is gone in the child of a fork: maybe in the middle of something */
+};
 
 struct local {
     uint64_t check;      /* ph_secret, or CHECK_STOPPED: the key of every block differs */
@@ -196,6 +203,7 @@ struct local {
     struct local *next;  /* all locals that the heap ever had */
     uint32_t state;      /* enum local_state */
     uint32_t cap_bytes;  /* of blocks that the stacks may hold beyond their first room */
+    uint32_t refills;    /* now and then the slow path looks at the clock */
     uint32_t slots_used; /* by first rooms, in the order in which classes were used */
     struct stack stack[CLASS_COUNT];
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
@@ -236,6 +244,8 @@ struct heap {
     ph_lock span_lock __attribute__((aligned(64)));
     struct region *regions, *last_region;
     uint64_t reserved_units, live_units, dirty_units; /* live: in pages, runs */
+    uint64_t peak_units;     /* the most that were live since the last sweep */
+    uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
     uint64_t purge_ms;       /* the last sweep by age */
     uint32_t gives;          /* spans given since then */
@@ -258,6 +268,7 @@ enum heap_flag {
 extern struct heap ph_process_heap;
 void ph_heap_begin(char *const *environment); /* read the options, once; NULL: libc's environment */
 struct heap *ph_heap_process(void); /* the heap behind malloc, made at the first call; NULL: no memory */
+enum { HEAP_MOST_UNITS = 1 << 24 }; /* initial or bound: 64 GB, what one span can be */
 struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes);
 void ph_heap_destroy(struct heap *hp);
 struct heap *ph_heap_of_handle(const void *handle); /* live heap, or NULL; never touches the address */
@@ -338,6 +349,7 @@ void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned 
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count);
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
 bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block); /* false: already free */
+bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block); /* give it, if it is a free block in no page */
 void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st); /* give a stack's fresh blocks back */
 void ph_shard_trim(struct heap *hp);
 void ph_shard_fork_lock(struct heap *hp);
@@ -368,6 +380,7 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
 bool ph_large_give(struct heap *hp, void *block); /* false: it is gone already */
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
 bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move);
+void ph_large_expire(void);
 bool ph_large_trim(void); /* kept mappings go; true: there were some */
 void ph_large_fork_lock(void);
 void ph_large_fork_unlock(void);
@@ -375,9 +388,9 @@ void ph_large_fork_unlock(void);
 /* span.c -- units cut out of regions, joined again.  Locks itself. */
 struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units);
 void ph_span_give(struct heap *hp, struct span *sp);
+bool ph_span_give_run(struct heap *hp, void *block); /* false: no run starts there (any more) */
 bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units);
 void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units);
-void ph_span_purge(struct heap *hp); /* all dirty memory now */
 struct span *ph_span_containing(struct heap *hp, const void *address); /* run, page or free span; NULL */
 static inline size_t ph_round_up(size_t bytes, size_t align) { return (bytes + align - 1) & ~(align - 1); }
 /* A bit field of 40 bits must be widened before it is shifted. */
@@ -389,6 +402,14 @@ void ph_span_drop(struct span *sp);
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
+
+/* purge.c -- dirty free memory goes back to the system */
+enum {
+    PURGE_LEAST_UNITS = 16,                /* 64 KB: what is worth a system call at once */
+    DIRTY_UNITS = (16 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
+};
+void ph_purge_as_due(struct heap *hp); /* held: span lock */
+void ph_purge_all(struct heap *hp);
 
 /* region.c -- reserves, commits, caches address ranges; knows nothing of blocks */
 struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes);

@@ -19,6 +19,7 @@ void ph_check_failed(const char *cond, const char *file, int line)
     ph_message_text(&m, ":");
     ph_message_dec(&m, (uint64_t)line);
     ph_message_send(&m);
+    ph_lock_end();
     ph_os_abort();
 }
 
@@ -37,5 +38,6 @@ void ph_corrupt(const char *kind, const void *block, size_t bytes)
     ph_message_text(&m, ", thread ");
     ph_message_dec(&m, ph_os_tid());
     ph_message_send(&m);
+    ph_lock_end();
     ph_os_abort();
 }

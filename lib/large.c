@@ -13,7 +13,7 @@
 
 #include "small.h"
 
-enum { KEPT = 8, KEPT_EACH_BYTES = 32 << 20, KEPT_ALL_BYTES = 64 << 20 };
+enum { KEPT = 16, KEPT_EACH_BYTES = 32 << 20, KEPT_ALL_BYTES = 64 << 20 };
 
 static struct kept {
     char *base;
@@ -29,11 +29,19 @@ void ph_large_fork_unlock(void) { ph_lock_fork_give(&kept_lock); }
 
 /* ---- mappings kept back ---------------------------------------------------------------------- */
 
-static void kept_drop(unsigned i)
+/* Out of the list; the caller unmaps it when the lock is free.  Held: the lock. */
+static struct kept kept_drop(unsigned i)
 {
-    ph_os_unmap(kept[i].base, kept[i].bytes);
-    kept_bytes -= kept[i].bytes;
+    const struct kept gone = kept[i];
+    kept_bytes -= gone.bytes;
     kept[i] = kept[--kept_count];
+    return gone;
+}
+
+static void unmap_all(const struct kept *gone, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        ph_os_unmap(gone[i].base, gone[i].bytes);
 }
 
 /* The smallest kept mapping that fits and wastes at most an eighth; NULL when none does. */
@@ -56,34 +64,61 @@ static char *kept_take(size_t bytes, size_t align, size_t *got_bytes)
     return base;
 }
 
+/* Those whose time is up, into `gone`; how many.  Held: the lock. */
+static unsigned kept_old(struct kept *gone)
+{
+    const uint32_t now = (uint32_t)ph_os_clock_ms();
+    const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
+    unsigned going = 0;
+    for (unsigned i = kept_count; i-- > 0;)
+        if (now - kept[i].freed_ms >= delay)
+            gone[going++] = kept_drop(i);
+    return going;
+}
+
 static void kept_give(char *base, size_t bytes)
 {
     const uint32_t now = (uint32_t)ph_os_clock_ms();
     const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
+    struct kept gone[KEPT];
     ph_lock_take(&kept_lock);
-    for (unsigned i = kept_count; i-- > 0;)
-        if (now - kept[i].freed_ms >= delay)
-            kept_drop(i);
+    unsigned going = kept_old(gone);
     const bool keep = delay > 0 && bytes <= KEPT_EACH_BYTES;
     while (keep && kept_count > 0 && (kept_count == KEPT || kept_bytes + bytes > KEPT_ALL_BYTES))
-        kept_drop(0);
+        gone[going++] = kept_drop(0);
     if (keep) {
         kept[kept_count++] = (struct kept){base, bytes, now};
         kept_bytes += bytes;
     }
     ph_lock_give(&kept_lock);
+    unmap_all(gone, going);
     if (!keep)
         ph_os_unmap(base, bytes);
 }
 
+/* Kept mappings leave by age also in a program that frees no large block any more. */
+void ph_large_expire(void)
+{
+    struct kept gone[KEPT];
+    unsigned going = 0;
+    if (__atomic_load_n(&kept_count, __ATOMIC_RELAXED) == 0)
+        return;
+    ph_lock_take(&kept_lock);
+    going = kept_old(gone);
+    ph_lock_give(&kept_lock);
+    unmap_all(gone, going);
+}
+
 bool ph_large_trim(void)
 {
+    struct kept gone[KEPT];
+    unsigned going = 0;
     ph_lock_take(&kept_lock);
-    const bool had = kept_count > 0;
     while (kept_count > 0)
-        kept_drop(kept_count - 1);
+        gone[going++] = kept_drop(kept_count - 1);
     ph_lock_give(&kept_lock);
-    return had;
+    unmap_all(gone, going);
+    return going > 0;
 }
 
 /* ---- a heap's large blocks ------------------------------------------------------------------- */

@@ -20,6 +20,8 @@
 enum {
     REFILL_PART = 2,       /* an empty stack is filled by so much of its room, */
     FLUSH_PART = 4,        /* a full one gives so much of it back */
+    SMALL_FLUSH_BYTES = 64,
+    REFILLS_PER_CLOCK = 256,
     CAP_FIRST_BYTES = 4096,
     LOCAL_BYTES = 1 << 20, /* of blocks that all stacks of one local may hold beyond their first room */
 };
@@ -99,12 +101,35 @@ static void stack_open(struct local *lo, struct stack *st, unsigned class)
     lo->slots_used += SLOTS_FIRST + 1;
 }
 
+/* In the child of a fork: its thread may have been in the middle of anything but a leaf lock, so
+ * each entry must prove itself; what cannot is lost.  Held: the gate lock. */
+static void local_salvage(struct local *lo)
+{
+    for (unsigned c = 0; c < CLASS_COUNT; c++) {
+        struct stack *st = &lo->stack[c];
+        void **bottom = stack_bottom(lo, st);
+        if (stack_has_room(st) && st->top >= bottom && st->top <= bottom + st->cap_max)
+            for (void **at = bottom; at < st->top; at++)
+                (void)ph_shard_salvage(lo->heap, KIND_PLAIN + c, *at);
+        st->bottom = 0;
+        st->limit = NULL;
+        st->top = &no_entry + 1;
+        ph_shard_unfresh(lo->heap, KIND_PLAIN + c, st);
+    }
+    lo->slots_used = 0;
+    lo->cap_bytes = 0;
+    lo->state = LOCAL_POOLED;
+}
+
 /* A local that nobody uses, an orphan's first.  Held: the gate lock. */
 static struct local *local_adopt(struct heap *hp)
 {
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
-        if (lo->state != LOCAL_OWNED)
+        if (lo->state != LOCAL_OWNED) {
+            if (lo->state == LOCAL_STRAY)
+                local_salvage(lo);
             return lo;
+        }
     struct local *lo = first_taken ? ph_meta_take(LOCAL_WHOLE_BYTES) : (struct local *)ph_first_local;
     if (lo == NULL)
         return NULL;
@@ -162,6 +187,10 @@ struct local *ph_local_attach(struct heap *hp)
 
 void ph_local_empty(struct local *lo)
 {
+    if (lo->state == LOCAL_STRAY) {
+        local_salvage(lo);
+        return;
+    }
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
         if (stack_count(lo, st) > 0)
@@ -215,7 +244,7 @@ void ph_local_forget_others(struct heap *hp)
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
         if (lo->state != LOCAL_OWNED || lo->owner == ph_thread_self())
             continue;
-        lo->state = LOCAL_ORPHAN;
+        lo->state = LOCAL_STRAY;
         lo->owner = NULL;
         lo->busy = 0;
         ph_gate_unbias(lo);
@@ -258,17 +287,22 @@ static void *stack_pop(struct stack *st, unsigned class)
     void *block = st->top[-1];
     const uint64_t key = *block_key(block);
     if (key != block_key_value(block))
-        ph_corrupt(key == BLOCK_LIVE ? "freed twice" : "changed after free", block, ph_class_bytes[class]);
+        ph_corrupt(key == BLOCK_LIVE || key == block_page_key(block) ? "freed twice" : "changed after free", block,
+                   ph_class_bytes[class]);
     *block_key(block) = BLOCK_LIVE;
     __atomic_store_n(&st->top, st->top - 1, __ATOMIC_RELAXED);
     return block;
 }
 
+/* The exchange writes before it reads, as it were: a load of its own would touch memory twice. */
 static void *stack_pop_fresh(struct stack *st, unsigned class, bool *fresh)
 {
     void *block = st->fresh;
-    st->fresh += ph_class_bytes[class];
+    if (unlikely(__atomic_exchange_n(block_key(block), 0, __ATOMIC_RELAXED) != 0))
+        ph_corrupt("never given out, but freed or written to", block, ph_class_bytes[class]);
     st->fresh_count--;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a child of fork may find us between the two: a block less, none twice */
+    st->fresh += ph_class_bytes[class];
     if (fresh != NULL)
         *fresh = true;
     return block;
@@ -283,6 +317,8 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
         stack_open(lo, st, class);
     if (stack_count(lo, st) == 0 && st->fresh_count == 0) {
         ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
+        if (++lo->refills % REFILLS_PER_CLOCK == 0)
+            ph_large_expire();
         if (stack_count(lo, st) > 0) /* the class lives on what it frees, and wants more of it at hand */
             stack_widen(lo, st, class);
     }
@@ -323,20 +359,29 @@ void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh)
     return take_without_stack(hp, class, fresh);
 }
 
+/* Small blocks are half a stack at a time: for them the lock is the greater part of the cost. */
+static unsigned flush_count(struct local *lo, const struct stack *st, unsigned class)
+{
+    const unsigned part = ph_class_bytes[class] <= SMALL_FLUSH_BYTES ? REFILL_PART : FLUSH_PART;
+    return (stack_cap(lo, st) + part - 1) / part;
+}
+
 /* Busy on entry and biased: the entry is a plain page's of this heap. */
-static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned class)
+static bool give_biased(struct local *lo, void *block, unsigned class)
 {
     struct stack *st = &lo->stack[class];
     const uint64_t magic = ph_class_magic[class];
-    const bool starts = entry_offset(entry, block) * magic < magic;
+    if (unlikely(!stack_has_room(st)))
+        stack_open(lo, st, class);
+    if (st->top >= st->limit)
+        stack_widen(lo, st, class);
+    if (st->top >= st->limit)
+        ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), flush_count(lo, st, class));
+    /* now, because the flush may have given its page away: then it was freed twice */
+    const uint64_t entry = map_get(block);
+    const bool starts = (uint32_t)entry == (lo->heap->tag | KIND_PLAIN) + class &&
+                        entry_offset(entry, block) * magic < magic;
     if (starts) {
-        if (unlikely(!stack_has_room(st)))
-            stack_open(lo, st, class);
-        if (st->top >= st->limit)
-            stack_widen(lo, st, class);
-        if (st->top >= st->limit)
-            ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st),
-                           (stack_cap(lo, st) + FLUSH_PART - 1) / FLUSH_PART);
         *block_key(block) = block_key_value(block);
         *st->top = block;
         __atomic_store_n(&st->top, st->top + 1, __ATOMIC_RELAXED);
@@ -356,7 +401,7 @@ bool ph_local_give_slow(struct local *lo, void *block)
     if (__atomic_load_n(&lo->biased, __ATOMIC_RELAXED)) {
         const uint32_t class = (uint32_t)entry - (lo->heap->tag | KIND_PLAIN);
         if (class < CLASS_COUNT)
-            return give_biased(lo, block, entry, class);
+            return give_biased(lo, block, class);
     }
     local_leave(lo);
     return false;

@@ -38,6 +38,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/options.c \
 	%D%/os.c \
 	%D%/page.c \
+	%D%/purge.c \
 	%D%/region.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \

@@ -11,9 +11,18 @@
 
 #include "small.h"
 
-enum { SPINS = 40 }; /* tries before a thread sleeps */
+enum { SPINS = 200 }; /* tries before a thread sleeps */
 
 __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
+
+static uint32_t ending; /* the thread that ends the process after a diagnostic */
+
+void ph_lock_end(void) { ending = ph_lock_self(); }
+
+bool ph_lock_is_mine(const ph_lock *lock)
+{
+    return (__atomic_load_n(lock, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_WAITED) == ph_lock_self();
+}
 
 /* Once a waiter was asleep, whoever takes the lock must assume another one: it keeps the mark. */
 static void wait_and_take(ph_lock *lock, uint32_t self)
@@ -32,6 +41,8 @@ static void wait_and_take(ph_lock *lock, uint32_t self)
 
 static COLD void take_contended(ph_lock *lock, uint32_t self)
 {
+    if (unlikely(ending == self) && ph_lock_is_mine(lock))
+        return; /* a handler of SIGABRT allocates: rather go in twice than hang */
     for (unsigned i = 0; i < SPINS; i++) {
         uint32_t free = 0;
         if (__atomic_load_n(lock, __ATOMIC_RELAXED) == 0 &&
@@ -58,11 +69,6 @@ void ph_lock_give(ph_lock *lock)
         ph_os_wake(lock, 1);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     ph_locks_held--;
-}
-
-bool ph_lock_is_mine(const ph_lock *lock)
-{
-    return (__atomic_load_n(lock, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_WAITED) == ph_lock_self();
 }
 
 void ph_lock_fork_take(ph_lock *lock)

@@ -33,6 +33,7 @@ static inline uint32_t ph_lock_self(void) { return ((uint32_t)((uintptr_t)ph_thr
 /* Functions, not inline: the code of a lock, in some forty places, costs an OS page. */
 void ph_lock_take(ph_lock *lock);
 void ph_lock_give(ph_lock *lock);
+void ph_lock_end(void); /* this thread ends the process: it must not wait for itself */
 bool ph_lock_is_mine(const ph_lock *lock);
 void ph_lock_fork_take(ph_lock *lock); /* unless this thread holds it: then it stays as it is */
 void ph_lock_fork_give(ph_lock *lock); /* if ph_lock_fork_take took it */

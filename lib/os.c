@@ -278,8 +278,8 @@ void ph_os_abort(void)
 {
     const uint32_t pid = ph_os_pid();
     const uint32_t tid = ph_os_tid();
-    uint64_t mask = ~0ULL & ~(1ULL << (SIGABRT - 1));
-    (void)os_call(__NR_rt_sigprocmask, SIG_SETMASK, (long)&mask, 0, sizeof mask, 0, 0);
+    uint64_t mask = 1ULL << (SIGABRT - 1);
+    (void)os_call(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, sizeof mask, 0, 0);
     (void)os_call(__NR_tgkill, pid, tid, SIGABRT, 0, 0, 0);
     struct { /* the kernel's own layout of an action: the default one */
         void *handler;

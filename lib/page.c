@@ -60,7 +60,7 @@ static void page_key_all(struct span *pg)
     const unsigned bytes = ph_class_bytes[page_class(pg)];
     char *block = page_start(pg);
     for (unsigned i = 0; i < pg->capacity; i++, block += bytes) {
-        *block_key(block) = block_key_value(block);
+        *block_key(block) = block_page_key(block);
         pg->bits[i / 64] |= 1ULL << (i % 64);
     }
     pg->carved = pg->free_count = pg->capacity;
@@ -130,11 +130,12 @@ unsigned ph_page_take(struct span *pg, void **out, unsigned want)
     return got;
 }
 
-/* Purged memory reads as zero until somebody writes to it who must not. */
-static void page_check_zero(const char *block, unsigned count, unsigned bytes)
+/* Purged memory reads as zero until somebody writes to it who must not.  An exchange, because a load
+ * would map a page of zeros first, and the write after it fault again. */
+static void page_check_zero(char *block, unsigned count, unsigned bytes)
 {
     for (; count > 0; count--, block += bytes)
-        if (*block_key((void *)(uintptr_t)block) != 0)
+        if (__atomic_exchange_n(block_key(block), 0, __ATOMIC_RELAXED) != 0)
             ph_corrupt("changed after free", block, bytes);
 }
 
@@ -194,6 +195,7 @@ unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
             (pg->bits[index / 64] & bit))
             break;
         pg->bits[index / 64] |= bit;
+        *block_key(blocks[done]) = block_page_key(blocks[done]);
     }
     pg->free_count += done;
     CHECK_COSTLY(ph_page_is_valid(pg));

@@ -93,6 +93,15 @@ static void class_page_given(struct heap *hp, struct shard_class *sc, struct spa
         list_insert(sc, pg);
 }
 
+/* A block leaves its page: its page key becomes that of where it goes. */
+static void class_unkey(unsigned kind, void *block, uint64_t key)
+{
+    const uint64_t seen = *block_key(block);
+    if (unlikely(seen != block_page_key(block)))
+        ph_corrupt(seen == block_key_value(block) ? "freed twice" : "changed after free", block, kind_bytes(kind));
+    *block_key(block) = key;
+}
+
 /* Fill an empty stack: up to `want` used blocks as entries, or a row of fresh ones; or neither, when
  * memory is out. */
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want)
@@ -113,6 +122,8 @@ void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned 
         else if (got < want)
             break; /* only fresh blocks are left here: the next refill's */
     }
+    for (unsigned i = 0; i < got; i++)
+        class_unkey(kind, st->top[i], block_key_value(st->top[i]));
     __atomic_store_n(&st->top, st->top + got, __ATOMIC_RELAXED);
     ph_lock_give(&sc->lock);
 }
@@ -121,7 +132,8 @@ void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned 
 static COLD void flush_failed(const struct heap *hp, void *block, unsigned kind)
 {
     const uint64_t key = *block_key(block);
-    if ((uint32_t)map_get(block) == (hp->tag | kind) && key != block_key_value(block) && key != BLOCK_LIVE)
+    if ((uint32_t)map_get(block) == (hp->tag | kind) && key != block_key_value(block) &&
+        key != block_page_key(block) && key != BLOCK_LIVE)
         ph_corrupt("changed after free", block, kind_bytes(kind));
     ph_corrupt("freed twice", block, kind_bytes(kind));
 }
@@ -162,7 +174,7 @@ void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st)
     } else {
         for (unsigned i = 0; i < st->fresh_count; i++) {
             char *block = st->fresh + (size_t)i * kind_bytes(kind);
-            *block_key(block) = block_key_value(block);
+            *block_key(block) = block_page_key(block);
             ph_page_give(pg, index + i);
         }
     }
@@ -182,10 +194,10 @@ void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
         *fresh = ph_page_take(pg, &block, 1) == 0;
         if (*fresh)
             (void)ph_page_carve(pg, 1, (char **)&block);
-        else if (!kind_is_sized(kind) && *block_key(block) != block_key_value(block))
-            ph_corrupt("changed after free", block, kind_bytes(kind));
-        else
+        else if (kind_is_sized(kind)) /* proved by its size byte; a Win32 program ends only if it asked to */
             *block_key(block) = BLOCK_LIVE;
+        else
+            class_unkey(kind, block, BLOCK_LIVE);
         if (kind_is_sized(kind))
             ph_page_set_wanted(pg, ph_page_index(pg, block), wanted);
         CHECK_COSTLY(ph_page_is_valid(pg));
@@ -204,11 +216,20 @@ bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block)
     const unsigned index = (uint32_t)map_get(block) == (hp->tag | kind) ? ph_page_index(pg, block) : PAGE_BLOCKS;
     const bool live = index != PAGE_BLOCKS && ph_page_give(pg, index);
     if (live) {
-        *block_key(block) = block_key_value(block);
+        *block_key(block) = block_page_key(block);
         class_page_given(hp, sc, pg);
     }
     ph_lock_give(&sc->lock);
     return live;
+}
+
+/* An entry of a stack whose thread is gone in mid-air: back to its page, if it is what it says. */
+bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block)
+{
+    const uint64_t entry = map_get(block);
+    if ((uint32_t)entry != (hp->tag | kind) || *block_key(block) != block_key_value(block))
+        return false;
+    return ph_shard_give(hp, kind, ph_span_at(entry_span(entry)), block);
 }
 
 /* Pages that were kept back go. */

@@ -5,23 +5,23 @@
  * Owns:    struct span but for the page fields; the bins of a heap; each region's `top`.
  * Calls:   region.c, map.c, meta.c, os.c.
  * Locks:   LOCK span of the heap, taken inside; below it map, cache, meta.
- * Always:  free spans of one region never touch each other; the entries of a free span's first
+ * Always:  free spans of one region never touch each other, but where both together had 64 GB; the entries of a free span's first
  *          and last unit name it, those between are 0; the entry of a region's first unit is
  *          never 0, because the handle is found by it.
  * Why:     bins by size with good fit and joining at once keep memory as dense as boundary tags
  *          do, with nothing of ours inside anybody's memory. */
 #include "hot.h"
-#include "options.h"
 
 #include "small.h"
 
 enum {
     EXACT_BINS = 32,
-    PURGE_LEAST_UNITS = 16,                        /* at once only runs of 64 KB and more */
-    DIRTY_UNITS = (16 << 20) / UNIT_BYTES,         /* dirty memory that may stay, at least */
+    FEW_TRIES = 16,
     GIVES_PER_CLOCK = 32,
     REGION_LEAST_BYTES = 4 << 20,
     REGION_MOST_BYTES = 1 << 30,
+    MOST_UNITS = 1 << 24,                          /* of one span: 64 GB */
+    SPARES = 32,                                   /* descriptors that a heap keeps at hand */
 };
 
 /* ---- descriptors ---------------------------------------------------------------------------- */
@@ -37,6 +37,29 @@ struct span *ph_span_new(void)
 }
 
 void ph_span_drop(struct span *sp) { ph_pool_give(&ph_pool_spans, sp->self); }
+
+/* The same from the heap's own spares: the pool's lock is the whole process's.  Held: span lock. */
+static struct span *descriptor_take(struct heap *hp)
+{
+    if (hp->spares == SPAN_NONE)
+        return ph_span_new();
+    struct span *sp = ph_span_at(hp->spares);
+    hp->spares = sp->next;
+    hp->spare_count--;
+    *sp = (struct span){.self = sp->self};
+    return sp;
+}
+
+static void descriptor_give(struct heap *hp, struct span *sp)
+{
+    if (hp->spare_count >= SPARES) {
+        ph_span_drop(sp);
+        return;
+    }
+    sp->next = hp->spares;
+    hp->spares = sp->self;
+    hp->spare_count++;
+}
 
 /* ---- bins: free spans by units -------------------------------------------------------------- */
 
@@ -59,7 +82,7 @@ static void bin_insert(struct heap *hp, struct span *sp)
     hp->bin[bin] = sp->self;
     hp->bins_used |= 1ULL << bin;
     if (sp->state == SPAN_DIRTY)
-        hp->dirty_units += sp->units;
+        hp->dirty_units += sp->dirty_count;
 }
 
 static void bin_remove(struct heap *hp, struct span *sp)
@@ -72,7 +95,7 @@ static void bin_remove(struct heap *hp, struct span *sp)
     else if ((hp->bin[bin] = sp->next) == SPAN_NONE)
         hp->bins_used &= ~(1ULL << bin);
     if (sp->state == SPAN_DIRTY)
-        hp->dirty_units -= sp->units;
+        hp->dirty_units -= sp->dirty_count;
 }
 
 /* The first span of a bin that is large enough, a few tries deep. */
@@ -87,14 +110,15 @@ static struct span *bin_search(struct heap *hp, unsigned bin, uint32_t units, un
     return NULL;
 }
 
-/* A free span of at least so many units, out of its bin; or NULL. */
-static struct span *bin_take(struct heap *hp, uint32_t units)
+/* A free span of at least so many units, out of its bin; or NULL.  `tries`: how deep to look into a
+ * bin whose spans may be smaller. */
+static struct span *bin_take(struct heap *hp, uint32_t units, unsigned tries)
 {
     const unsigned least = bin_of(units);
     uint64_t used = hp->bins_used & (~0ULL << least);
     while (used != 0) {
         const unsigned bin = (unsigned)__builtin_ctzll(used);
-        struct span *sp = bin_search(hp, bin, units, bin == BIN_COUNT - 1 ? UINT32_MAX : 16);
+        struct span *sp = bin_search(hp, bin, units, tries);
         if (sp != NULL) {
             bin_remove(hp, sp);
             return sp;
@@ -124,6 +148,46 @@ static struct span *free_span_of_unit(struct heap *hp, uint64_t unit)
 
 static enum span_state joined_state(unsigned a, unsigned b) { return a < b ? a : b; }
 
+/* Which units of a free span are dirty is kept as one range, so that a small dirty part does not
+ * make its clean neighbours count, be purged again and be keyed. */
+static void dirty_all(struct span *sp)
+{
+    sp->state = SPAN_DIRTY;
+    sp->dirty_first = 0;
+    sp->dirty_count = (uint32_t)sp->units;
+}
+
+/* The range of a dirty span as unit numbers; empty for a clean one. */
+static void dirty_range(const struct span *sp, uint64_t *from, uint64_t *to)
+{
+    const bool dirty = sp->state == SPAN_DIRTY;
+    *from = dirty ? sp->start + sp->dirty_first : UINT64_MAX;
+    *to = dirty ? sp->start + sp->dirty_first + sp->dirty_count : 0;
+}
+
+/* What becomes of a span whose units are [start, start + units) now: `clean` where nothing of
+ * [from, to) lies in it. */
+static void dirty_set(struct span *sp, uint64_t from, uint64_t to, enum span_state clean)
+{
+    const uint64_t start = sp->start, end = start + sp->units;
+    from = from > start ? from : start;
+    to = to < end ? to : end;
+    sp->state = from < to ? SPAN_DIRTY : clean;
+    sp->dirty_first = from < to ? (uint32_t)(from - start) : 0;
+    sp->dirty_count = from < to ? (uint32_t)(to - from) : 0;
+}
+
+/* `low` takes `high`, its right neighbour, in. */
+static void span_absorb(struct span *low, const struct span *high)
+{
+    uint64_t from, to, from_high, to_high;
+    dirty_range(low, &from, &to);
+    dirty_range(high, &from_high, &to_high);
+    const enum span_state state = joined_state(low->state, high->state);
+    low->units += high->units;
+    dirty_set(low, from < from_high ? from : from_high, to > to_high ? to : to_high, state);
+}
+
 /* Free units that nobody names any more (their entries are clear but for the first): join them to
  * their free neighbours in the region and file the result. */
 static void span_join(struct heap *hp, const struct region *rg, struct span *sp)
@@ -131,35 +195,45 @@ static void span_join(struct heap *hp, const struct region *rg, struct span *sp)
     const uint64_t base = (uintptr_t)rg->base >> UNIT_BITS;
     struct span *after = sp->start + sp->units < base + rg->top ? free_span_of_unit(hp, sp->start + sp->units) : NULL;
     struct span *before = sp->start > base ? free_span_of_unit(hp, sp->start - 1) : NULL;
+    if (after != NULL && sp->units + after->units >= MOST_UNITS)
+        after = NULL;
+    if (before != NULL && before->units + sp->units + (after ? after->units : 0) >= MOST_UNITS)
+        before = NULL;
     if (after != NULL) {
         bin_remove(hp, after);
         ph_map_clear_ends(after);
-        sp->units += after->units;
-        sp->state = joined_state(sp->state, after->state);
-        ph_span_drop(after);
+        span_absorb(sp, after);
+        descriptor_give(hp, after);
     }
     if (before != NULL) {
         bin_remove(hp, before);
         ph_map_clear_last(before);
         ph_map_clear_first(sp);
-        before->units += sp->units;
-        before->state = joined_state(before->state, sp->state);
+        span_absorb(before, sp);
         before->freed_ms = sp->freed_ms;
-        ph_span_drop(sp);
+        descriptor_give(hp, sp);
         sp = before;
     }
     span_file(hp, sp);
 }
 
+/* `part` is a part of `whole`, which may be itself as it was before it was cut. */
+static void span_clip(struct span *part, const struct span *whole)
+{
+    uint64_t from, to;
+    dirty_range(whole, &from, &to);
+    dirty_set(part, from, to, whole->state == SPAN_DIRTY ? SPAN_PURGED : whole->state);
+}
+
 /* A new free span of units [start, start + units) that were part of `from`. */
 static bool span_split_off(struct heap *hp, const struct span *from, uint64_t start, uint32_t units)
 {
-    struct span *rest = ph_span_new();
+    struct span *rest = descriptor_take(hp);
     if (rest == NULL)
         return false;
     rest->start = start;
     rest->units = units;
-    rest->state = from->state;
+    span_clip(rest, from);
     rest->freed_ms = from->freed_ms;
     span_file(hp, rest);
     return true;
@@ -169,46 +243,67 @@ static bool span_split_off(struct heap *hp, const struct span *from, uint64_t st
  * descriptor for a rest, the whole stays with the span. */
 static void span_cut(struct heap *hp, struct span *sp, uint32_t units, uint32_t align)
 {
+    const struct span whole = *sp;
     const uint64_t start = (sp->start + align - 1) & ~(uint64_t)(align - 1);
     const uint32_t head = (uint32_t)(start - sp->start);
-    if (head > 0 && span_split_off(hp, sp, sp->start, head)) {
+    if (head > 0 && span_split_off(hp, &whole, sp->start, head)) {
         sp->start = start;
         sp->units -= head;
     }
-    if (sp->units > units && span_split_off(hp, sp, sp->start + units, (uint32_t)(sp->units - units)))
+    if (sp->units > units && span_split_off(hp, &whole, sp->start + units, (uint32_t)(sp->units - units)))
         sp->units = units;
+    span_clip(sp, &whole);
 }
 
 /* ---- virgin memory -------------------------------------------------------------------------- */
 
-/* Units from the virgin end of one region. */
+/* The free span that ends where the virgin memory begins, out of its bin; or NULL. */
+static struct span *top_neighbour(struct heap *hp, const struct region *rg)
+{
+    if (rg->top <= rg->first)
+        return NULL;
+    struct span *below = free_span_of_unit(hp, ((uintptr_t)rg->base >> UNIT_BITS) + rg->top - 1);
+    if (below != NULL) {
+        bin_remove(hp, below);
+        ph_map_clear_ends(below);
+    }
+    return below;
+}
+
+/* Units from the virgin end of one region, and from the free span before it. */
 static struct span *top_take(struct heap *hp, struct region *rg, uint32_t units, uint32_t align)
 {
+    struct span *sp = top_neighbour(hp, rg);
+    struct span *below = sp;
     const uint64_t at = ((uintptr_t)rg->base >> UNIT_BITS) + rg->top;
-    const uint32_t head = (uint32_t)(((at + align - 1) & ~(uint64_t)(align - 1)) - at);
-    if ((uint64_t)rg->top + head + units > rg->units)
+    const uint64_t start = below != NULL ? below->start : at;
+    const uint64_t end = ((start + align - 1) & ~(uint64_t)(align - 1)) + units;
+    const uint64_t more = end > at ? end - at : 0;
+    const bool fits = rg->top + more <= rg->units && end - start < MOST_UNITS &&
+                      ph_region_commit(rg, (uint32_t)(rg->top + more), hp->flags & HEAPF_EXECUTE);
+    if (fits && sp == NULL && (sp = descriptor_take(hp)) != NULL) {
+        sp->start = at;
+        sp->state = SPAN_VIRGIN;
+    }
+    if (!fits || sp == NULL) {
+        if (below != NULL)
+            span_file(hp, below);
         return NULL;
-    if (!ph_region_commit(rg, rg->top + head + units, hp->flags & HEAPF_EXECUTE))
-        return NULL;
-    struct span *sp = ph_span_new();
-    if (sp == NULL)
-        return NULL;
-    sp->start = at;
-    sp->units = head + units;
-    sp->state = SPAN_VIRGIN;
-    rg->top += head + units;
+    }
+    sp->units += more;
+    rg->top += (uint32_t)more;
     return sp;
 }
 
 /* A region that a dead heap left is dirty below its top: one free span.  Held: the span lock. */
 void ph_span_file_used(struct heap *hp, struct region *rg)
 {
-    struct span *sp = rg->top > rg->first ? ph_span_new() : NULL;
+    struct span *sp = rg->top > rg->first ? descriptor_take(hp) : NULL;
     if (sp == NULL)
         return;
     sp->start = ((uintptr_t)rg->base >> UNIT_BITS) + rg->first;
     sp->units = rg->top - rg->first;
-    sp->state = SPAN_DIRTY;
+    dirty_all(sp);
     sp->freed_ms = (uint32_t)ph_os_clock_ms();
     span_file(hp, sp);
 }
@@ -229,66 +324,15 @@ static struct region *region_grow(struct heap *hp, uint32_t units)
 
 static struct span *span_find(struct heap *hp, uint32_t units, uint32_t align)
 {
-    struct span *sp = bin_take(hp, units + align - 1);
-    if (sp != NULL)
-        return sp;
-    for (struct region *rg = hp->regions; rg != NULL; rg = rg->next)
-        if ((sp = top_take(hp, rg, units, align)) != NULL)
-            return sp;
-    struct region *rg = region_grow(hp, units + align - 1);
-    if (rg == NULL)
-        return NULL;
-    sp = bin_take(hp, units + align - 1);
-    return sp != NULL ? sp : top_take(hp, rg, units, align);
-}
-
-/* ---- giving memory back --------------------------------------------------------------------- */
-
-static void span_purge(struct heap *hp, struct span *sp)
-{
-    if (ph_os_purge(ph_span_start(sp), ph_span_bytes(sp)) != 0)
-        return;
-    hp->dirty_units -= sp->units;
-    sp->state = SPAN_PURGED;
-}
-
-/* Purge dirty free spans of at least `units` that were freed `age_ms` ago or earlier, the largest
- * first, until no more than `keep` dirty units are left. */
-static void purge_bins(struct heap *hp, uint32_t units, uint32_t now, uint32_t age_ms, uint64_t keep)
-{
-    for (unsigned bin = BIN_COUNT; bin-- > bin_of(units);) {
-        for (uint32_t i = hp->bin[bin]; i != SPAN_NONE;) {
-            struct span *sp = ph_span_at(i);
-            if (hp->dirty_units <= keep)
-                return;
-            if (sp->state == SPAN_DIRTY && sp->units >= units && now - sp->freed_ms >= age_ms)
-                span_purge(hp, sp);
-            i = sp->next;
-        }
-    }
-}
-
-/* Too much dirty memory goes at once, the rest by age.  Held: the span lock. */
-static void purge_as_due(struct heap *hp)
-{
-    const uint64_t now = ph_os_clock_ms();
-    const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
-    const uint64_t tenth = hp->live_units / 10;
-    const uint64_t keep = tenth > DIRTY_UNITS ? tenth : DIRTY_UNITS;
-    hp->gives = 0;
-    if (hp->dirty_units > keep)
-        purge_bins(hp, PURGE_LEAST_UNITS, (uint32_t)now, 0, keep / 2);
-    if (now - hp->purge_ms >= (delay + 1) / 2) {
-        hp->purge_ms = now;
-        purge_bins(hp, 1, (uint32_t)now, delay, 0);
-    }
-}
-
-void ph_span_purge(struct heap *hp)
-{
-    ph_lock_take(&hp->span_lock);
-    purge_bins(hp, 1, 0, 0, 0);
-    ph_lock_give(&hp->span_lock);
+    const uint32_t room = units + align - 1;
+    struct span *sp = bin_take(hp, room, FEW_TRIES);
+    for (struct region *rg = hp->regions; rg != NULL && sp == NULL; rg = rg->next)
+        sp = top_take(hp, rg, units, align);
+    if (sp == NULL && region_grow(hp, room) != NULL)
+        sp = bin_take(hp, room, FEW_TRIES);
+    if (sp == NULL && hp->last_region != NULL)
+        sp = top_take(hp, hp->last_region, units, align);
+    return sp != NULL ? sp : bin_take(hp, room, UINT32_MAX); /* rather slow than NULL */
 }
 
 /* ---- the room's face ------------------------------------------------------------------------ */
@@ -303,6 +347,8 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
     if (sp != NULL) {
         span_cut(hp, sp, units, align_units);
         hp->live_units += sp->units;
+        if (hp->live_units > hp->peak_units)
+            hp->peak_units = hp->live_units;
         sp->tag = hp->tag | kind;
         ph_map_ends(sp);
     }
@@ -310,13 +356,11 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
     return sp;
 }
 
-/* Its entries but the first are clear. */
-void ph_span_give(struct heap *hp, struct span *sp)
+/* Its entries but the first are clear.  Held: the span lock. */
+static void span_give_locked(struct heap *hp, struct span *sp)
 {
-    CHECK_CALLER(sp->units > 0 && ph_region_of(hp, ph_span_start(sp)) != NULL);
-    ph_lock_take(&hp->span_lock);
     hp->live_units -= sp->units;
-    sp->state = SPAN_DIRTY;
+    dirty_all(sp);
     sp->cell = 0;
     sp->freed_ms = (uint32_t)hp->purge_ms;
     const bool big = sp->units >= PURGE_LEAST_UNITS;
@@ -324,8 +368,31 @@ void ph_span_give(struct heap *hp, struct span *sp)
         sp->freed_ms = (uint32_t)ph_os_clock_ms();
     span_join(hp, ph_region_of(hp, ph_span_start(sp)), sp);
     if (hp->gives >= GIVES_PER_CLOCK || (big && hp->dirty_units > DIRTY_UNITS + DIRTY_UNITS / 4))
-        purge_as_due(hp);
+        ph_purge_as_due(hp);
+}
+
+/* Its entries but the first are clear. */
+void ph_span_give(struct heap *hp, struct span *sp)
+{
+    CHECK_CALLER(sp->units > 0 && ph_region_of(hp, ph_span_start(sp)) != NULL);
+    ph_lock_take(&hp->span_lock);
+    span_give_locked(hp, sp);
     ph_lock_give(&hp->span_lock);
+}
+
+/* Two threads may free the same run at once: only under the lock is it known to be one still. */
+bool ph_span_give_run(struct heap *hp, void *block)
+{
+    ph_lock_take(&hp->span_lock);
+    const uint64_t entry = map_get(block);
+    struct span *sp = (uint32_t)entry == (hp->tag | KIND_RUN) ? ph_span_at(entry_span(entry)) : NULL;
+    const bool live = sp != NULL && ph_span_start(sp) == block;
+    if (live) {
+        ph_map_clear_last(sp);
+        span_give_locked(hp, sp);
+    }
+    ph_lock_give(&hp->span_lock);
+    return live;
 }
 
 /* Make a run longer where it stands, from the free span or the virgin memory behind it. */
@@ -351,7 +418,7 @@ bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units)
         sp->state = joined_state(sp->state, part->state);
         hp->live_units += part->units;
         ph_map_ends(sp);
-        ph_span_drop(part);
+        descriptor_give(hp, part);
     }
     ph_lock_give(&hp->span_lock);
     return part != NULL;
@@ -370,7 +437,7 @@ void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units)
     sp->units = units;
     ph_map_ends(sp);
     hp->live_units -= rest->units;
-    rest->state = SPAN_DIRTY;
+    dirty_all(rest);
     rest->freed_ms = (uint32_t)ph_os_clock_ms();
     span_join(hp, ph_region_of(hp, ph_span_start(rest)), rest);
     ph_lock_give(&hp->span_lock);
@@ -423,8 +490,10 @@ void ph_span_forget(struct heap *hp)
             ph_span_drop(sp);
         }
     }
+    while (hp->spares != SPAN_NONE)
+        ph_span_drop(descriptor_take(hp));
     for (unsigned bin = 0; bin < BIN_COUNT; bin++)
         hp->bin[bin] = SPAN_NONE;
-    hp->bins_used = 0;
+    hp->bins_used = hp->peak_units = 0;
     hp->live_units = hp->dirty_units = hp->reserved_units = 0;
 }

@@ -63,7 +63,7 @@ static const struct {
     { OPT_MAX_SIZE, "1024k", 1048576 },
     { OPT_MAX_SIZE, "64M", 64 << 20 },
     { OPT_MAX_SIZE, "3g", 3ULL << 30 },
-    { OPT_MAX_SIZE, "64t", 64ULL << 40 },
+    { OPT_MAX_SIZE, "64g", 64ULL << 30 },
     { OPT_MAX_SIZE, "2GiB", 2ULL << 30 },
     { OPT_MAX_SIZE, "2gb", 2ULL << 30 },
     { OPT_MAX_SIZE, "0002m", 2 << 20 },
@@ -145,8 +145,8 @@ static const struct {
     const char *allowed;
     const char *standard;
 } spelled[] = {
-    { OPT_INITIAL_SIZE, "bytes from 64k to 1t (k, m, g, t for units)", "4m" },
-    { OPT_MAX_SIZE, "bytes from 1m to 64t (k, m, g, t for units), or 0", "0" },
+    { OPT_INITIAL_SIZE, "bytes from 64k to 64g (k, m, g, t for units)", "4m" },
+    { OPT_MAX_SIZE, "bytes from 1m to 64g (k, m, g, t for units), or 0", "0" },
     { OPT_PURGE_DELAY, "milliseconds from 0 to 60000", "500" },
     { OPT_VERBOSE, "0 or 1", "0" },
     { OPT_LOG, "a file name of at most 1022 bytes", "" },
@@ -282,7 +282,7 @@ static const struct {
     { "PRIVHEAP_=1", "privheap: PRIVHEAP_ is not an option; `privheap help run` lists them\n" },
     { "PRIVHEAP_MAX_SIZE=12q",
       "privheap: PRIVHEAP_MAX_SIZE is ignored: \"12q\" is not a size; it takes bytes from 1m to "
-      "64t (k, m, g, t for units), or 0\n" },
+      "64g (k, m, g, t for units), or 0\n" },
     { "PRIVHEAP_STATS=yes",
       "privheap: PRIVHEAP_STATS is ignored: \"yes\" is neither 0 nor 1; it takes 0 or 1\n" },
     { "PRIVHEAP_STATS=1\n2",

@@ -62,7 +62,7 @@ static void make_page_again(enum span_state state)
     memset(first, 0xee, bytes);
     give_all();
     ph_page_drop(heap, pg);
-    if (state == SPAN_PURGED) ph_span_purge(heap);
+    if (state == SPAN_PURGED) ph_purge_all(heap);
     make_page(KIND_PLAIN + class_of(64));
     ck_assert_ptr_eq(ph_span_start(pg), at);
     ck_assert_uint_eq(pg->state, state);
@@ -266,7 +266,7 @@ START_TEST(page_in_dirty_memory_has_a_key_in_each_block)
     ck_assert_uint_eq(ph_page_carve(pg, 1, &first), 0);
     ck_assert_uint_eq(ph_page_take(pg, out, PAGE_BLOCKS), pg->capacity);
     for (unsigned i = 0; i < pg->capacity; i++)
-        ck_assert_uint_eq(*block_key(out[i]), block_key_value(out[i]));
+        ck_assert_uint_eq(*block_key(out[i]), block_page_key(out[i]));
 }
 END_TEST
 

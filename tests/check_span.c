@@ -213,7 +213,7 @@ START_TEST(memory_is_virgin_then_dirty_then_purged)
     ck_assert_ptr_eq(ph_span_start(sp), at);
     ck_assert_uint_eq(sp->state, SPAN_DIRTY);
     give(sp);
-    ph_span_purge(heap);
+    ph_purge_all(heap);
     sp = take(4);
     ck_assert_ptr_eq(ph_span_start(sp), at);
     ck_assert_uint_eq(sp->state, SPAN_PURGED);
@@ -228,7 +228,7 @@ START_TEST(dirty_and_purged_memory_joined_is_dirty)
     const uint64_t start = a->start;
     (void)take(1);
     give(_i ? a : b);
-    ph_span_purge(heap);
+    ph_purge_all(heap);
     ck_assert_uint_eq(at_unit(_i ? start : start + 4)->state, SPAN_PURGED);
     give(_i ? b : a);
     ck_assert_uint_eq(at_unit(start)->units, 8);
@@ -339,13 +339,13 @@ START_TEST(dirty_memory_goes_by_age)
     struct span *sp[128];
     read_delay(_i ? "PRIVHEAP_PURGE_DELAY=0" : "PRIVHEAP_PURGE_DELAY=60000");
     (void)take(1);
-    ph_span_purge(heap);
+    ph_purge_all(heap);
     ck_assert_uint_eq(room_sums(heap).dirty_bytes, 0);
     for (int i = 0; i < 64; i++) /* the first sweep of a heap */
         give(take(2));
     for (int i = 0; i < 128; i++)
         sp[i] = take(2);
-    ph_span_purge(heap);
+    ph_purge_all(heap);
     for (int i = 0; i < 128; i += 2)
         give(sp[i]);
     const uint64_t dirty = room_sums(heap).dirty_bytes;
@@ -376,7 +376,7 @@ START_TEST(purge_leaves_no_dirty_memory_and_no_live_byte_changed)
     for (int i = 0; i < 30; i += 2)
         give(sp[i]);
     ck_assert_uint_gt(room_sums(heap).dirty_bytes, 0);
-    ph_span_purge(heap);
+    ph_purge_all(heap);
     ck_assert_uint_eq(room_sums(heap).dirty_bytes, 0);
     for (int i = 1; i < 30; i += 2)
         ck_assert_int_eq(*(char *)ph_span_start(sp[i]), i + 1);
@@ -499,7 +499,7 @@ START_TEST(random_life_overlaps_nothing_and_ends_joined)
         else
             empty_slot(i);
         if (step % 1000 == 999) ck_assert(ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
-        if (step % 5000 == 4999) ph_span_purge(heap);
+        if (step % 5000 == 4999) ph_purge_all(heap);
     }
     for (int i = 0; i < SLOTS; i++)
         if (slot[i] != NULL) empty_slot(i);

@@ -17,7 +17,7 @@ rooms='
     local=gate
     shard
     page large packed
-    span
+    span=purge
     region
     map sizeclass
     meta

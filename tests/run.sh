@@ -288,7 +288,7 @@ gives 0 1 env PATH="$folder/path:/bin:/usr/bin" "$privheap" run $served
 
 # ---- what it refuses: words -----------------------------------------------------------------
 
-size='bytes from 1m to 64t (k, m, g, t for units), or 0'
+size='bytes from 1m to 64g (k, m, g, t for units), or 0'
 refuses 125 'which program? usage: privheap run [options] [--] PROGRAM [ARGS]'
 refuses 125 'which program? usage: privheap run [options] [--] PROGRAM [ARGS]' --stats --
 refuses 125 "'--maxsize=5' is not an option; did you mean --max-size?" --maxsize=5 true

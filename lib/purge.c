@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* purge.c -- dirty free memory goes back to the system: how much at once, the rest by age.
+ *
+ * Owns:    peak_units, purge_ms, gives; the dirty range of a free span when it is purged.
+ * Calls:   os.c, options.  Beside span.c, whose bins it reads.
+ * Locks:   held on entry: the span lock (but for ph_purge_all, which takes it).
+ * Why:     to give an OS page back and to touch it again costs as much as 400 blocks; memory that
+ *          was live a moment ago will be so again. */
+#include "hot.h"
+#include "options.h"
+
+#include "small.h"
+
+enum {
+    LEAST_UNITS = PURGE_LEAST_UNITS, /* at once only runs of 64 KB and more */
+    SWEEP_SPANS = 64,                /* in one sweep by age: the lock is held meanwhile */
+};
+
+static void span_purge(struct heap *hp, struct span *sp)
+{
+    if (ph_os_purge(ph_unit_address(sp->start + sp->dirty_first), (size_t)sp->dirty_count << UNIT_BITS) != 0)
+        return;
+    hp->dirty_units -= sp->dirty_count;
+    sp->state = SPAN_PURGED;
+}
+
+/* Purge dirty free spans of at least `units` that were freed `age_ms` ago or earlier, the largest
+ * first, until no more than `keep` dirty units are left or `most` spans were purged. */
+static void purge_bins(struct heap *hp, uint32_t units, uint32_t now, uint32_t age_ms, uint64_t keep, unsigned most)
+{
+    for (unsigned bin = BIN_COUNT; bin-- > 0;) {
+        for (uint32_t i = hp->bin[bin]; i != SPAN_NONE;) {
+            struct span *sp = ph_span_at(i);
+            if (hp->dirty_units <= keep || most == 0)
+                return;
+            if (sp->state == SPAN_DIRTY && sp->dirty_count >= units && now - sp->freed_ms >= age_ms) {
+                span_purge(hp, sp);
+                most--;
+            }
+            i = sp->next;
+        }
+    }
+}
+
+/* Too much dirty memory goes at once, the rest by age.  Held: the span lock. */
+void ph_purge_as_due(struct heap *hp)
+{
+    const uint64_t now = ph_os_clock_ms();
+    const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
+    const uint64_t tenth = hp->live_units / 10;
+    const uint64_t room = hp->peak_units - hp->live_units; /* what was live a moment ago may be so again */
+    const uint64_t keep = (tenth > DIRTY_UNITS ? tenth : DIRTY_UNITS) + room;
+    hp->gives = 0;
+    if (hp->dirty_units > keep)
+        purge_bins(hp, LEAST_UNITS, (uint32_t)now, 0, keep / 2, UINT32_MAX);
+    if (now - hp->purge_ms >= (delay + 1) / 2) {
+        hp->purge_ms = now;
+        hp->peak_units = hp->live_units;
+        purge_bins(hp, 1, (uint32_t)now, delay, 0, SWEEP_SPANS);
+    }
+}
+
+void ph_purge_all(struct heap *hp)
+{
+    ph_lock_take(&hp->span_lock);
+    purge_bins(hp, 1, 0, 0, 0, UINT32_MAX);
+    ph_lock_give(&hp->span_lock);
+}
