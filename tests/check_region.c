@@ -224,12 +224,12 @@ static void add_without_room(void *nothing)
 {
     (void)nothing;
     (void)ph_region_add(&bare, 65536, 65536); /* its leaf of the page map, and a descriptor */
-    room_limit(16 * MB);
+    room_limit(40 * MB);
     CHILD_NEEDS(ph_region_add(&bare, 256 * MB, 256 * MB) == NULL);
-    CHILD_NEEDS(ph_region_add(&bare, 256 * MB, 17 * MB) == NULL);
+    CHILD_NEEDS(ph_region_add(&bare, 256 * MB, 41 * MB) == NULL);
     const struct region *rg = ph_region_add(&bare, 256 * MB, 65536);
     CHILD_NEEDS(rg != NULL);
-    CHILD_NEEDS(rg->units <= 16 * MB / UNIT_BYTES && rg->units >= 16);
+    CHILD_NEEDS(rg->units <= 40 * MB / UNIT_BYTES && rg->units >= 16);
     CHILD_NEEDS((uintptr_t)rg->base % HEAP_ALIGN == 0);
     CHILD_NEEDS(bare.last_region == rg && bare.regions->next == rg);
 }
