@@ -18,7 +18,11 @@
 
 static bool interrupted; /* written while all locks are held */
 
-static bool is_interrupting(void) { return ph_locks_held > 0 || ph_local->busy != 0; }
+/* ph_local_none is every new thread's: its busy says nothing. */
+static bool is_interrupting(void)
+{
+    return ph_locks_held > 0 || (ph_local->heap != NULL && ph_local->busy != 0);
+}
 
 /* fork takes stdio's list lock after the prepare handlers.  A thread that holds that and waits for a
  * FILE, whose holder waits for us, would never go on: so it is taken before ours.  It is recursive;
@@ -113,4 +117,9 @@ static void fork_parent(void)
         _IO_list_unlock();
 }
 
-void ph_fork_register(void) { (void)pthread_atfork(fork_prepare, fork_parent, fork_child); }
+void ph_fork_register(void)
+{
+    static bool registered; /* constructors run one after another */
+    if (!registered)
+        registered = pthread_atfork(fork_prepare, fork_parent, fork_child) == 0;
+}

@@ -48,6 +48,7 @@ static bool heap_reserve(struct heap *hp, size_t initial_bytes, size_t max_bytes
     ph_lock_give(&hp->span_lock);
     if (rg == NULL)
         return false;
+    hp->purge_ms = ph_os_clock_ms();
     __atomic_store_n(&hp->handle, rg->base, __ATOMIC_RELEASE);
     return true;
 }
@@ -151,13 +152,11 @@ struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_byt
     if (hp == NULL)
         return NULL;
     heap_number(hp, hp->id, flags);
+    hp->born = __atomic_add_fetch(&births, 1, __ATOMIC_RELAXED);
     if (!heap_reserve(hp, ph_round_up(initial_bytes, HEAP_ALIGN), ph_round_up(max_bytes, UNIT_BYTES))) {
         heap_retire(hp);
         return NULL;
     }
-    ph_lock_take(&registry_lock);
-    hp->born = ++births;
-    ph_lock_give(&registry_lock);
     return hp;
 }
 
@@ -307,5 +306,6 @@ bool ph_heap_trim(struct heap *hp)
     const bool had = hp->dirty_units > 0;
     ph_purge_all(hp);
     ph_gate_open(hp);
+    ph_region_trim();
     return ph_large_trim() || had;
 }

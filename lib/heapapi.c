@@ -24,6 +24,9 @@ enum {
 
 static __thread DWORD last_error __attribute__((tls_model("initial-exec")));
 
+/* For programs that are linked to the library and not preloaded; there it is registered already. */
+__attribute__((constructor)) static void begin(void) { ph_fork_register(); }
+
 const char *ph_version(void) { return PRIVHEAP_VERSION; }
 
 DWORD GetLastError(void) { return last_error; } /* W32 3.15 */

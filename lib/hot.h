@@ -36,10 +36,11 @@ static inline bool kind_is_sized(unsigned kind) { return kind >= KIND_SIZED; }
 static inline unsigned entry_heap(uint64_t entry) { return entry >> 8 & 0xffff; }
 static inline unsigned entry_span(uint64_t entry) { return entry >> 32 & 0x3ffffff; }
 
-/* Bytes from the start of the page to the address. */
-static inline uint64_t entry_offset(uint64_t entry, const void *at)
+/* Bytes from the address to the end of its page.  Blocks stand against the end: then this is a
+ * multiple of their size exactly where one starts, also where a few bytes are left over. */
+static inline uint64_t entry_distance(uint64_t entry, const void *at)
 {
-    return entry >> 58 << UNIT_BITS | ((uintptr_t)at & (UNIT_BYTES - 1));
+    return (entry >> 58 << UNIT_BITS) - ((uintptr_t)at & (UNIT_BYTES - 1));
 }
 
 static inline uint64_t *block_key(void *block) { return (uint64_t *)block + 1; }
@@ -104,7 +105,7 @@ static inline bool local_give(struct local *lo, void *block)
     struct stack *st = local_stack(lo, class);
     const uint64_t magic = ph_class_magic[class];
     void **top = st->top;
-    if (unlikely(entry_offset(entry, block) * magic >= magic || top >= st->limit))
+    if (unlikely(entry_distance(entry, block) * magic >= magic || top >= st->limit))
         return false;
     *block_key(block) = block_key_value(block);
     *top = block;

@@ -45,7 +45,7 @@
  * index, 2.2 with a pointer, where every block is freed before the next is taken).
  *
  * What a page-map entry says (8 bytes for each unit):
- *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 unit within the page
+ *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 units to the page's end
  *   kinds: 0 nothing; 1-64 page of plain class 0-63; 65-128 page of its sized twin; then
  *   KIND_RUN, KIND_LARGE, KIND_FREE, KIND_EDGE.  Pages fill all their units; a run and a free span
  *   their first and last; a large block its first; all other entries are 0.
@@ -362,6 +362,7 @@ unsigned ph_page_carve(struct span *pg, unsigned want, char **first);
 bool ph_page_give(struct span *pg, unsigned index);
 unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count); /* how many were its own */
 unsigned ph_page_index(const struct span *pg, const void *block); /* or PAGE_BLOCKS: no block starts there */
+char *ph_page_block(const struct span *pg, unsigned index);       /* its address; blocks stand against the page's end */
 void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted);
 size_t ph_page_wanted(const struct span *pg, unsigned index); /* SIZE_MAX: sized and not live */
 void ph_page_drop(struct heap *hp, struct span *pg);
@@ -417,6 +418,7 @@ char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
 struct region *ph_region_of(const struct heap *hp, const void *address);
 void ph_region_drop_all(struct heap *hp);
+void ph_region_trim(void);
 void ph_region_fork_lock(void);
 void ph_region_fork_unlock(void);
 

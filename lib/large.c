@@ -248,9 +248,6 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
 
 void ph_large_forget(struct heap *hp)
 {
-    while (hp->large != SPAN_NONE) {
-        struct span *sp = ph_span_at(hp->large);
-        large_unlink(hp, sp);
-        large_drop(hp, sp);
-    }
+    while (hp->large != SPAN_NONE)
+        (void)ph_large_give(hp, ph_span_start(ph_span_at(hp->large)));
 }

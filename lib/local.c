@@ -121,7 +121,7 @@ static void local_salvage(struct local *lo)
     lo->state = LOCAL_POOLED;
 }
 
-/* A local that nobody uses, an orphan's first.  Held: the gate lock. */
+/* A local that nobody uses, with the blocks that an orphan has.  Held: the gate lock. */
 static struct local *local_adopt(struct heap *hp)
 {
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
@@ -380,7 +380,7 @@ static bool give_biased(struct local *lo, void *block, unsigned class)
     /* now, because the flush may have given its page away: then it was freed twice */
     const uint64_t entry = map_get(block);
     const bool starts = (uint32_t)entry == (lo->heap->tag | KIND_PLAIN) + class &&
-                        entry_offset(entry, block) * magic < magic;
+                        entry_distance(entry, block) * magic < magic;
     if (starts) {
         *block_key(block) = block_key_value(block);
         *st->top = block;

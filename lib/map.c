@@ -71,15 +71,16 @@ static void map_set(uintptr_t unit, uint64_t entry)
     __atomic_store_n(&leaf[unit % LEAF_ENTRIES], entry, __ATOMIC_RELEASE);
 }
 
-static uint64_t map_entry(const struct span *sp, unsigned unit_in_page)
+/* A run's or free span's entries say 0 units; so do a page's first and last until it is filled. */
+static uint64_t map_entry(const struct span *sp, unsigned units_to_end)
 {
-    return sp->tag | (uint64_t)sp->self << 32 | (uint64_t)unit_in_page << 58;
+    return sp->tag | (uint64_t)sp->self << 32 | (uint64_t)units_to_end << 58;
 }
 
 void ph_map_fill(struct span *sp)
 {
     for (unsigned i = 0; i < sp->units; i++)
-        map_set(sp->start + i, map_entry(sp, i));
+        map_set(sp->start + i, map_entry(sp, (unsigned)sp->units - i));
 }
 
 void ph_map_ends(struct span *sp)

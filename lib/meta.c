@@ -35,7 +35,8 @@ static bool meta_refill(size_t bytes)
         meta_next_bytes = META_FIRST_BYTES;
         meta_at = ph_meta_first;
         meta_end = ph_meta_first + sizeof ph_meta_first;
-        return bytes <= sizeof ph_meta_first;
+        if (bytes <= sizeof ph_meta_first)
+            return true;
     }
     size_t want = meta_next_bytes > bytes ? meta_next_bytes : bytes;
     char *got = ph_os_map(want, UNIT_BYTES);
@@ -115,6 +116,20 @@ void ph_pool_give(struct pool *po, uint32_t cell)
     po->free = cell;
     ph_lock_give(&po->lock);
 }
+
+/* ---- descriptors of spans ---------------------------------------------------------------------- */
+
+struct span *ph_span_new(void)
+{
+    const uint32_t cell = ph_pool_take(&ph_pool_spans);
+    if (cell == SPAN_NONE)
+        return NULL;
+    struct span *sp = ph_span_at(cell);
+    *sp = (struct span){.self = cell};
+    return sp;
+}
+
+void ph_span_drop(struct span *sp) { ph_pool_give(&ph_pool_spans, sp->self); }
 
 void ph_meta_fork_lock(void)
 {

@@ -166,11 +166,13 @@ void ph_os_no_huge(void *at, size_t bytes)
 /* Source: mincore(2), ENOMEM for a range with a hole. */
 bool ph_os_is_mapped(const void *at, size_t bytes)
 {
-    unsigned char seen[2];
-    const uintptr_t mask = ph_os_page_bytes() - 1;
-    const uintptr_t first = (uintptr_t)at & ~mask;
-    const uintptr_t end = ((uintptr_t)at + bytes + mask) & ~mask;
-    return !os_failed(os_call(__NR_mincore, (long)first, (long)(end - first), (long)seen, 0, 0, 0));
+    unsigned char seen;
+    const uintptr_t os_page = ph_os_page_bytes();
+    const uintptr_t end = (uintptr_t)at + bytes;
+    for (uintptr_t page = (uintptr_t)at & ~(os_page - 1); page < end; page += os_page)
+        if (os_failed(os_call(__NR_mincore, (long)page, (long)os_page, (long)&seen, 0, 0, 0)))
+            return false;
+    return true;
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */

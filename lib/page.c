@@ -19,7 +19,11 @@ static unsigned page_class(const struct span *pg) { return kind_class(entry_kind
 
 static bool page_is_sized(const struct span *pg) { return kind_is_sized(entry_kind(pg->tag)); }
 
-static char *page_start(const struct span *pg) { return (char *)ph_span_start(pg); }
+char *ph_page_block(const struct span *pg, unsigned index)
+{
+    char *end = (char *)ph_span_start(pg) + ph_span_bytes(pg);
+    return end - (size_t)(pg->capacity - index) * ph_class_bytes[page_class(pg)];
+}
 
 /* ---- exact sizes: 0 free, else the slack + 1 ------------------------------------------------- */
 /* W32 2.5: to the byte. */
@@ -58,7 +62,7 @@ size_t ph_page_wanted(const struct span *pg, unsigned index)
 static void page_key_all(struct span *pg)
 {
     const unsigned bytes = ph_class_bytes[page_class(pg)];
-    char *block = page_start(pg);
+    char *block = ph_page_block(pg, 0);
     for (unsigned i = 0; i < pg->capacity; i++, block += bytes) {
         *block_key(block) = block_page_key(block);
         pg->bits[i / 64] |= 1ULL << (i % 64);
@@ -84,6 +88,7 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
         return NULL;
     }
     const unsigned fit = (unsigned)(ph_span_bytes(pg) / ph_class_bytes[class]);
+    CHECK_INTERNAL(fit <= most || kind_is_sized(kind));
     pg->capacity = fit < most ? fit : most;
     pg->free_count = pg->carved = 0;
     pg->listed = 0;
@@ -115,13 +120,14 @@ void ph_page_drop(struct heap *hp, struct span *pg)
 unsigned ph_page_take(struct span *pg, void **out, unsigned want)
 {
     const unsigned bytes = ph_class_bytes[page_class(pg)];
+    char *first = ph_page_block(pg, 0);
     unsigned got = 0;
     for (unsigned word = 0; word < PAGE_BLOCKS / 64 && got < want; word++) {
         uint64_t bits = pg->bits[word];
         while (bits != 0 && got < want) {
             const unsigned index = word * 64 + (unsigned)__builtin_ctzll(bits);
             bits &= bits - 1;
-            out[got++] = page_start(pg) + (size_t)index * bytes;
+            out[got++] = first + (size_t)index * bytes;
         }
         pg->bits[word] = bits;
     }
@@ -145,7 +151,7 @@ unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
     const unsigned bytes = ph_class_bytes[page_class(pg)];
     const unsigned left = pg->capacity - pg->carved;
     const unsigned got = want < left ? want : left;
-    *first = page_start(pg) + (size_t)pg->carved * bytes;
+    *first = ph_page_block(pg, pg->carved);
     if (pg->state == SPAN_PURGED)
         page_check_zero(*first, got, bytes);
     pg->carved += got;
@@ -156,13 +162,10 @@ unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
 /* Which block starts there; PAGE_BLOCKS when none does. */
 unsigned ph_page_index(const struct span *pg, const void *block)
 {
-    const unsigned class = page_class(pg);
-    const uint64_t offset = (uint64_t)((const char *)block - page_start(pg));
-    const uint64_t magic = ph_class_magic[class];
-    if (offset >= ph_span_bytes(pg) || offset * magic >= magic)
-        return PAGE_BLOCKS;
+    const uint64_t magic = ph_class_magic[page_class(pg)];
+    const uint64_t offset = (uint64_t)((const char *)block - ph_page_block(pg, 0));
     const unsigned index = (unsigned)((unsigned __int128)offset * magic >> 64);
-    return index < pg->capacity ? index : PAGE_BLOCKS;
+    return offset < ph_span_bytes(pg) && offset * magic < magic && index < pg->capacity ? index : PAGE_BLOCKS;
 }
 
 /* Put a block back; false when it is free already. */
@@ -183,7 +186,7 @@ bool ph_page_give(struct span *pg, unsigned index)
 unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
 {
     const uint64_t magic = ph_class_magic[page_class(pg)];
-    const char *start = page_start(pg);
+    const char *start = ph_page_block(pg, 0);
     const size_t bytes = ph_span_bytes(pg);
     const unsigned carved = pg->carved;
     unsigned done = 0;

@@ -14,7 +14,7 @@
 
 #include "small.h"
 
-enum { CONTROL_FROM_UNITS = 16 }; /* smaller ranges spare no unit for their handle */
+enum { CONTROL_FROM_UNITS = 16 }; /* smaller ranges, and bounded heaps, spare no unit for their handle */
 enum { CACHE_RANGES = 16, CACHE_RANGE_BYTES = 8 << 20, COMMIT_LEAST_UNITS = 256 };
 
 static struct range {
@@ -126,7 +126,7 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         region_free(rg);
         return NULL;
     }
-    rg->first = rg->units > CONTROL_FROM_UNITS ? 1 : 0;
+    rg->first = hp->bound_units == 0 && rg->units > CONTROL_FROM_UNITS ? 1 : 0;
     if (rg->top < rg->first)
         rg->top = rg->first;
     ph_map_edge(rg->base, hp->tag | KIND_EDGE);
@@ -164,6 +164,20 @@ struct region *ph_region_of(const struct heap *hp, const void *address)
         if ((uintptr_t)address - (uintptr_t)rg->base < (size_t)rg->units << UNIT_BITS)
             return rg;
     return NULL;
+}
+
+/* Cached ranges go back to the system. */
+void ph_region_trim(void)
+{
+    struct range gone[CACHE_RANGES];
+    ph_lock_take(&cache_lock);
+    const unsigned count = cache_count;
+    for (unsigned i = 0; i < count; i++)
+        gone[i] = cache[i];
+    cache_count = 0;
+    ph_lock_give(&cache_lock);
+    for (unsigned i = 0; i < count; i++)
+        ph_os_unmap(gone[i].base, (size_t)gone[i].units << UNIT_BITS);
 }
 
 /* The heap is gone: its ranges go to the cache, or back to the system.  Their entries in the page

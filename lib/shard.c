@@ -213,7 +213,9 @@ bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block)
 {
     struct shard_class *sc = shard_class(hp, kind);
     ph_lock_take(&sc->lock);
-    const unsigned index = (uint32_t)map_get(block) == (hp->tag | kind) ? ph_page_index(pg, block) : PAGE_BLOCKS;
+    const uint64_t entry = map_get(block);
+    const bool ours = (uint32_t)entry == (hp->tag | kind) && entry_span(entry) == pg->self;
+    const unsigned index = ours ? ph_page_index(pg, block) : PAGE_BLOCKS;
     const bool live = index != PAGE_BLOCKS && ph_page_give(pg, index);
     if (live) {
         *block_key(block) = block_page_key(block);

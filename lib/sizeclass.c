@@ -73,17 +73,21 @@ unsigned ph_class_aligned(size_t bytes, size_t align)
     return CLASS_COUNT;
 }
 
-/* Units for a page of that class: `wish`, or a little more until at most an eighth is left over,
- * and no more blocks than a descriptor has bits for. */
+static unsigned left_over(unsigned units, unsigned bytes) { return units * UNIT_BYTES % bytes; }
+
+/* Units for a page of that class: `wish`, or a few more until at most an eighth is left over, or else
+ * a few less; and no more blocks than a descriptor has bits for. */
 unsigned ph_class_page_units(unsigned class, unsigned wish)
 {
     const unsigned bytes = ph_class_bytes[class];
     const unsigned most = (PAGE_BLOCKS * bytes + UNIT_BYTES - 1) / UNIT_BYTES;
-    unsigned units = wish < most ? wish : most;
     const unsigned least = (bytes + UNIT_BYTES - 1) / UNIT_BYTES;
+    unsigned units = wish < most ? wish : most;
     if (units < least)
         units = least;
-    while (units < PAGE_UNITS && units * UNIT_BYTES % bytes > units * UNIT_BYTES / 8)
+    while (units < PAGE_UNITS && left_over(units, bytes) > units * UNIT_BYTES / 8)
         units++;
+    while (units > least && left_over(units, bytes) > units * UNIT_BYTES / 8)
+        units--;
     return units;
 }

@@ -26,19 +26,7 @@ enum {
 
 /* ---- descriptors ---------------------------------------------------------------------------- */
 
-struct span *ph_span_new(void)
-{
-    const uint32_t cell = ph_pool_take(&ph_pool_spans);
-    if (cell == SPAN_NONE)
-        return NULL;
-    struct span *sp = ph_span_at(cell);
-    *sp = (struct span){.self = cell};
-    return sp;
-}
-
-void ph_span_drop(struct span *sp) { ph_pool_give(&ph_pool_spans, sp->self); }
-
-/* The same from the heap's own spares: the pool's lock is the whole process's.  Held: span lock. */
+/* As ph_span_new, from the heap's own spares: the pool's lock is the whole process's.  Held: span lock. */
 static struct span *descriptor_take(struct heap *hp)
 {
     if (hp->spares == SPAN_NONE)
@@ -239,9 +227,9 @@ static bool span_split_off(struct heap *hp, const struct span *from, uint64_t st
     return true;
 }
 
-/* Cut `units` at that alignment out of a span that is in no bin; the rest is filed.  Without a
- * descriptor for a rest, the whole stays with the span. */
-static void span_cut(struct heap *hp, struct span *sp, uint32_t units, uint32_t align)
+/* Cut `units` at that alignment out of a span that is in no bin; the rest is filed.  False without a
+ * descriptor for a rest: the span has what is left then. */
+static bool span_cut(struct heap *hp, struct span *sp, uint32_t units, uint32_t align)
 {
     const struct span whole = *sp;
     const uint64_t start = (sp->start + align - 1) & ~(uint64_t)(align - 1);
@@ -249,10 +237,13 @@ static void span_cut(struct heap *hp, struct span *sp, uint32_t units, uint32_t 
     if (head > 0 && span_split_off(hp, &whole, sp->start, head)) {
         sp->start = start;
         sp->units -= head;
+    } else if (head > 0) {
+        return false;
     }
     if (sp->units > units && span_split_off(hp, &whole, sp->start + units, (uint32_t)(sp->units - units)))
         sp->units = units;
     span_clip(sp, &whole);
+    return sp->units == units;
 }
 
 /* ---- virgin memory -------------------------------------------------------------------------- */
@@ -312,7 +303,7 @@ static struct region *region_grow(struct heap *hp, uint32_t units)
 {
     if (hp->bound_units != 0 && hp->regions != NULL)
         return NULL;
-    const size_t least = (((size_t)units << UNIT_BITS) + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1);
+    const size_t least = ph_round_up((size_t)(units + 1) << UNIT_BITS, HEAP_ALIGN); /* and the handle's unit */
     size_t wish = (size_t)hp->reserved_units << UNIT_BITS;
     wish = wish < REGION_LEAST_BYTES ? REGION_LEAST_BYTES : wish > REGION_MOST_BYTES ? REGION_MOST_BYTES : wish;
     wish &= ~(size_t)(HEAP_ALIGN - 1);
@@ -344,8 +335,11 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
 {
     ph_lock_take(&hp->span_lock);
     struct span *sp = span_find(hp, units, align_units);
+    if (sp != NULL && !span_cut(hp, sp, units, align_units)) {
+        span_file(hp, sp);
+        sp = NULL;
+    }
     if (sp != NULL) {
-        span_cut(hp, sp, units, align_units);
         hp->live_units += sp->units;
         if (hp->live_units > hp->peak_units)
             hp->peak_units = hp->live_units;
@@ -407,8 +401,11 @@ bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units)
     if (after != NULL && after->units >= more) {
         bin_remove(hp, after);
         ph_map_clear_ends(after);
-        span_cut(hp, after, more, 1);
         part = after;
+        if (!span_cut(hp, after, more, 1)) {
+            span_file(hp, after);
+            part = NULL;
+        }
     } else if (after == NULL && end == rg->top) {
         part = top_take(hp, rg, more, 1);
     }

@@ -60,8 +60,9 @@ static bool page_block_is_free(const struct span *pg, unsigned index)
 static bool show_page(const struct span *pg, char *at, unsigned region, struct walk_entry *we)
 {
     const unsigned bytes = page_bytes(pg);
-    const unsigned index = (unsigned)((size_t)(at - (char *)ph_span_start(pg)) + bytes - 1) / bytes;
-    char *block = (char *)ph_span_start(pg) + (size_t)index * bytes;
+    char *first = ph_page_block(pg, 0);
+    const unsigned index = at > first ? (unsigned)((size_t)(at - first) + bytes - 1) / bytes : 0;
+    char *block = ph_page_block(pg, index);
     if (index >= pg->capacity)
         return false;
     if (index >= pg->carved) {
@@ -113,9 +114,11 @@ static char *behind(struct heap *hp, const struct region *rg, char *at)
     const struct span *sp = ph_span_containing(hp, at);
     if (sp == NULL || !span_is_page(sp))
         return sp != NULL ? span_end(sp) : at + UNIT_BYTES;
-    const unsigned bytes = page_bytes(sp);
-    const unsigned index = (unsigned)((size_t)(at - (char *)ph_span_start(sp)) / bytes);
-    return index >= sp->carved ? span_end(sp) : (char *)ph_span_start(sp) + (size_t)(index + 1) * bytes;
+    char *first = ph_page_block(sp, 0);
+    if (at < first)
+        return first;
+    const unsigned index = (unsigned)((size_t)(at - first) / page_bytes(sp));
+    return index >= sp->carved ? span_end(sp) : ph_page_block(sp, index + 1);
 }
 
 static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)

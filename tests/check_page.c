@@ -32,7 +32,11 @@ static void setup_heap(void)
 
 static void teardown_heap(void) { ph_heap_destroy(heap); }
 
-static char *block_at(unsigned index) { return (char *)ph_span_start(pg) + (size_t)index * bytes; }
+/* Blocks stand against the end of their page. */
+static char *block_at(unsigned index)
+{
+    return (char *)ph_span_start(pg) + ph_span_bytes(pg) - (size_t)(pg->capacity - index) * bytes;
+}
 
 static void setup_plain_page(void)
 {
@@ -90,11 +94,11 @@ START_TEST(every_unit_of_a_page_has_its_entry)
 {
     make_page((unsigned)_i);
     for (size_t at = 0; at < ph_span_bytes(pg); at += 512) {
-        const char *address = block_at(0) + at;
+        const char *address = (char *)ph_span_start(pg) + at;
         const uint64_t entry = map_get(address);
         ck_assert_uint_eq((uint32_t)entry, heap->tag | (unsigned)_i);
         ck_assert_ptr_eq(ph_span_at(entry_span(entry)), pg);
-        ck_assert_uint_eq(entry_offset(entry, address), at);
+        ck_assert_uint_eq(entry_distance(entry, address), ph_span_bytes(pg) - at);
     }
 }
 END_TEST
@@ -103,10 +107,12 @@ START_TEST(index_knows_starts_of_blocks_from_all_other_bytes)
 {
     make_page((unsigned)_i);
     unsigned wrong = 0;
-    for (size_t at = 0; at < ph_span_bytes(pg) + 64; at++) {
+    for (size_t at = 0; at < (size_t)pg->capacity * bytes + 64; at++) {
         const bool starts = at % bytes == 0 && at / bytes < pg->capacity;
         wrong += ph_page_index(pg, block_at(0) + at) != (starts ? at / bytes : PAGE_BLOCKS);
     }
+    for (char *at = ph_span_start(pg); at < block_at(0); at++) /* what is left over stands in front */
+        wrong += ph_page_index(pg, at) != PAGE_BLOCKS;
     ck_assert_uint_eq(wrong, 0);
     ck_assert_uint_eq(ph_page_index(pg, block_at(0) - bytes), PAGE_BLOCKS);
     ck_assert_uint_eq(ph_page_index(pg, NULL), PAGE_BLOCKS);
@@ -129,7 +135,7 @@ END_TEST
 START_TEST(without_memory_there_is_no_page)
 {
     struct heap *full = ph_heap_create(0, 1 << 17, 1 << 17);
-    ck_assert_ptr_nonnull(ph_span_take(full, KIND_RUN, 31, 1));
+    ck_assert_ptr_nonnull(ph_span_take(full, KIND_RUN, 32, 1));
     ck_assert_ptr_null(ph_page_new(full, KIND_PLAIN, 1));
     ck_assert_ptr_null(ph_page_new(full, KIND_SIZED, 1));
     ph_heap_destroy(full);

@@ -173,7 +173,7 @@ END_TEST
 START_TEST(without_memory_the_stack_stays_empty)
 {
     struct heap *full = ph_heap_create(0, 1 << 17, 1 << 17);
-    ck_assert_ptr_nonnull(ph_span_take(full, KIND_RUN, 31, 1));
+    ck_assert_ptr_nonnull(ph_span_take(full, KIND_RUN, 32, 1));
     ph_shard_refill(full, PLAIN_64, &stack, 10);
     ck_assert_uint_eq(entries() + stack.fresh_count, 0);
     bool fresh;

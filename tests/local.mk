@@ -85,6 +85,7 @@ EXTRA_DIST += %D%/misuse/double_free_two_threads.c
 EXTRA_DIST += %D%/misuse/free_in_large.c
 EXTRA_DIST += %D%/misuse/free_in_run.c
 EXTRA_DIST += %D%/misuse/free_interior.c
+EXTRA_DIST += %D%/misuse/free_left_over.c
 EXTRA_DIST += %D%/misuse/free_misaligned.c
 EXTRA_DIST += %D%/misuse/free_never_given.c
 EXTRA_DIST += %D%/misuse/free_on_stack.c

@@ -34,6 +34,7 @@ double_free_large           gone
 write_after_free            changed
 free_interior               not_a_block
 free_misaligned             not_a_block
+free_left_over              not_a_block
 free_in_run                 not_a_block
 free_in_large               not_a_block
 free_never_given            not_a_block
