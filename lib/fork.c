@@ -101,8 +101,10 @@ static void fork_child(void)
 {
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
-        if (!hp->fork_held)
+        if (!hp->fork_held) { /* another thread made it after prepare had looked: it may be locked for ever */
+            hp->handle = NULL;
             continue;
+        }
         ph_gate_fork_child(hp, interrupted);
         ph_local_forget_others(hp);
     }

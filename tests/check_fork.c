@@ -253,8 +253,35 @@ static void hammer_class(void)
 
 static void hammer_map(void) { (void)ph_map_prepare(private->handle, UNIT_BYTES); }
 
-static void (*const hammers[])(void) = {hammer_spans, hammer_cells, hammer_large, hammer_gate,
-                                        hammer_class, hammer_map,   come_and_go};
+/* A heap that is made, used and gone: the fork may come at any moment of its life. */
+static void hammer_heaps(void)
+{
+    struct heap *hp = ph_heap_create(0, 1 << 20, 0);
+    for (int i = 0; hp != NULL && i < 20; i++)
+        (void)room_alloc(hp, sizes[i % COUNT(sizes)], true);
+    if (hp != NULL) ph_heap_destroy(hp);
+}
+
+/* Through the stacks' owner, which holds no gate lock. */
+static void hammer_runs(void)
+{
+    void *run = room_alloc(process, 50000, false);
+    (void)ph_heap_free(process, run, ENTER_PATIENTLY);
+}
+
+static void (*const hammers[])(void) = {hammer_spans, hammer_cells, hammer_large, hammer_gate, hammer_class,
+                                        hammer_map,   come_and_go,  hammer_heaps, hammer_runs};
+
+static void use_every_heap(void *nothing)
+{
+    struct heap *all[16];
+    const unsigned count = ph_heap_list(all, COUNT(all));
+    for (unsigned i = 0; i < count && i < COUNT(all); i++) {
+        if (!ph_walk_validate(all[i], NULL, ENTER_PATIENTLY)) abort();
+        (void)ph_heap_free(all[i], room_alloc(all[i], 100, true), ENTER_PATIENTLY);
+    }
+    use_everything(nothing);
+}
 
 static void *hammer(void *row)
 {
@@ -266,16 +293,17 @@ static void *hammer(void *row)
 
 START_TEST(lock_that_is_nearly_always_held_is_free_in_the_child)
 {
-    pthread_t thread;
     running = 1;
     ready = 0;
-    ck_assert_int_eq(pthread_create(&thread, NULL, hammer, (void *)(uintptr_t)_i), 0);
+    for (int t = 0; t < THREADS; t++)
+        ck_assert_int_eq(pthread_create(&threads[t], NULL, hammer, (void *)(uintptr_t)_i), 0);
     while (!__atomic_load_n(&ready, __ATOMIC_ACQUIRE))
         ph_os_yield();
-    for (int i = 0; i < forks(); i++)
-        room_lives(use_everything, NULL);
+    for (int i = 0; i < 4 * forks(); i++)
+        room_lives(use_every_heap, NULL);
     __atomic_store_n(&running, 0, __ATOMIC_RELEASE);
-    pthread_join(thread, NULL);
+    for (int t = 0; t < THREADS; t++)
+        pthread_join(threads[t], NULL);
 }
 END_TEST
 
