@@ -13,8 +13,7 @@
 #include "small.h"
 
 enum {
-    LEAST_UNITS = PURGE_LEAST_UNITS, /* at once only runs of 64 KB and more */
-    SWEEP_SPANS = 64,                /* in one sweep by age: the lock is held meanwhile */
+    SWEEP_SPANS = 64, /* in one sweep by age: the lock is held meanwhile */
 };
 
 static void span_purge(struct heap *hp, struct span *sp)
@@ -53,7 +52,7 @@ void ph_purge_as_due(struct heap *hp)
     const uint64_t keep = (tenth > DIRTY_UNITS ? tenth : DIRTY_UNITS) + room;
     hp->gives = 0;
     if (hp->dirty_units > keep)
-        purge_bins(hp, LEAST_UNITS, (uint32_t)now, 0, keep / 2, UINT32_MAX);
+        purge_bins(hp, PURGE_LEAST_UNITS, (uint32_t)now, 0, keep / 2, UINT32_MAX);
     if (now - hp->purge_ms >= (delay + 1) / 2) {
         hp->purge_ms = now;
         hp->peak_units = hp->live_units;
