@@ -48,7 +48,8 @@ void ph_purge_as_due(struct heap *hp)
     const uint64_t now = ph_os_clock_ms();
     const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
     const uint64_t tenth = hp->live_units / 10;
-    const uint64_t room = hp->peak_units - hp->live_units; /* what was live a moment ago may be so again */
+    /* what was live a moment ago may be so again; a run that grew where it stands is no peak */
+    const uint64_t room = hp->peak_units > hp->live_units ? hp->peak_units - hp->live_units : 0;
     const uint64_t keep = (tenth > DIRTY_UNITS ? tenth : DIRTY_UNITS) + room;
     hp->gives = 0;
     if (hp->dirty_units > keep)
