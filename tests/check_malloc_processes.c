@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
-enum { CHILD_SECONDS = 12 };
+enum { CHILD_SECONDS = 30 };
 
 extern char **environ;
 
