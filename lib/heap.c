@@ -85,7 +85,7 @@ static COLD bool process_heap_make(void)
         const size_t initial = ph_round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
         if (heap_reserve(&ph_process_heap, initial, most) && ph_local_thread_key()) {
             heap_table[PROCESS_HEAP] = &ph_process_heap;
-            heaps_made = heaps_made > PROCESS_HEAP ? heaps_made : PROCESS_HEAP;
+            heaps_made = PROCESS_HEAP; /* nobody makes another before */
             __atomic_store_n(&process_ready, 1, __ATOMIC_RELEASE);
         }
     }
@@ -121,8 +121,6 @@ static struct heap *heap_descriptor(void)
         free_heaps = hp->next_free;
         return hp;
     }
-    if (heaps_made < PROCESS_HEAP)
-        heaps_made = PROCESS_HEAP;
     if (heaps_made + 1 >= HEAP_COUNT || (heaps_made + 2 > heap_room && !table_widen()))
         return NULL;
     if ((hp = ph_meta_take(sizeof *hp)) == NULL)

@@ -55,19 +55,17 @@ static char *kept_take(size_t bytes, size_t align, size_t *got_bytes)
             best = i;
     char *base = NULL;
     if (best != KEPT) {
-        base = kept[best].base;
-        *got_bytes = kept[best].bytes;
-        kept_bytes -= kept[best].bytes;
-        kept[best] = kept[--kept_count];
+        const struct kept found = kept_drop(best);
+        base = found.base;
+        *got_bytes = found.bytes;
     }
     ph_lock_give(&kept_lock);
     return base;
 }
 
 /* Those whose time is up, into `gone`; how many.  Held: the lock. */
-static unsigned kept_old(struct kept *gone)
+static unsigned kept_old(uint32_t now, struct kept *gone)
 {
-    const uint32_t now = (uint32_t)ph_os_clock_ms();
     const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
     unsigned going = 0;
     for (unsigned i = kept_count; i-- > 0;)
@@ -79,11 +77,10 @@ static unsigned kept_old(struct kept *gone)
 static void kept_give(char *base, size_t bytes)
 {
     const uint32_t now = (uint32_t)ph_os_clock_ms();
-    const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
     struct kept gone[KEPT];
     ph_lock_take(&kept_lock);
-    unsigned going = kept_old(gone);
-    const bool keep = delay > 0 && bytes <= KEPT_EACH_BYTES;
+    unsigned going = kept_old(now, gone);
+    const bool keep = ph_option(OPT_PURGE_DELAY) > 0 && bytes <= KEPT_EACH_BYTES;
     while (keep && kept_count > 0 && (kept_count == KEPT || kept_bytes + bytes > KEPT_ALL_BYTES))
         gone[going++] = kept_drop(0);
     if (keep) {
@@ -100,11 +97,10 @@ static void kept_give(char *base, size_t bytes)
 void ph_large_expire(void)
 {
     struct kept gone[KEPT];
-    unsigned going = 0;
     if (__atomic_load_n(&kept_count, __ATOMIC_RELAXED) == 0)
         return;
     ph_lock_take(&kept_lock);
-    going = kept_old(gone);
+    const unsigned going = kept_old((uint32_t)ph_os_clock_ms(), gone);
     ph_lock_give(&kept_lock);
     unmap_all(gone, going);
 }

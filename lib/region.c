@@ -92,7 +92,7 @@ static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool c
         }
         if (bytes == least)
             return false;
-        bytes = bytes / 2 > least ? (bytes / 2 + HEAP_ALIGN - 1) & ~(size_t)(HEAP_ALIGN - 1) : least;
+        bytes = bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
     }
 }
 

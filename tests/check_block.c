@@ -310,18 +310,10 @@ START_TEST(resize_in_a_full_heap_leaves_the_block_as_it_was) /* W32 4 */
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name)
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup_two_heaps, teardown_heaps);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 int main(void)
 {
     Suite *suite = suite_create("block");
-    TCase *looks = room_case(suite, "look");
+    TCase *looks = room_case(suite, "look", setup_two_heaps, teardown_heaps);
     tcase_add_loop_test(looks, good_block_is_described, 0, COUNT(kinds));
     tcase_add_loop_test(looks, freed_block_is_no_block, 0, COUNT(kinds));
     tcase_add_loop_test(looks, address_inside_a_block_is_bad, 0, COUNT(kinds));
@@ -330,9 +322,9 @@ int main(void)
     tcase_add_test(looks, memory_of_others_is_not_ours);
     tcase_add_test(looks, rest_of_a_region_is_bad);
     tcase_add_test(looks, look_never_touches_the_address);
-    TCase *race = room_case(suite, "free");
+    TCase *race = room_case(suite, "free", setup_two_heaps, teardown_heaps);
     tcase_add_loop_test(race, one_of_two_threads_frees_a_block, 0, COUNT(kinds));
-    TCase *resizes = room_case(suite, "realloc");
+    TCase *resizes = room_case(suite, "realloc", setup_two_heaps, teardown_heaps);
     tcase_add_loop_test(resizes, contents_to_the_smaller_size_are_kept, 0, COUNT(sizes));
     tcase_add_loop_test(resizes, zeros_begin_at_the_last_size_asked_for, 0, COUNT(sizes));
     tcase_add_loop_test(resizes, in_place_never_moves_and_always_shrinks, 0, COUNT(sizes));

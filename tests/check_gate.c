@@ -489,17 +489,9 @@ START_TEST(locks_held_are_counted)
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name)
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup_heaps, teardown_heaps);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 static void add_heap_lock(Suite *suite)
 {
-    TCase *heap_lock = room_case(suite, "HeapLock");
+    TCase *heap_lock = room_case(suite, "HeapLock", setup_heaps, teardown_heaps);
     tcase_add_loop_test(heap_lock, heap_lock_keeps_others_out_until_the_last_unlock, 0, 2);
     tcase_add_loop_test(heap_lock, owner_may_use_everything, 0, 2);
     tcase_add_test(heap_lock, unlock_by_another_thread_is_refused);
@@ -510,12 +502,12 @@ static void add_heap_lock(Suite *suite)
 int main(void)
 {
     Suite *suite = suite_create("gate");
-    TCase *enter = room_case(suite, "enter");
+    TCase *enter = room_case(suite, "enter", setup_heaps, teardown_heaps);
     tcase_add_test(enter, thread_with_stacks_enters_without_the_lock);
     tcase_add_test(enter, heap_without_stacks_is_entered_under_its_lock);
     tcase_add_test(enter, caller_that_is_inside_takes_nothing);
     tcase_add_test(enter, unserialised_heap_takes_nothing);
-    TCase *close_case = room_case(suite, "close");
+    TCase *close_case = room_case(suite, "close", setup_heaps, teardown_heaps);
     tcase_add_loop_test(close_case, close_keeps_a_busy_thread_out, 0, 2);
     tcase_add_test(close_case, close_waits_until_the_thread_inside_is_out);
     tcase_add_test(close_case, stop_is_sticky);

@@ -352,17 +352,9 @@ START_TEST(heaps_made_and_destroyed_again_and_again_cost_no_address_space)
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name, void (*setup)(void))
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup, teardown_heap);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 static void add_registry(Suite *suite)
 {
-    TCase *registry = room_case(suite, "registry", setup_growing_heap);
+    TCase *registry = room_case(suite, "registry", setup_growing_heap, teardown_heap);
     tcase_add_test(registry, handle_names_its_heap_and_nothing_else_does);
     tcase_add_test(registry, block_that_is_aligned_as_a_handle_is_none);
     tcase_add_test(registry, handle_of_a_destroyed_heap_is_refused);
@@ -378,7 +370,7 @@ int main(void)
 {
     Suite *suite = suite_create("heap");
     add_registry(suite);
-    TCase *alloc = room_case(suite, "alloc", setup_growing_heap);
+    TCase *alloc = room_case(suite, "alloc", setup_growing_heap, teardown_heap);
     tcase_add_loop_test(alloc, block_has_its_bytes_and_its_kind, 0, COUNT(sizes));
     tcase_add_loop_test(alloc, zero_clears_memory_that_was_used, 0, COUNT(sizes));
     tcase_add_loop_test(alloc, block_stands_at_the_alignment_asked_for, 0, 22);
@@ -386,11 +378,11 @@ int main(void)
 #if defined(__x86_64__)
     tcase_add_test(alloc, blocks_of_an_executable_heap_can_be_executed);
 #endif
-    TCase *bound = room_case(suite, "bound", setup_heap_of_1_mb);
+    TCase *bound = room_case(suite, "bound", setup_heap_of_1_mb, teardown_heap);
     tcase_add_loop_test(bound, exhausted_heap_serves_as_much_again_after_frees, 0, COUNT(fillers));
     tcase_add_test(bound, bounded_heap_never_leaves_its_range);
     tcase_add_loop_test(bound, neighbours_of_any_sizes_join_again, 0, 3);
-    TCase *end = room_case(suite, "trim, destroy", setup_growing_heap);
+    TCase *end = room_case(suite, "trim, destroy", setup_growing_heap, teardown_heap);
     tcase_add_test(end, trim_gives_free_memory_back_and_says_so);
     tcase_add_test(end, destroy_gives_everything_back);
     tcase_add_test(end, heaps_made_and_destroyed_again_and_again_cost_no_address_space);

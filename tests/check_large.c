@@ -346,18 +346,10 @@ START_TEST(impossible_size_leaves_the_block_as_it_was)
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name)
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup_heap, teardown_heap);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 int main(void)
 {
     Suite *suite = suite_create("large");
-    TCase *taking = room_case(suite, "take, give");
+    TCase *taking = room_case(suite, "take, give", setup_heap, teardown_heap);
     tcase_add_loop_test(taking, block_has_its_bytes_its_entry_and_nothing_else, 0, COUNT(sizes));
     tcase_add_test(taking, block_stands_at_the_alignment_asked_for);
     tcase_add_test(taking, impossible_sizes_give_null);
@@ -365,7 +357,7 @@ int main(void)
     tcase_add_test(taking, give_to_another_heap_is_refused);
     tcase_add_test(taking, list_counts_what_is_live);
     tcase_add_test(taking, forget_gives_all_of_a_heap_back);
-    TCase *kept = room_case(suite, "kept");
+    TCase *kept = room_case(suite, "kept", setup_heap, teardown_heap);
     tcase_add_loop_test(kept, mapping_serves_the_next_block_of_about_its_size, 0, 3);
     tcase_add_loop_test(kept, mapping_does_not_serve_a_larger_or_much_smaller_block, 0, 3);
     tcase_add_test(kept, mapping_that_is_not_aligned_is_not_taken);
@@ -376,7 +368,7 @@ int main(void)
     tcase_add_loop_test(kept, what_is_kept_is_bounded, 33, 34);
     tcase_add_test(kept, without_delay_nothing_is_kept);
     tcase_add_test(kept, executable_mapping_is_not_kept);
-    TCase *resize = room_case(suite, "resize");
+    TCase *resize = room_case(suite, "resize", setup_heap, teardown_heap);
     tcase_add_test(resize, shrinking_stays_in_place_and_gives_memory_back);
     tcase_add_test(resize, growing_keeps_contents_and_the_new_part_is_zero);
     tcase_add_test(resize, block_with_a_wall_behind_is_moved_only_when_allowed);

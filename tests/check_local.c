@@ -465,17 +465,9 @@ START_TEST(orphan_is_adopted_blocks_and_all)
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name)
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup_process_heap, teardown_process_heap);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 static void add_threads(Suite *suite)
 {
-    TCase *threads = room_case(suite, "attach, detach");
+    TCase *threads = room_case(suite, "attach, detach", setup_process_heap, teardown_process_heap);
     tcase_add_test(threads, first_take_gives_a_thread_its_stacks);
     tcase_add_test(threads, thread_whose_first_act_is_a_free_is_served);
     tcase_add_test(threads, thread_that_exits_gives_everything_back);
@@ -489,7 +481,7 @@ static void add_threads(Suite *suite)
 int main(void)
 {
     Suite *suite = suite_create("local");
-    TCase *blocks = room_case(suite, "take, give");
+    TCase *blocks = room_case(suite, "take, give", setup_process_heap, teardown_process_heap);
     tcase_add_loop_test(blocks, blocks_of_a_class_are_distinct_and_come_back, 0, CLASS_COUNT);
     tcase_add_test(blocks, random_life_loses_and_doubles_no_block);
     tcase_add_test(blocks, random_lives_of_threads_at_once_do_not_mix);
@@ -497,7 +489,7 @@ int main(void)
     tcase_add_test(blocks, fresh_is_said_of_zero_blocks_only);
     tcase_add_test(blocks, stack_widens_with_use_up_to_its_bound);
     tcase_add_test(blocks, check_empties_the_stacks);
-    TCase *refusals = room_case(suite, "refusals");
+    TCase *refusals = room_case(suite, "refusals", setup_process_heap, teardown_process_heap);
     tcase_add_test(refusals, what_is_no_plain_block_of_the_heap_is_refused);
     tcase_add_test(refusals, no_block_leaves_twice);
     tcase_add_test(refusals, write_after_free_is_noticed_at_the_next_take);

@@ -391,17 +391,9 @@ START_TEST(valid_rejects_damage)
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name, void (*setup)(void))
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup, teardown_heap);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 static void add_blocks(Suite *suite, const char *name, void (*setup)(void))
 {
-    TCase *blocks = room_case(suite, name, setup);
+    TCase *blocks = room_case(suite, name, setup, teardown_heap);
     tcase_add_test(blocks, take_from_unused_page_gives_nothing);
     tcase_add_test(blocks, second_give_is_refused);
     tcase_add_test(blocks, give_of_a_block_that_was_never_taken_is_refused);
@@ -410,7 +402,7 @@ static void add_blocks(Suite *suite, const char *name, void (*setup)(void))
 
 static void add_keys(Suite *suite)
 {
-    TCase *keys = room_case(suite, "keys", setup_plain_page);
+    TCase *keys = room_case(suite, "keys", setup_plain_page, teardown_heap);
     tcase_add_test(keys, take_gives_what_was_given_lowest_first);
     tcase_add_test(keys, page_in_dirty_memory_has_a_key_in_each_block);
     tcase_add_test(keys, page_in_virgin_memory_is_not_touched);
@@ -424,7 +416,7 @@ static void add_keys(Suite *suite)
 int main(void)
 {
     Suite *suite = suite_create("page");
-    TCase *making = room_case(suite, "new, index, drop", setup_heap);
+    TCase *making = room_case(suite, "new, index, drop", setup_heap, teardown_heap);
     tcase_add_loop_test(making, new_page_gives_all_its_blocks_once_and_side_by_side, KIND_PLAIN, KINDS_END);
     tcase_add_loop_test(making, every_unit_of_a_page_has_its_entry, KIND_PLAIN, KINDS_END);
     tcase_add_loop_test(making, index_knows_starts_of_blocks_from_all_other_bytes, KIND_PLAIN, KINDS_END);
@@ -434,7 +426,7 @@ int main(void)
     add_blocks(suite, "plain", setup_plain_page);
     add_blocks(suite, "sized", setup_sized_page);
     add_keys(suite);
-    TCase *sizes = room_case(suite, "sizes", setup_sized_page);
+    TCase *sizes = room_case(suite, "sizes", setup_sized_page, teardown_heap);
     tcase_add_test(sizes, given_block_has_no_size);
     tcase_add_test(sizes, sizes_of_the_page_before_are_forgotten);
     tcase_add_loop_test(sizes, valid_rejects_damage, 0, 9);

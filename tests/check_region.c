@@ -247,24 +247,17 @@ START_TEST(impossible_size_is_refused_and_leaves_the_heap_as_it_was)
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name)
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup_heap_without_region, teardown_regions);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 int main(void)
 {
     Suite *suite = suite_create("region");
-    TCase *cache = room_case(suite, "cache"); /* first: without CK_FORK the others fill it */
+    /* first: without CK_FORK the others fill it */
+    TCase *cache = room_case(suite, "cache", setup_heap_without_region, teardown_regions);
     tcase_add_test(cache, dropped_range_serves_the_next_heap_still_dirty);
     tcase_add_test(cache, range_of_another_size_is_not_taken_from_the_cache);
     tcase_add_test(cache, large_range_goes_back_to_the_system);
     tcase_add_test(cache, executable_range_is_neither_kept_nor_taken_from_the_cache);
     tcase_add_test(cache, cache_is_bounded);
-    TCase *adding = room_case(suite, "add");
+    TCase *adding = room_case(suite, "add", setup_heap_without_region, teardown_regions);
     tcase_add_loop_test(adding, region_stands_aligned_and_is_as_large_as_asked, 0, COUNT(sizes));
     tcase_add_test(adding, regions_do_not_overlap);
     tcase_add_loop_test(adding, base_is_found_in_the_page_map_until_dropped, 0, COUNT(sizes));
@@ -272,8 +265,9 @@ int main(void)
     tcase_add_test(adding, nothing_is_handed_out_of_a_new_region);
     tcase_add_test(adding, wish_is_halved_to_the_least_and_then_refused);
     tcase_add_test(adding, impossible_size_is_refused_and_leaves_the_heap_as_it_was);
-    tcase_add_test(room_case(suite, "of"), region_of_finds_every_byte_and_none_beyond);
-    TCase *commit = room_case(suite, "commit");
+    TCase *of = room_case(suite, "of", setup_heap_without_region, teardown_regions);
+    tcase_add_test(of, region_of_finds_every_byte_and_none_beyond);
+    TCase *commit = room_case(suite, "commit", setup_heap_without_region, teardown_regions);
     tcase_add_test(commit, first_region_of_a_growing_heap_is_committed_whole);
     tcase_add_test(commit, later_region_is_committed_in_steps);
     tcase_add_test(commit, bounded_region_is_committed_in_steps_too);

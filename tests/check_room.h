@@ -143,4 +143,13 @@ static inline int room_run(Suite *suite)
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* A test case in the suite, with that fixture around each of its tests. */
+static inline TCase *room_case(Suite *suite, const char *name, void (*setup)(void), void (*teardown)(void))
+{
+    TCase *made = tcase_create(name);
+    tcase_add_checked_fixture(made, setup, teardown);
+    suite_add_tcase(suite, made);
+    return made;
+}
+
 #endif

@@ -458,17 +458,9 @@ START_TEST(threads_share_a_class)
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name)
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup_heap_and_stack, teardown_heap);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 static void add_batches(Suite *suite)
 {
-    TCase *batches = room_case(suite, "refill, flush");
+    TCase *batches = room_case(suite, "refill, flush", setup_heap_and_stack, teardown_heap);
     tcase_add_test(batches, refill_gives_used_blocks_or_a_short_row_of_fresh_ones);
     tcase_add_test(batches, every_block_leaves_once);
     tcase_add_test(batches, blocks_given_are_taken_again);
@@ -477,7 +469,7 @@ static void add_batches(Suite *suite)
     tcase_add_test(batches, without_memory_the_stack_stays_empty);
     tcase_add_test(batches, changed_block_is_noticed);
     tcase_add_test(batches, block_that_was_freed_already_is_noticed);
-    TCase *unfresh = room_case(suite, "unfresh");
+    TCase *unfresh = room_case(suite, "unfresh", setup_heap_and_stack, teardown_heap);
     tcase_add_test(unfresh, unfresh_makes_the_same_blocks_fresh_again);
     tcase_add_test(unfresh, unfresh_behind_others_frees_each_block);
     tcase_add_test(unfresh, unfresh_of_nothing_does_nothing);
@@ -487,14 +479,14 @@ int main(void)
 {
     Suite *suite = suite_create("shard");
     add_batches(suite);
-    TCase *single = room_case(suite, "take, give");
+    TCase *single = room_case(suite, "take, give", setup_heap_and_stack, teardown_heap);
     tcase_add_loop_test(single, single_blocks_come_and_go, 0, 2);
     tcase_add_test(single, fresh_block_is_zero_and_a_used_one_is_not_called_fresh);
     tcase_add_test(single, second_give_interior_and_other_kind_are_refused);
     tcase_add_test(single, take_notices_a_write_after_free);
     tcase_add_test(single, block_of_a_full_page_serves_again);
     tcase_add_test(single, threads_share_a_class);
-    TCase *trim = room_case(suite, "trim, locks");
+    TCase *trim = room_case(suite, "trim, locks", setup_heap_and_stack, teardown_heap);
     tcase_add_test(trim, empty_pages_go_back_but_for_one);
     tcase_add_test(trim, another_class_can_have_the_pages);
     tcase_add_test(trim, fork_lock_holds_every_class);

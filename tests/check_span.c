@@ -510,30 +510,22 @@ START_TEST(random_life_overlaps_nothing_and_ends_joined)
 }
 END_TEST
 
-static TCase *room_case(Suite *suite, const char *name, void (*setup)(void))
-{
-    TCase *made = tcase_create(name);
-    tcase_add_checked_fixture(made, setup, teardown_heap);
-    suite_add_tcase(suite, made);
-    return made;
-}
-
 static void add_taking(Suite *suite)
 {
-    TCase *take_case = room_case(suite, "take", setup_growing_heap);
+    TCase *take_case = room_case(suite, "take", setup_growing_heap, teardown_heap);
     tcase_add_test(take_case, span_has_its_units_and_two_entries);
     tcase_add_test(take_case, span_stands_at_the_alignment_asked_for);
     tcase_add_test(take_case, what_alignment_leaves_over_is_free);
     tcase_add_test(take_case, spans_never_stand_at_the_handle);
     tcase_add_test(take_case, growing_heap_grows_in_few_regions);
-    TCase *bounded = room_case(suite, "bound", setup_heap_of_1_mb);
+    TCase *bounded = room_case(suite, "bound", setup_heap_of_1_mb, teardown_heap);
     tcase_add_test(bounded, bounded_heap_ends_and_serves_again);
     tcase_add_test(bounded, run_does_not_grow_beyond_its_region);
 }
 
 static void add_giving(Suite *suite)
 {
-    TCase *join = room_case(suite, "give", setup_virgin_heap);
+    TCase *join = room_case(suite, "give", setup_virgin_heap, teardown_heap);
     tcase_add_test(join, middle_joins_both_neighbours);
     tcase_add_loop_test(join, neighbours_join_in_any_order, 0, COUNT(orders));
     tcase_add_test(join, span_that_is_taken_is_not_joined);
@@ -542,7 +534,7 @@ static void add_giving(Suite *suite)
     tcase_add_test(join, memory_is_virgin_then_dirty_then_purged);
     tcase_add_loop_test(join, dirty_and_purged_memory_joined_is_dirty, 0, 2);
     tcase_add_test(join, range_of_a_dead_heap_is_dirty);
-    TCase *resize = room_case(suite, "grow, shrink", setup_virgin_heap);
+    TCase *resize = room_case(suite, "grow, shrink", setup_virgin_heap, teardown_heap);
     tcase_add_test(resize, run_grows_into_the_free_span_behind);
     tcase_add_test(resize, run_grows_into_virgin_memory);
     tcase_add_test(resize, run_does_not_grow_over_a_neighbour);
@@ -554,16 +546,16 @@ int main(void)
     Suite *suite = suite_create("span");
     add_taking(suite);
     add_giving(suite);
-    TCase *purge = room_case(suite, "purge", setup_virgin_heap);
+    TCase *purge = room_case(suite, "purge", setup_virgin_heap, teardown_heap);
     tcase_add_loop_test(purge, dirty_memory_goes_by_age, 0, 2);
     tcase_add_test(purge, of_too_much_dirty_memory_some_goes_at_once);
     tcase_add_test(purge, purge_leaves_no_dirty_memory_and_no_live_byte_changed);
-    TCase *look = room_case(suite, "containing, valid", setup_virgin_heap);
+    TCase *look = room_case(suite, "containing, valid", setup_virgin_heap, teardown_heap);
     tcase_add_test(look, containing_finds_nothing_outside);
     tcase_add_loop_test(look, valid_rejects_damage, 0, 9);
-    TCase *life = room_case(suite, "life", setup_growing_heap);
+    TCase *life = room_case(suite, "life", setup_growing_heap, teardown_heap);
     tcase_add_loop_test(life, random_life_overlaps_nothing_and_ends_joined, 0, 4);
-    TCase *small_life = room_case(suite, "life in a small heap", setup_heap_of_1_mb);
+    TCase *small_life = room_case(suite, "life in a small heap", setup_heap_of_1_mb, teardown_heap);
     tcase_add_loop_test(small_life, random_life_overlaps_nothing_and_ends_joined, 4, 8);
     return room_run(suite);
 }
