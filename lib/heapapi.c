@@ -94,9 +94,8 @@ HANDLE HeapCreate(DWORD flOptions, SIZE_T dwInitialSize, SIZE_T dwMaximumSize)
 BOOL HeapDestroy(HANDLE hHeap) /* W32 3.2 */
 {
     struct heap *hp = ph_heap_of_handle(hHeap);
-    if (hp == NULL || hp == &ph_process_heap)
+    if (hp == NULL || hp == &ph_process_heap || !ph_heap_destroy(hp))
         return refuse(ERROR_INVALID_HANDLE);
-    ph_heap_destroy(hp);
     return TRUE;
 }
 
@@ -186,7 +185,7 @@ SIZE_T HeapSize(HANDLE hHeap, DWORD dwFlags, LPCVOID lpMem) /* W32 3.6 */
         return (SIZE_T)-1;
     /* W32 3.9: not while another thread owns the heap */
     if (how(dwFlags) == ENTER_PATIENTLY && __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED) != NULL) {
-        ph_gate_leave(hp, ph_gate_enter(hp, ENTER_PATIENTLY));
+        ph_gate_wait(hp);
         if (!is_block_of(hp, lpMem, &bi))
             return (SIZE_T)-1;
     }
@@ -240,7 +239,7 @@ static void entry_from(const struct walk_entry *we, PROCESS_HEAP_ENTRY *e)
         e->wFlags = PROCESS_HEAP_REGION;
         e->Region.dwCommittedSize = saturate((size_t)rg->committed << UNIT_BITS);
         e->Region.dwUnCommittedSize = saturate((size_t)(rg->units - rg->committed) << UNIT_BITS);
-        e->Region.lpFirstBlock = ph_region_unit(rg, rg->first);
+        e->Region.lpFirstBlock = we->first;
         e->Region.lpLastBlock = ph_region_unit(rg, rg->units);
     }
 }

@@ -93,6 +93,70 @@ static inline void *local_take(struct local *lo, unsigned class)
     return block;
 }
 
+/* ---- exact sizes -------------------------------------------------------------------------------- */
+
+/* An entry of a sized stack is two words: the block, and where the code of its size stands, which is
+ * 0 while nobody holds the block.  So the block itself is not touched. */
+struct sized_entry {
+    void *block;
+    uint16_t *place;
+};
+
+static inline uint16_t size_code(size_t class_bytes, size_t wanted) { return (uint16_t)(3 * (class_bytes - wanted + 1)); }
+
+static inline const struct thread_slot *thread_slot(const struct thread *th, uintptr_t handle)
+{
+    return &th->slot[(handle >> 16 ^ handle >> 22) % THREAD_SLOTS];
+}
+
+/* This thread's local of the heap of that handle; NULL when it has none (yet). */
+static inline struct local *sized_local(const void *handle)
+{
+    const struct thread_slot *sl = thread_slot(ph_thread, (uintptr_t)handle);
+    return likely(sl->key == ((uintptr_t)handle | 1)) ? sl->lo : NULL;
+}
+
+/* As local_take, for a block that remembers `wanted`. */
+static inline void *sized_take(struct local *lo, unsigned class, size_t wanted)
+{
+    local_enter(lo);
+    struct stack *st = local_stack(lo, class);
+    struct sized_entry *top = (struct sized_entry *)(void *)st->top;
+    uint16_t *place = top[-1].place;
+    if (unlikely(__atomic_load_n(place, __ATOMIC_RELAXED) != (uint16_t)__atomic_load_n(&lo->check, __ATOMIC_RELAXED)))
+        return NULL;
+    __atomic_store_n(place, size_code(ph_class_bytes[class], wanted), __ATOMIC_RELAXED);
+    void *block = top[-1].block;
+    __atomic_store_n(&st->top, (void **)(void *)(top - 1), __ATOMIC_RELAXED);
+    local_leave(lo);
+    if (block == NULL)
+        __builtin_unreachable();
+    return block;
+}
+
+/* As local_give, for a sized block; its place says whether it is live. */
+static inline bool sized_give(struct local *lo, void *block)
+{
+    local_enter(lo);
+    const uint64_t entry = map_get(block);
+    const uint32_t class = (uint32_t)entry - __atomic_load_n(&lo->tag, __ATOMIC_RELAXED);
+    if (unlikely(class >= CLASS_COUNT))
+        return false;
+    struct stack *st = local_stack(lo, class);
+    const uint64_t magic = ph_class_magic[class];
+    const unsigned __int128 product = (unsigned __int128)entry_distance(entry, block) * magic;
+    struct sized_entry *top = (struct sized_entry *)(void *)st->top;
+    const struct span *pg = ph_span_at(entry_span(entry));
+    uint16_t *place = (uint16_t *)ph_cell_at(pg->cell) + ((uint64_t)(product >> 64) - 1);
+    if (unlikely((uint64_t)product >= magic || st->top >= st->limit || __atomic_load_n(place, __ATOMIC_RELAXED) == 0))
+        return false;
+    __atomic_store_n(place, 0, __ATOMIC_RELAXED);
+    *top = (struct sized_entry){block, place};
+    __atomic_store_n(&st->top, (void **)(void *)(top + 1), __ATOMIC_RELAXED);
+    local_leave(lo);
+    return true;
+}
+
 /* Put a plain block of this heap back; false, and still busy, when it is not the usual case:
  * ph_local_give_slow goes on from there. */
 static inline bool local_give(struct local *lo, void *block)

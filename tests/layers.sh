@@ -14,7 +14,8 @@ rooms='
     walk
     block
     heap
-    local=gate
+    debug
+    local=gate=sized
     shard
     page large packed
     span=purge
