@@ -21,6 +21,7 @@
 
 enum {
     PROCESS_HEAP = 1,
+    LARGE_ALIGN_BYTES = 4 << 20, /* more: rarely to be had in a region */
     WARM_HEAPS = 32,       /* dead heaps that keep their first region, */
     WARM_TOP_UNITS = 256,  /* of which so much may be dirty */
     WARM_MOST_UNITS = 2048,
@@ -86,7 +87,9 @@ static bool heap_reserve(struct heap *hp, size_t initial_bytes, size_t max_bytes
     hp->bound_units = (uint32_t)(max_bytes >> UNIT_BITS);
     ph_lock_take(&hp->span_lock);
     struct region *rg = ph_region_add(hp, bytes, bytes);
-    bool done = rg != NULL && ph_region_commit(rg, initial, hp->flags & HEAPF_EXECUTE);
+    if (rg != NULL) /* W32 3.1: committed in the books; where the system refuses, later, as needed */
+        (void)ph_region_commit(rg, initial, hp->flags & HEAPF_EXECUTE);
+    bool done = rg != NULL;
     if (done && !(hp->flags & HEAPF_PAGED))
         done = region_pack(hp, rg);
     if (done && !hp->packed_only)
@@ -106,6 +109,8 @@ static void heap_begin(struct heap *hp, unsigned flags, bool bounded)
     hp->packed_only = hp->debug != 0 || (bounded && !(flags & HEAPF_PAGED));
     if (hp->debug != 0)
         hp->flags &= ~(unsigned)HEAPF_PAGED;
+    hp->compatibility = 0;
+    hp->name[0] = '\0';
 }
 
 /* It can be found from now on.  Held: the registry lock. */
@@ -310,10 +315,9 @@ bool ph_heap_destroy(struct heap *hp)
     return true;
 }
 
-/* Warm heaps become cold: their regions go back. */
+/* Warm heaps become cold: their regions go back.  Held: the registry lock. */
 static void warm_trim(void)
 {
-    ph_lock_take(&registry_lock);
     struct heap *hp = warm_heaps;
     warm_heaps = NULL;
     warm_count = 0;
@@ -324,7 +328,6 @@ static void warm_trim(void)
         free_heaps = hp;
         hp = next;
     }
-    ph_lock_give(&registry_lock);
 }
 
 /* ---- the registry ----------------------------------------------------------------------------- */
@@ -469,9 +472,11 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    struct span *sp = ph_large_take(hp, rq->bytes, rq->align, zero);
-    if (sp != NULL)
+    struct span *sp = ph_large_take(hp, rq->bytes > 0 ? rq->bytes : 1, rq->align, zero);
+    if (sp != NULL) {
+        sp->wanted = rq->bytes;
         sp->sized = rq->sized;
+    }
     ph_gate_leave(hp, ps);
     if (sp != NULL && hp->debug != 0 && !*zero) { /* W32 2.8: all zero */
         ph_bytes_zero(ph_span_start(sp), rq->bytes);
@@ -483,7 +488,7 @@ static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
 {
     void *block = NULL;
-    if (rq->bytes >= LARGE_BYTES && hp->bound_units == 0)
+    if ((rq->bytes >= LARGE_BYTES || rq->align > LARGE_ALIGN_BYTES) && hp->bound_units == 0)
         block = alloc_large(hp, rq, zero);
     return block != NULL || hp->packed_only ? block : alloc_run(hp, rq, zero);
 }
@@ -492,7 +497,7 @@ static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
 static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
 {
     unsigned class = CLASS_COUNT;
-    if (hp->packed_only && (rq->bytes < LARGE_BYTES || hp->bound_units != 0))
+    if (hp->packed_only && ((rq->bytes < LARGE_BYTES && rq->align <= LARGE_ALIGN_BYTES) || hp->bound_units != 0))
         return alloc_packed(hp, rq, zero);
     if (rq->bytes <= CLASS_BYTES)
         class = rq->align <= 16 ? class_of(rq->bytes) : ph_class_aligned(rq->bytes, rq->align);
@@ -523,16 +528,44 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
     return block;
 }
 
-/* Everything that is not in use goes back: stacks, kept pages, dirty spans, kept mappings. */
-bool ph_heap_trim(struct heap *hp)
+/* Stacks, kept pages, dirty spans of one heap; true: there were some. */
+static bool trim_one(struct heap *hp)
 {
     ph_gate_close(hp, ENTER_UNLOCKED);
     ph_local_empty_all(hp);
     ph_shard_trim(hp);
+    for (struct region *rg = hp->regions; (hp->debug & DEBUG_NO_JOIN) && rg != NULL; rg = rg->next)
+        if (rg->packed != NULL)
+            ph_packed_join(rg);
     const bool had = hp->dirty_units > 0;
     ph_purge_all(hp);
     ph_gate_open(hp);
+    return had;
+}
+
+/* Everything that is not in use goes back: the heap's, and what is kept for all. */
+bool ph_heap_trim(struct heap *hp)
+{
+    const bool had = trim_one(hp);
+    ph_lock_take(&registry_lock);
     warm_trim();
+    ph_lock_give(&registry_lock);
     ph_region_trim();
     return ph_large_trim() || had;
+}
+
+/* The registry's lock keeps each heap from being destroyed meanwhile.  W32 3.9: who has locked a heap
+ * finds it as it was. */
+void ph_heap_trim_all(void)
+{
+    ph_lock_take(&registry_lock);
+    for (struct heap *hp = first_live; hp != NULL; hp = hp->next_live) {
+        const void *owner = __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED);
+        if (owner == NULL || owner == ph_thread_self())
+            (void)trim_one(hp);
+    }
+    warm_trim();
+    ph_lock_give(&registry_lock);
+    ph_region_trim();
+    (void)ph_large_trim();
 }

@@ -89,7 +89,6 @@
 #include "lock.h"
 #include "os.h"
 
-
 enum {
     UNIT_BITS = 12,
     UNIT_BYTES = 1 << UNIT_BITS,
@@ -105,7 +104,7 @@ enum {
     LOCAL_SLOTS = CLASS_COUNT * (SLOTS_FIRST + 1) + 4013 + CLASS_COUNT, /* checked where they are dealt out */
     HEAP_COUNT = 65535,
     HEAP_ALIGN = 65536,        /* handles have 16 low zero bits */
-    BIN_COUNT = 64,
+    BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
 };
 #define LARGE_BYTES ((size_t)1 << 20) /* from here on a mapping each */
 #define SPAN_NONE 0u                  /* no descriptor: cell 0 is never given */
@@ -309,6 +308,8 @@ struct heap {
     uint64_t large_count;
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard *shard;     /* NULL until the first page */
+    uint32_t compatibility;     /* what HeapQueryInformation says: 0 or 2 */
+    char name[HEAP_NAME_BYTES]; /* for people; "": none.  Span lock */
 };
 
 enum heap_flag {
@@ -347,7 +348,7 @@ struct request {          /* what a caller wants of a new block */
 };
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
-
+void ph_heap_trim_all(void); /* each heap that no other thread has locked */
 struct heap *ph_heap_around(const void *address); /* whose region it lies in; NULL: nobody's */
 struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not; NULL: beyond the last */
 
