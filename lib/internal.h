@@ -45,7 +45,8 @@
  * index, 2.2 with a pointer, where every block is freed before the next is taken).
  *
  * What a page-map entry says (8 bytes for each unit):
- *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 units to the page's end
+ *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor (of a sized page: the cell of its
+ *   size codes, which names it), 58-63 units to the page's end
  *   kinds: 0 nothing; 1-64 page of plain class 0-63; 65-128 page of its sized twin; then
  *   KIND_RUN, KIND_LARGE, KIND_FREE.  Pages fill all their units; a run and a free span their first
  *   and last; a large block its first; all other entries are 0, packed memory's too.  Whose region
@@ -129,7 +130,7 @@ struct span {
     uint32_t tag;        /* low half of its map entries: kind, heap, shard */
     uint32_t next, prev; /* descriptors: list of a class, a bin, or the large blocks */
     uint32_t self;       /* its own number */
-    uint32_t cell;       /* sized page: its size codes */
+    uint32_t cell;       /* sized page: own number, then its size codes */
     uint32_t free_count : 9; /* page: set bits */
     uint32_t carved : 9;     /* page: blocks below were handed out at least once, or have a key */
     uint32_t capacity : 9;   /* page: blocks in all */
@@ -247,7 +248,7 @@ extern char ph_first_local[LOCAL_WHOLE_BYTES];
 
 /* Sized locals are found by their heap's handle, which is never read from a stale one: a heap that
  * ends stops its locals, and a local serves another heap only after its owner forgot the old. */
-enum { THREAD_SLOTS = 128 };
+enum { THREAD_SLOTS_LOG = 7, THREAD_SLOTS = 1 << THREAD_SLOTS_LOG };
 struct thread_slot {
     uintptr_t key;     /* handle | 1; 0: empty */
     struct local *lo;

@@ -76,7 +76,7 @@ static void map_set(uintptr_t unit, uint64_t entry)
 /* A run's or free span's entries say 0 units; so do a page's first and last until it is filled. */
 static uint64_t map_entry(const struct span *sp, unsigned units_to_end)
 {
-    return sp->tag | (uint64_t)sp->self << 32 | (uint64_t)units_to_end << 58;
+    return sp->tag | (uint64_t)(sp->cell != 0 ? sp->cell : sp->self) << 32 | (uint64_t)units_to_end << 58;
 }
 
 void ph_map_fill(struct span *sp)

@@ -29,10 +29,10 @@ char *ph_page_block(const struct span *pg, unsigned index)
 
 uint16_t *ph_page_size_place(const struct span *pg, unsigned index)
 {
-    return (uint16_t *)ph_cell_at(pg->cell) + (pg->capacity - 1 - index);
+    return size_cell_place(ph_cell_at(pg->cell), pg->capacity - index);
 }
 
-static size_t size_cell_bytes(const struct span *pg) { return pg->capacity * sizeof(uint16_t); }
+static size_t size_cell_bytes(const struct span *pg) { return sizeof(uint32_t) + pg->capacity * sizeof(uint16_t); }
 
 void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted)
 {
@@ -70,15 +70,18 @@ static bool page_size_cell(struct span *pg)
     pg->cell = ph_pool_take(ph_pool_of(size_cell_bytes(pg)));
     if (pg->cell != 0)
         __builtin_memset(ph_cell_at(pg->cell), 0, size_cell_bytes(pg));
+    if (pg->cell != 0)
+        *(uint32_t *)ph_cell_at(pg->cell) = pg->self;
     return pg->cell != 0;
 }
 
 /* A page of that kind (class, plain or sized) with no block taken; NULL: no memory. */
 struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
 {
-    struct span *pg = ph_span_take(hp, kind, units, 1);
+    struct span *pg = ph_span_take(hp, KIND_RUN, units, 1); /* until its entries can say what it is */
     if (pg == NULL)
         return NULL;
+    pg->tag = hp->tag | kind;
     pg->capacity = (unsigned)(ph_span_bytes(pg) / ph_class_bytes[kind_class(kind)]);
     CHECK_INTERNAL(pg->capacity <= PAGE_BLOCKS);
     pg->free_count = pg->carved = 0;
@@ -88,7 +91,7 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
         pg->bits[i] = 0;
     if (kind_is_sized(kind)) {
         if (!page_size_cell(pg)) {
-            ph_map_clear_inner(pg);
+            ph_map_clear(pg);
             ph_span_give(hp, pg);
             return NULL;
         }
@@ -103,10 +106,10 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
 void ph_page_drop(struct heap *hp, struct span *pg)
 {
     CHECK_INTERNAL(pg->free_count == pg->carved);
+    ph_map_clear(pg);
     if (pg->cell != 0)
         ph_pool_give(ph_pool_of(size_cell_bytes(pg)), pg->cell);
     pg->cell = 0;
-    ph_map_clear_inner(pg);
     ph_span_give(hp, pg);
 }
 
@@ -218,6 +221,8 @@ bool ph_page_is_valid(const struct span *pg)
             return false;
     if (!page_is_sized(pg))
         return true;
+    if (*(const uint32_t *)ph_cell_at(pg->cell) != pg->self)
+        return false;
     for (unsigned i = 0; i < pg->capacity; i++) {
         const bool is_free = i >= pg->carved || (pg->bits[i / 64] >> (i % 64) & 1);
         if (is_free != (*ph_page_size_place(pg, i) == 0) || !size_is_valid(pg, i))

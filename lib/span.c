@@ -463,7 +463,7 @@ bool ph_span_is_valid(const struct heap *hp, const struct span *sp)
 {
     const uint64_t entry = map_get(ph_span_start(sp));
     const uint64_t last = map_get(ph_unit_address(sp->start + sp->units - 1));
-    return sp->units > 0 && entry_span(entry) == sp->self && entry_span(last) == sp->self &&
+    return sp->units > 0 && entry_span(entry) == sp->self && entry_cell(last) == entry_cell(entry) &&
            (uint32_t)entry == sp->tag && (uint32_t)last == sp->tag && (sp->tag & 0xffff00) == hp->tag;
 }
 
@@ -479,7 +479,7 @@ void ph_span_forget(struct heap *hp)
             if (entry_kind(sp->tag) < KIND_RUN) {
                 ph_map_clear(sp);
                 if (sp->cell != 0)
-                    ph_pool_give(ph_pool_of(sp->capacity * sizeof(uint16_t)), sp->cell);
+                    ph_pool_give(ph_pool_of(sizeof(uint32_t) + sp->capacity * sizeof(uint16_t)), sp->cell);
             } else {
                 ph_map_clear_ends(sp);
             }
