@@ -350,6 +350,10 @@ static inline int heaps_main(int argc, char **argv, const struct pattern *patter
 {
     struct bench_args args;
     int first = bench_arguments(argc, argv, &args, "[PATTERN ...]"), status = 0;
+    if (args.threads != 1) {
+        fprintf(stderr, "bench: -t is not for these: each pattern has its own number of threads\n");
+        return 2;
+    }
     for (unsigned i = 0; i < count; i++)
         if (heaps_wanted(pattern[i].name, argv + first) && !heaps_run(&pattern[i], &args)) status = 1;
     return status;
