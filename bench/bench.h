@@ -33,6 +33,7 @@ struct bench_args {
     bool touch;           /* write the first bytes of each block, as every user would */
     clockid_t clock;      /* a thread's own, or the wall's where threads wait for each other */
     uint64_t first_pairs; /* of the first repetition, before we know what a pair costs */
+    cpu_set_t processors; /* that we may use */
 };
 
 /* Work until `pairs` pairs of malloc and free are done (a few more where batches make it so); how many they
@@ -90,6 +91,22 @@ static inline long bench_peak_kib(void)
     return line ? strtol(line + strlen("VmHWM:"), NULL, 10) : -1;
 }
 
+/* Keep the calling thread on one processor of `all`, the one that comes `number` places behind the first, round
+ * and round.  Threads of which two or more share a processor by chance hardly meet, and look fast. */
+static inline void bench_pin(const cpu_set_t *all, unsigned number)
+{
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    if (CPU_COUNT(all) == 0) return;
+    number %= (unsigned)CPU_COUNT(all);
+    for (unsigned i = 0; i < CPU_SETSIZE; i++) {
+        if (!CPU_ISSET(i, all) || number-- > 0) continue;
+        CPU_SET(i, &one);
+        break;
+    }
+    sched_setaffinity(0, sizeof one, &one);
+}
+
 struct bench_meeting { /* of the threads of one repetition */
     unsigned missing;
     uint64_t begin; /* by the wall's clock */
@@ -100,6 +117,7 @@ struct bench_share { /* one thread's part of a repetition */
     const void *what;
     bench_work *work;
     struct bench_meeting *meeting;
+    unsigned number;
     uint64_t pairs, done, ns;
 };
 
@@ -119,6 +137,7 @@ static inline uint64_t bench_meet(struct bench_meeting *meeting, const struct be
 static inline void *bench_share_run(void *arg)
 {
     struct bench_share *share = arg;
+    if (bench_by_wall(share->args)) bench_pin(&share->args->processors, share->number);
     uint64_t begin = bench_meet(share->meeting, share->args);
     share->done = share->work(share->args, share->what, share->pairs);
     share->ns = bench_now(share->args->clock) - begin;
@@ -137,6 +156,7 @@ static inline double bench_repeat(const struct bench_share *model)
     for (unsigned i = 0; i < count; i++) {
         share[i] = *model;
         share[i].meeting = &meeting;
+        share[i].number = i;
     }
     for (unsigned i = 1; i < count; i++)
         if (pthread_create(&thread[i], NULL, bench_share_run, &share[i]) != 0) exit(2);
@@ -200,6 +220,7 @@ static inline int bench_arguments(int argc, char **argv, struct bench_args *args
                                 .touch = true,
                                 .clock = CLOCK_THREAD_CPUTIME_ID,
                                 .first_pairs = 10000};
+    if (sched_getaffinity(0, sizeof args->processors, &args->processors) != 0) CPU_ZERO(&args->processors);
     int option;
     while ((option = getopt(argc, argv, "b:r:t:s:n")) != -1) {
         if (option == 'b')

@@ -27,12 +27,19 @@ struct hammer { /* one thread that works in the heap */
     _Alignas(128) HANDLE heap;
     uint64_t pairs;
     const bool *stop;
+    unsigned number;
     pthread_t thread;
 };
+
+/* Two processors, also on a machine that has more: figures of both can then be compared.  The first one is also
+ * that of the thread that locks; so a single other one is always in the heap at the same time. */
+enum { PROCESSORS = 2 };
+static cpu_set_t processors;
 
 static void *hammer_run(void *arg)
 {
     struct hammer *hammer = arg;
+    bench_pin(&processors, (hammer->number + 1) % PROCESSORS);
     while (!__atomic_load_n(hammer->stop, __ATOMIC_RELAXED)) {
         for (unsigned i = 0; i < HAMMER_PAIRS; i++) {
             void *block = bench_keep(HeapAlloc(hammer->heap, 0, PAIR_BYTES));
@@ -50,7 +57,7 @@ static void hammers_start(HANDLE heap, unsigned count)
 {
     stop_hammers = false;
     for (unsigned i = 0; i < count; i++) {
-        hammers[i] = (struct hammer){.heap = heap, .stop = &stop_hammers};
+        hammers[i] = (struct hammer){.heap = heap, .stop = &stop_hammers, .number = i};
         if (pthread_create(&hammers[i].thread, NULL, hammer_run, &hammers[i]) != 0) exit(2);
     }
 }
@@ -180,21 +187,11 @@ static void contended_lines(HANDLE heap, unsigned count)
     bench_print("lock_recovery_ms/0", count + 1, median(recovery_ms, TRIALS));
 }
 
-/* Two processors, on a machine that has more too: figures from both can then be compared. */
-static void keep_two_processors(void)
-{
-    cpu_set_t all, two;
-    CPU_ZERO(&two);
-    if (sched_getaffinity(0, sizeof all, &all) != 0) return;
-    for (int i = 0; i < CPU_SETSIZE && CPU_COUNT(&two) < 2; i++)
-        if (CPU_ISSET(i, &all)) CPU_SET(i, &two);
-    sched_setaffinity(0, sizeof two, &two);
-}
-
 int main(void)
 {
     static const unsigned hammering[] = {1, MOST_HAMMERS};
-    keep_two_processors();
+    if (sched_getaffinity(0, sizeof processors, &processors) != 0) return 2;
+    bench_pin(&processors, 0);
     HANDLE heap = HeapCreate(0, 0, 0);
     if (!heap) return 2;
     alone_lines(heap);

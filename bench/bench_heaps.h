@@ -349,13 +349,18 @@ static inline bool heaps_wanted(const char *name, char **wanted)
 static inline int heaps_main(int argc, char **argv, const struct pattern *pattern, unsigned count)
 {
     struct bench_args args;
+    bool found = false;
     int first = bench_arguments(argc, argv, &args, "[PATTERN ...]"), status = 0;
     if (args.threads != 1) {
         fprintf(stderr, "bench: -t is not for these: each pattern has its own number of threads\n");
         return 2;
     }
-    for (unsigned i = 0; i < count; i++)
-        if (heaps_wanted(pattern[i].name, argv + first) && !heaps_run(&pattern[i], &args)) status = 1;
+    for (unsigned i = 0; i < count; i++) {
+        if (!heaps_wanted(pattern[i].name, argv + first)) continue;
+        found = true;
+        if (!heaps_run(&pattern[i], &args)) status = 1;
+    }
+    if (!found) fprintf(stderr, "bench: none of these patterns here\n");
     return status;
 }
 

@@ -89,6 +89,9 @@ raw=$(mktemp)
 trap 'rm -f "$raw" "$raw.table"' EXIT
 trap 'exit 130' INT TERM
 table >"$raw.table"
+for pattern; do # a word of ours names its programs, or the pattern in front of the first `/`
+    grep -q "^${pattern}[/_]" "$raw.table" || die "there is no pattern '$pattern'"
+done
 
 # name:program:file, ours without a file.
 all=privheap:bench_heaps:
