@@ -91,8 +91,8 @@ static inline long bench_peak_kib(void)
     return line ? strtol(line + strlen("VmHWM:"), NULL, 10) : -1;
 }
 
-/* Keep the calling thread on one processor of `all`, the one that comes `number` places behind the first, round
- * and round.  Threads of which two or more share a processor by chance hardly meet, and look fast. */
+/* Keep the calling thread on one processor of `all`, the one `number` places behind the first, round and
+ * round.  Threads that share a processor by chance hardly meet, and look fast. */
 static inline void bench_pin(const cpu_set_t *all, unsigned number)
 {
     cpu_set_t one;
@@ -123,11 +123,12 @@ struct bench_share { /* one thread's part of a repetition */
 
 static inline bool bench_by_wall(const struct bench_args *args) { return args->clock == CLOCK_MONOTONIC; }
 
-/* All threads begin together, also where one waits for a processor: else the best repetition would be one in
- * which they hardly met.  Gives the time at which this thread began. */
+/* All threads begin together, also where one waits for a processor: else the best repetition would be one
+ * in which they hardly met.  Gives the time at which this thread began. */
 static inline uint64_t bench_meet(struct bench_meeting *meeting, const struct bench_args *args)
 {
-    __atomic_store_n(&meeting->begin, bench_now(CLOCK_MONOTONIC), __ATOMIC_RELAXED); /* the last one's stays */
+    uint64_t now = bench_now(CLOCK_MONOTONIC);
+    __atomic_store_n(&meeting->begin, now, __ATOMIC_RELAXED); /* the last one's stays */
     __atomic_sub_fetch(&meeting->missing, 1, __ATOMIC_ACQ_REL);
     while (__atomic_load_n(&meeting->missing, __ATOMIC_ACQUIRE) > 0)
         sched_yield();
@@ -144,8 +145,8 @@ static inline void *bench_share_run(void *arg)
     return NULL;
 }
 
-/* One repetition; ns per pair and thread.  By the wall it takes until the last thread is done: a lock that lets
- * one thread finish first wins nothing.  With one thread the work runs in the caller. */
+/* One repetition; ns per pair and thread.  By the wall it takes until the last thread is done: a lock that
+ * lets one thread finish first wins nothing.  With one thread the work runs in the caller. */
 static inline double bench_repeat(const struct bench_share *model)
 {
     struct bench_share share[BENCH_MAX_THREADS];

@@ -5,8 +5,8 @@
  * the heap without a pause; and how soon those threads are as fast as before, after the last unlock.
  *
  * By the wall: whoever locks waits for the others.  Between two locks there is a pause, so that the others
- * are back in the heap each time.  The first lock after a quiet time has a line of its own: it is the one that
- * must stop them all.  Figures are medians of several trials, as others may use the machine too. */
+ * are back in the heap each time.  The first lock after a quiet time has a line of its own: it is the one
+ * that must stop them all.  Figures are medians of several trials, as others may use the machine too. */
 #include "bench.h"
 #include "heapapi.h"
 
@@ -31,8 +31,8 @@ struct hammer { /* one thread that works in the heap */
     pthread_t thread;
 };
 
-/* Two processors, also on a machine that has more: figures of both can then be compared.  The first one is also
- * that of the thread that locks; so a single other one is always in the heap at the same time. */
+/* Two processors, also on a machine that has more: figures of both can then be compared.  The first one is
+ * also that of the thread that locks; so a single other one is always in the heap at the same time. */
 enum { PROCESSORS = 2 };
 static cpu_set_t processors;
 

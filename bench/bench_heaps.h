@@ -30,7 +30,7 @@ struct pattern {
     void (*run)(const struct bench_args *args, const char *name);
 };
 
-/* ---- make and end: 1, 2, 3 -------------------------------------------------------------------------- */
+/* ---- make and end ----------------------------------------------------------------------------------- */
 
 enum { HUNDRED = 100, DRAWN = 1000 };
 
@@ -87,7 +87,7 @@ static inline void pattern_create_hundred(const struct bench_args *args, const c
     life_line(args, &life, name);
 }
 
-/* ---- pairs: 4, 5, 6, 7 ------------------------------------------------------------------------------ */
+/* ---- pairs ------------------------------------------------------------------------------------------ */
 
 enum { SIXTEEN = 16 };
 
@@ -172,7 +172,7 @@ static inline void pattern_shared(const struct bench_args *args, const char *nam
     pattern_batch(&two, name);
 }
 
-/* ---- made by one thread, freed by another: 8 -------------------------------------------------------- */
+/* ---- made by one thread, freed by another ----------------------------------------------------------- */
 
 enum { RING_SLOTS = 16, RING_BATCH = 100 };
 
@@ -245,7 +245,7 @@ static inline void pattern_handover(const struct bench_args *args, const char *n
     heap_drop(ring.heap);
 }
 
-/* ---- a million blocks: 9, 10 ------------------------------------------------------------------------ */
+/* ---- a million blocks ------------------------------------------------------------------------------- */
 
 enum { MILLION = 1000000 };
 
@@ -294,7 +294,7 @@ static inline void visit_line(const struct bench_args *args, const char *name, u
     bench_print(name, 1, best);
 }
 
-/* ---- memory of a small heap: 11 --------------------------------------------------------------------- */
+/* ---- memory of a small heap ------------------------------------------------------------------------- */
 
 enum { SMALL_HEAPS = 1000, SMALL_HEAP_BLOCKS = 10 };
 

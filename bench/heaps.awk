@@ -4,9 +4,9 @@
 # heaps.awk -- heaps.sh's result, from its table and its raw lines `allocator round pattern/size/threads value
 # peak_kib`: ours as minimum and median of the rounds, the minimum of each peer, the target.
 #
-# Scale: measured / reference, as a geometric mean over the times of both peers that have reference figures; no
-# single one decides.  One for one thread and one for two: what passes between processors costs differently from
-# machine to machine.  jemalloc 5.3.0 of a distribution stands for 5.3.1.
+# Scale: measured / reference, as a geometric mean over the times of both peers that have reference figures;
+# no single one decides.  One for one thread and one for two: what passes between processors costs differently
+# from machine to machine.  jemalloc 5.3.0 of a distribution stands for 5.3.1.
 
 FNR == NR {
     line[++lines] = $1; unit[$1] = $2; target[$1] = $3; moonshot[$1] = $4
