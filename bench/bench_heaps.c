@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* bench_heaps.c -- the patterns of bench_heaps.h on our own heaps, and HeapWalk. */
+/* bench_heaps.c -- the patterns of bench_heaps.h on our own heaps, HeapWalk and ph_heap_visit. */
 #include "heapapi.h"
+#include "privheap.h"
 
 #include <stdint.h>
 #include <stdio.h>
@@ -44,10 +45,32 @@ static void pattern_walk(const struct bench_args *args, const char *name)
     visit_line(args, name, heap_walk);
 }
 
+static BOOL count_block(const struct ph_block *block, void *context)
+{
+    (void)block;
+    ++*(uint64_t *)context;
+    return TRUE;
+}
+
+static uint64_t heap_visit(struct heap heap)
+{
+    uint64_t seen = 0;
+    ph_heap_visit(heap.handle, count_block, &seen);
+    return seen;
+}
+
+static void pattern_visit(const struct bench_args *args, const char *name)
+{
+    visit_line(args, name, heap_visit);
+}
+
 int main(int argc, char **argv)
 {
     static const struct pattern patterns[] = {
-        PATTERNS_OF_ALL, {"shared/8-1024", pattern_shared}, {"walk/64", pattern_walk}
+        PATTERNS_OF_ALL,
+        {"shared/8-1024", pattern_shared},
+        {"walk/64", pattern_walk},
+        {"visit/64", pattern_visit},
     };
     return heaps_main(argc, argv, patterns, sizeof patterns / sizeof *patterns);
 }
