@@ -28,7 +28,8 @@ LPVOID HeapAlloc(HANDLE hHeap, DWORD dwFlags, SIZE_T dwBytes) /* W32 3.3 */
     struct local *lo = sized_local(hHeap);
     if (unlikely(lo == NULL || dwBytes > CLASS_BYTES))
         return ph_api_alloc(hHeap, dwFlags, dwBytes);
-    void *block = sized_take(lo, class_of(dwBytes), dwBytes);
+    const unsigned class = likely(dwBytes <= SMALL_BYTES) ? ph_class_small[(dwBytes + 15) >> 4] : ph_class_medium[(dwBytes + 127) >> 7];
+    void *block = sized_take(lo, class, dwBytes);
     if (unlikely(block == NULL))
         return alloc_unusual(hHeap, dwFlags, dwBytes);
     return unlikely(dwFlags & HEAP_ZERO_MEMORY) ? __builtin_memset(block, 0, dwBytes) : block;

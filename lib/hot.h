@@ -35,16 +35,23 @@ static inline unsigned kind_class(unsigned kind) { return (kind - KIND_PLAIN) % 
 static inline bool kind_is_sized(unsigned kind) { return kind >= KIND_SIZED; }
 
 static inline unsigned entry_heap(uint64_t entry) { return entry >> 8 & 0xffff; }
-static inline unsigned entry_cell(uint64_t entry) { return entry >> 32 & 0x3ffffff; }
-
-/* A sized page's entries name the cell of its size codes, which begins with the descriptor's number. */
-static inline unsigned entry_span(uint64_t entry)
+/* Of a sized page. */
+static inline struct size_cell *entry_cell(uint64_t entry)
 {
-    const unsigned cell = entry_cell(entry), kind = entry_kind(entry);
-    return kind_is_sized(kind) && kind < KIND_RUN ? *(const uint32_t *)ph_cell_at(cell) : cell;
+    return (struct size_cell *)(void *)(ph_cell_chunk[entry >> 48] + (uint16_t)(entry >> 32));
+}
+static inline uint64_t cell_entry(uint32_t cell)
+{
+    return (uint64_t)(cell >> CELLS_LOG) << 48 | (uint64_t)(cell & ((1u << CELLS_LOG) - 1)) << (CELL_BITS + 32);
 }
 
-/* Bytes from the address to the end of its page.  Blocks stand against the end: then this is a
+static inline unsigned entry_span(uint64_t entry)
+{
+    const unsigned kind = entry_kind(entry);
+    return kind_is_sized(kind) && kind < KIND_RUN ? entry_cell(entry)->span : entry >> 32 & 0x3ffffff;
+}
+
+/* Bytes from the address to the end of its page, a plain one.  Blocks stand against the end: then this is a
  * multiple of their size exactly where one starts, also where a few bytes are left over. */
 static inline uint64_t entry_distance(uint64_t entry, const void *at)
 {
@@ -110,29 +117,21 @@ struct sized_entry {
     uint16_t *place;
 };
 
-static inline uint16_t size_code(size_t class_bytes, size_t wanted) { return (uint16_t)(3 * (class_bytes - wanted + 1)); }
+static inline uint16_t size_code(unsigned class, size_t wanted) { return (uint16_t)(ph_class_code[class] - 3 * wanted); }
 
-/* In a page's cell, which begins with its descriptor's number: the last block's code first. */
-static inline uint16_t *size_cell_place(void *cell, uint64_t from_end)
-{
-    enum { HEAD = sizeof(uint32_t) / sizeof(uint16_t) };
-    return (uint16_t *)cell + HEAD - 1 + from_end; /* from_end: 1 for the last block */
-}
-
-static inline const struct thread_slot *thread_slot(const struct thread *th, uintptr_t handle)
-{
-    return &th->slot[handle * HASHKEY >> (64 - THREAD_SLOTS_LOG)];
-}
+static inline unsigned thread_slot(uintptr_t handle) { return (unsigned)(handle * HASHKEY >> (64 - THREAD_SLOTS_LOG)); }
 
 /* This thread's local of the heap of that handle; NULL when it has none (yet). */
 static inline struct local *sized_local(const void *handle)
 {
-    const struct thread_slot *sl = thread_slot(ph_thread, (uintptr_t)handle);
-    if (unlikely(sl->key != ((uintptr_t)handle | 1)))
+    const struct thread *th = ph_thread;
+    const size_t slot = thread_slot((uintptr_t)handle);
+    if (unlikely(th->key[slot] != (uintptr_t)handle))
         return NULL;
-    if (sl->lo == NULL)
+    struct local *lo = th->found[slot];
+    if (lo == NULL)
         __builtin_unreachable();
-    return sl->lo;
+    return lo;
 }
 
 /* As local_take, for a block that remembers `wanted`. */
@@ -142,9 +141,9 @@ static inline void *sized_take(struct local *lo, unsigned class, size_t wanted)
     struct stack *st = local_stack(lo, class);
     struct sized_entry *top = (struct sized_entry *)(void *)st->top;
     uint16_t *place = top[-1].place;
-    if (unlikely(__atomic_load_n(place, __ATOMIC_RELAXED) != (uint16_t)__atomic_load_n(&lo->check, __ATOMIC_RELAXED)))
+    if (unlikely(*place != (uint16_t)__atomic_load_n(&lo->check, __ATOMIC_RELAXED)))
         return NULL;
-    __atomic_store_n(place, size_code(ph_class_bytes[class], wanted), __ATOMIC_RELAXED);
+    __atomic_store_n(place, size_code(class, wanted), __ATOMIC_RELAXED);
     void *block = top[-1].block;
     __atomic_store_n(&st->top, (void **)(void *)(top - 1), __ATOMIC_RELAXED);
     local_leave(lo);
@@ -153,7 +152,8 @@ static inline void *sized_take(struct local *lo, unsigned class, size_t wanted)
     return block;
 }
 
-/* As local_give, for a sized block; its place says whether it is live. */
+/* As local_give, for a sized block; its place says whether it is live.  One test after the other, so
+ * that few registers are in use at a time. */
 static inline bool sized_give(struct local *lo, void *block)
 {
     local_enter(lo);
@@ -161,12 +161,16 @@ static inline bool sized_give(struct local *lo, void *block)
     const uint32_t class = (uint32_t)entry - __atomic_load_n(&lo->tag, __ATOMIC_RELAXED);
     if (unlikely(class >= CLASS_COUNT))
         return false;
+    struct size_cell *cell = entry_cell(entry);
+    const unsigned __int128 product = (unsigned __int128)(size_t)(cell->end - (char *)block) * cell->magic;
+    if (unlikely((uint64_t)product >= cell->magic))
+        return false;
+    uint16_t *place = cell->code + (uint64_t)(product >> 64) - 1;
+    if (unlikely(__atomic_load_n(place, __ATOMIC_RELAXED) == 0))
+        return false;
     struct stack *st = local_stack(lo, class);
-    const uint64_t magic = ph_class_magic[class];
-    const unsigned __int128 product = (unsigned __int128)entry_distance(entry, block) * magic;
     struct sized_entry *top = (struct sized_entry *)(void *)st->top;
-    uint16_t *place = size_cell_place(ph_cell_at(entry_cell(entry)), (uint64_t)(product >> 64));
-    if (unlikely((uint64_t)product >= magic || st->top >= st->limit || __atomic_load_n(place, __ATOMIC_RELAXED) == 0))
+    if (unlikely((void **)(void *)top >= st->limit))
         return false;
     __atomic_store_n(place, 0, __ATOMIC_RELAXED);
     *top = (struct sized_entry){block, place};

@@ -45,8 +45,8 @@
  * index, 2.2 with a pointer, where every block is freed before the next is taken).
  *
  * What a page-map entry says (8 bytes for each unit):
- *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor (of a sized page: the cell of its
- *   size codes, which names it), 58-63 units to the page's end
+ *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 units to the page's end; of a
+ *   sized page 32-63 where its struct size_cell is: 16 bits into the chunk, 16 bits which chunk
  *   kinds: 0 nothing; 1-64 page of plain class 0-63; 65-128 page of its sized twin; then
  *   KIND_RUN, KIND_LARGE, KIND_FREE.  Pages fill all their units; a run and a free span their first
  *   and last; a large block its first; all other entries are 0, packed memory's too.  Whose region
@@ -130,7 +130,7 @@ struct span {
     uint32_t tag;        /* low half of its map entries: kind, heap, shard */
     uint32_t next, prev; /* descriptors: list of a class, a bin, or the large blocks */
     uint32_t self;       /* its own number */
-    uint32_t cell;       /* sized page: own number, then its size codes */
+    uint32_t cell;       /* sized page: its struct size_cell */
     uint32_t free_count : 9; /* page: set bits */
     uint32_t carved : 9;     /* page: blocks below were handed out at least once, or have a key */
     uint32_t capacity : 9;   /* page: blocks in all */
@@ -232,30 +232,33 @@ struct local {
     uint32_t refills;    /* now and then the slow path looks at the clock */
     uint32_t slots_used; /* by first rooms, in the order in which classes were used */
     uint32_t stride;     /* words of an entry: 1; 2 in a sized local */
-    struct thread_slot *found; /* sized: where its thread finds it */
+    uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
     struct local *sibling;     /* sized: the next of the same thread, or in the pool */
     struct stack stack[CLASS_COUNT];
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
 };
 enum {
     LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *),
-    SIZED_STACK_SLOTS = 48, /* at most, and 48 KB: there may be one for each heap and thread */
-    SIZED_STACK_BYTES = 49152,
-    SIZED_SLOTS = 2 * (CLASS_COUNT * (SLOTS_FIRST + 1) + 2072 + CLASS_COUNT),
-    SIZED_WHOLE_BYTES = sizeof(struct local) + SIZED_SLOTS * sizeof(void *),
+    SIZED_WHOLE_BYTES = sizeof(struct local) + 2 * LOCAL_SLOTS * sizeof(void *),
 };
 extern char ph_first_local[LOCAL_WHOLE_BYTES];
+
+/* What HeapFree asks of a sized page, and the code of each block's size, the last block's first. */
+struct size_cell {
+    char *end;      /* of the page */
+    uint64_t magic; /* of its class */
+    uint32_t span;  /* its descriptor */
+    uint16_t code[];
+};
 
 /* Sized locals are found by their heap's handle, which is never read from a stale one: a heap that
  * ends stops its locals, and a local serves another heap only after its owner forgot the old. */
 enum { THREAD_SLOTS_LOG = 7, THREAD_SLOTS = 1 << THREAD_SLOTS_LOG };
-struct thread_slot {
-    uintptr_t key;     /* handle | 1; 0: empty */
-    struct local *lo;
-};
+#define SLOT_EMPTY(slot) ((slot) == 0 ? 1u : 0u) /* no key that is looked for there: 0 belongs to slot 0, 1 does not */
 struct thread {
-    struct thread_slot slot[THREAD_SLOTS];
-    uintptr_t candidate[THREAD_SLOTS]; /* key of a heap without a local of this thread, */
+    uintptr_t key[THREAD_SLOTS];       /* handle, or SLOT_EMPTY */
+    struct local *found[THREAD_SLOTS];
+    uintptr_t candidate[THREAD_SLOTS]; /* handle of a heap without a local of this thread, */
     uint8_t uses[THREAD_SLOTS];        /* and its slow operations on the way to one */
     struct local *mine;         /* sized locals, whatever their heap */
     void *owner;                /* thread pointer; NULL: free */
@@ -383,6 +386,7 @@ void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh); /* NULL
 bool ph_local_give_slow(struct local *lo, void *block); /* false: not a plain block of this heap */
 struct local *ph_local_attach(struct heap *hp); /* this thread's local, made if need be; may be none */
 void ph_local_detach(struct local *lo);
+void ph_local_expire(void); /* now and then: what dead heaps and large blocks left goes by age */
 void ph_local_check(void);                  /* empty this thread's stacks, checking each block */
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
@@ -390,7 +394,7 @@ void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' l
 bool ph_local_thread_key(void);             /* make the key whose destructor detaches; once */
 
 /* sized.c -- locals of private heaps, and how a thread finds them */
-extern struct thread ph_thread_none;
+extern const struct thread ph_thread_none;
 extern __thread struct thread *ph_thread __attribute__((tls_model("initial-exec")));
 struct local *ph_sized_local(struct heap *hp);  /* this thread's, or NULL */
 struct local *ph_sized_earned(struct heap *hp); /* the same, made after some operations */
@@ -456,6 +460,10 @@ bool ph_page_is_free(const struct span *pg, unsigned index);
 unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count); /* how many were its own */
 unsigned ph_page_index(const struct span *pg, const void *block); /* or PAGE_BLOCKS: no block starts there */
 char *ph_page_block(const struct span *pg, unsigned index);       /* its address; blocks stand against the page's end */
+static inline size_t ph_page_cell_bytes(const struct span *pg)
+{
+    return sizeof(struct size_cell) + pg->capacity * sizeof(uint16_t);
+}
 uint16_t *ph_page_size_place(const struct span *pg, unsigned index);
 void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted);
 size_t ph_page_wanted(const struct span *pg, unsigned index); /* SIZE_MAX: sized and not live */
@@ -467,6 +475,7 @@ extern const uint8_t ph_class_small[SMALL_BYTES / 16 + 1];
 extern const uint8_t ph_class_medium[CLASS_BYTES / 128 + 1];
 extern const uint16_t ph_class_bytes[CLASS_COUNT];
 extern const uint64_t ph_class_magic[CLASS_COUNT]; /* ceil(2^64 / bytes) */
+extern const uint16_t ph_class_code[CLASS_COUNT];  /* of size 0: 3 * (bytes + 1) */
 unsigned ph_class_aligned(size_t bytes, size_t align); /* CLASS_COUNT: none, take a run */
 unsigned ph_class_page_units(unsigned class, unsigned wish);
 
@@ -533,6 +542,7 @@ struct region *ph_region_of(const struct heap *hp, const void *address);
 void ph_region_drop_all(struct heap *hp);
 void ph_region_drop_rest(struct heap *hp); /* all but the first */
 void ph_region_trim(void);
+void ph_region_expire(void); /* what was kept long enough */
 void ph_region_fork_lock(void);
 void ph_region_fork_unlock(void);
 
@@ -542,6 +552,7 @@ void ph_map_fill(struct span *sp);   /* every unit */
 void ph_map_ends(struct span *sp);   /* first and last unit */
 void ph_map_first(struct span *sp);
 void ph_map_clear(const struct span *sp);       /* every unit */
+void ph_map_clear_range(const void *base, uint32_t units);
 void ph_map_clear_inner(const struct span *sp); /* all but the first */
 void ph_map_clear_first(const struct span *sp);
 void ph_map_clear_last(const struct span *sp);  /* if it is not the first too */

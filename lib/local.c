@@ -43,12 +43,10 @@ static bool exit_key_made;
 
 /* ---- setting up ------------------------------------------------------------------------------- */
 
-static unsigned stack_cap_most(unsigned class, unsigned stride)
+static unsigned stack_cap_most(unsigned class)
 {
-    const unsigned bytes = stride == 1 ? STACK_BYTES : SIZED_STACK_BYTES;
-    const unsigned slots = stride == 1 ? STACK_SLOTS : SIZED_STACK_SLOTS;
-    const unsigned fit = bytes / ph_class_bytes[class];
-    return fit > slots ? slots : fit < 2 ? 2 : fit;
+    const unsigned fit = STACK_BYTES / ph_class_bytes[class];
+    return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
 }
 
 /* The entry that is none, below the room that begins at `bottom`. */
@@ -73,11 +71,11 @@ void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
         ph_stack_close(lo, st);
-        st->cap_max = (uint16_t)stack_cap_most(c, stride);
+        st->cap_max = (uint16_t)stack_cap_most(c);
         st->wide = (uint16_t)(wide + stride);
         wide += (st->cap_max + 1u) * stride;
     }
-    if (wide > (stride == 1 ? (unsigned)LOCAL_SLOTS : (unsigned)SIZED_SLOTS))
+    if (wide > LOCAL_SLOTS * stride)
         ph_check_failed("wide <= LOCAL_SLOTS", __FILE__, __LINE__);
     __atomic_store_n(&lo->heap, hp, __ATOMIC_RELEASE);
     ph_gate_unbias(lo);
@@ -352,7 +350,7 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
     if (stack_count(lo, st) == 0 && st->fresh_count == 0) {
         ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
-            ph_large_expire();
+            ph_local_expire();
         if (stack_count(lo, st) > 0) /* the class lives on what it frees, and wants more of it at hand */
             ph_stack_widen(lo, st, class);
     }
@@ -362,6 +360,12 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
         block = stack_pop_fresh(st, class, fresh);
     local_leave(lo);
     return block;
+}
+
+void ph_local_expire(void)
+{
+    ph_large_expire();
+    ph_region_expire();
 }
 
 /* Under the gate lock, or in a thread that has no stacks. */

@@ -76,7 +76,9 @@ static void map_set(uintptr_t unit, uint64_t entry)
 /* A run's or free span's entries say 0 units; so do a page's first and last until it is filled. */
 static uint64_t map_entry(const struct span *sp, unsigned units_to_end)
 {
-    return sp->tag | (uint64_t)(sp->cell != 0 ? sp->cell : sp->self) << 32 | (uint64_t)units_to_end << 58;
+    if (sp->cell != 0)
+        return sp->tag | cell_entry(sp->cell);
+    return sp->tag | (uint64_t)sp->self << 32 | (uint64_t)units_to_end << 58;
 }
 
 void ph_map_fill(struct span *sp)
@@ -97,6 +99,19 @@ void ph_map_clear(const struct span *sp)
 {
     for (unsigned i = 0; i < sp->units; i++)
         map_set(sp->start + i, 0);
+}
+
+/* Stores of zero, eight bytes at a time: whoever reads meanwhile sees an entry whole. */
+void ph_map_clear_range(const void *base, uint32_t units)
+{
+    uintptr_t unit = (uintptr_t)base >> UNIT_BITS;
+    while (units > 0) {
+        uint64_t *leaf = ph_map_root[unit / LEAF_ENTRIES];
+        const uint32_t here = LEAF_ENTRIES - unit % LEAF_ENTRIES < units ? LEAF_ENTRIES - (uint32_t)(unit % LEAF_ENTRIES) : units;
+        __builtin_memset(&leaf[unit % LEAF_ENTRIES], 0, (size_t)here * sizeof *leaf);
+        unit += here;
+        units -= here;
+    }
 }
 
 void ph_map_clear_inner(const struct span *sp)

@@ -11,8 +11,6 @@
  *          never follows memory that the program may have damaged. */
 #include "hot.h"
 
-#include "small.h"
-
 static unsigned page_class(const struct span *pg) { return kind_class(entry_kind(pg->tag)); }
 
 static bool page_is_sized(const struct span *pg) { return kind_is_sized(entry_kind(pg->tag)); }
@@ -29,14 +27,12 @@ char *ph_page_block(const struct span *pg, unsigned index)
 
 uint16_t *ph_page_size_place(const struct span *pg, unsigned index)
 {
-    return size_cell_place(ph_cell_at(pg->cell), pg->capacity - index);
+    return ((struct size_cell *)ph_cell_at(pg->cell))->code + (pg->capacity - 1 - index);
 }
-
-static size_t size_cell_bytes(const struct span *pg) { return sizeof(uint32_t) + pg->capacity * sizeof(uint16_t); }
 
 void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted)
 {
-    __atomic_store_n(ph_page_size_place(pg, index), size_code(ph_class_bytes[page_class(pg)], wanted), __ATOMIC_RELAXED);
+    __atomic_store_n(ph_page_size_place(pg, index), size_code(page_class(pg), wanted), __ATOMIC_RELAXED);
 }
 
 size_t ph_page_wanted(const struct span *pg, unsigned index)
@@ -67,12 +63,15 @@ static void page_key_all(struct span *pg)
 
 static bool page_size_cell(struct span *pg)
 {
-    pg->cell = ph_pool_take(ph_pool_of(size_cell_bytes(pg)));
-    if (pg->cell != 0)
-        __builtin_memset(ph_cell_at(pg->cell), 0, size_cell_bytes(pg));
-    if (pg->cell != 0)
-        *(uint32_t *)ph_cell_at(pg->cell) = pg->self;
-    return pg->cell != 0;
+    pg->cell = ph_pool_take(ph_pool_of(ph_page_cell_bytes(pg)));
+    if (pg->cell == 0)
+        return false;
+    struct size_cell *cell = ph_cell_at(pg->cell);
+    __builtin_memset(cell, 0, ph_page_cell_bytes(pg));
+    cell->end = (char *)ph_span_start(pg) + ph_span_bytes(pg);
+    cell->magic = ph_class_magic[page_class(pg)];
+    cell->span = pg->self;
+    return true;
 }
 
 /* A page of that kind (class, plain or sized) with no block taken; NULL: no memory. */
@@ -108,7 +107,7 @@ void ph_page_drop(struct heap *hp, struct span *pg)
     CHECK_INTERNAL(pg->free_count == pg->carved);
     ph_map_clear(pg);
     if (pg->cell != 0)
-        ph_pool_give(ph_pool_of(size_cell_bytes(pg)), pg->cell);
+        ph_pool_give(ph_pool_of(ph_page_cell_bytes(pg)), pg->cell);
     pg->cell = 0;
     ph_span_give(hp, pg);
 }
@@ -221,7 +220,9 @@ bool ph_page_is_valid(const struct span *pg)
             return false;
     if (!page_is_sized(pg))
         return true;
-    if (*(const uint32_t *)ph_cell_at(pg->cell) != pg->self)
+    const struct size_cell *cell = ph_cell_at(pg->cell);
+    if (cell->span != pg->self || cell->end != (char *)ph_span_start(pg) + ph_span_bytes(pg) ||
+        cell->magic != ph_class_magic[page_class(pg)])
         return false;
     for (unsigned i = 0; i < pg->capacity; i++) {
         const bool is_free = i >= pg->carved || (pg->bits[i / 64] >> (i % 64) & 1);

@@ -11,8 +11,6 @@
  *          finds every block either in a stack or in a page. */
 #include "hot.h"
 
-#include "small.h"
-
 enum {
     FRESH_BYTES = 2048, /* carve about so much at once */
     SPARE_UNITS = 4,    /* a wholly free page so small is kept by any class */
@@ -211,60 +209,89 @@ void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st)
 
 /* ---- sized stacks: entries know the place of their size code, which is 0 -------------------------- */
 
-/* Push a page's next block; the lowest comes off first when all are in.  Held: the class lock. */
+/* Push up to `want` of a page's blocks, the lowest last, so that it is the first to be taken; how many.
+ * The order of work: bits from the highest down, each word by itself; fresh blocks lie above them all.
+ * Held: the class lock. */
 static unsigned refill_from(struct span *pg, struct sized_entry *top, unsigned want)
 {
-    void *blocks[SIZED_STACK_SLOTS];
-    char *fresh = NULL;
-    unsigned got = ph_page_take(pg, blocks, want);
-    const unsigned carved = got < want ? ph_page_carve(pg, want - got, &fresh) : 0;
-    for (unsigned i = 0; i < carved; i++, fresh += kind_bytes(entry_kind(pg->tag)))
-        blocks[got++] = fresh;
-    for (unsigned i = 0; i < got; i++) {
-        void *block = blocks[got - 1 - i];
-        top[i] = (struct sized_entry){block, ph_page_size_place(pg, ph_page_index(pg, block))};
+    const unsigned bytes = kind_bytes(entry_kind(pg->tag));
+    const unsigned used = want < pg->free_count ? want : pg->free_count;
+    const unsigned left = pg->capacity - pg->carved;
+    const unsigned fresh = want - used < left ? want - used : left;
+    char *const first = ph_page_block(pg, 0);
+    uint16_t *const last = ph_page_size_place(pg, 0); /* codes run against the addresses */
+    struct sized_entry *out = top + used + fresh;
+    for (unsigned word = 0, got = 0; got < used; word++) {
+        uint64_t bits = pg->bits[word];
+        for (; bits != 0 && got < used; got++, bits &= bits - 1) {
+            const unsigned index = word * 64 + (unsigned)__builtin_ctzll(bits);
+            *--out = (struct sized_entry){first + (size_t)index * bytes, last - index};
+        }
+        __atomic_store_n(&pg->bits[word], bits, __ATOMIC_RELAXED);
     }
-    return got;
+    for (unsigned index = pg->carved; index < pg->carved + fresh; index++)
+        *--out = (struct sized_entry){first + (size_t)index * bytes, last - index};
+    pg->free_count -= used;
+    pg->carved += fresh;
+    return used + fresh;
 }
 
-/* Fill an empty stack with up to `want` entries, of one page; none when memory is out. */
+/* Fill an empty stack with up to `want` entries; none when memory is out. */
 void ph_shard_refill_sized(struct heap *hp, unsigned kind, struct stack *st, unsigned want)
 {
     if (!ph_shard_ready(hp))
         return;
     struct shard_class *sc = shard_class(hp, kind);
-    const unsigned bytes_most = SIZED_REFILL_BYTES / kind_bytes(kind) + 1;
-    want = want > SIZED_STACK_SLOTS ? SIZED_STACK_SLOTS : want;
+    const unsigned most = SIZED_REFILL_BYTES / kind_bytes(kind) + 1;
+    unsigned got = 0;
+    want = want < most ? want : most;
     ph_lock_take(&sc->lock);
-    struct span *pg = class_page(hp, sc, kind);
-    if (pg != NULL) {
-        const unsigned got = refill_from(pg, (struct sized_entry *)(void *)st->top, want < bytes_most ? want : bytes_most);
+    while (got < want) {
+        struct span *pg = got == 0 || sc->pages != SPAN_NONE ? class_page(hp, sc, kind) : NULL;
+        if (pg == NULL)
+            break;
+        got += refill_from(pg, (struct sized_entry *)(void *)st->top + got, want - got);
         if (!page_has_room(pg))
             list_remove(sc, pg);
-        __atomic_store_n(&st->top, st->top + 2 * got, __ATOMIC_RELAXED);
     }
+    __atomic_store_n(&st->top, st->top + 2 * got, __ATOMIC_RELAXED);
     ph_lock_give(&sc->lock);
 }
 
-/* One entry back to its page; one that two threads freed at once is there already. */
-static void flush_sized(struct heap *hp, struct shard_class *sc, unsigned kind, const struct sized_entry *entry)
+/* As many entries as lie in the same page as the first go back to it; how many.  One that two threads
+ * freed at once may be there already.  Held: the class lock. */
+static unsigned flush_page(struct heap *hp, struct shard_class *sc, unsigned kind, const struct sized_entry *entry, unsigned count)
 {
     const uint64_t at = map_get(entry->block);
-    if ((uint32_t)at != (hp->tag | kind))
-        return;
+    if (unlikely((uint32_t)at != (hp->tag | kind)))
+        return 1;
     struct span *pg = ph_span_at(entry_span(at));
-    const unsigned index = ph_page_index(pg, entry->block);
-    if (index != PAGE_BLOCKS && *entry->place == 0 && ph_page_give(pg, index) && (page_is_empty(pg) || !pg->listed))
+    const uint16_t *const last = ph_page_size_place(pg, 0);
+    const unsigned capacity = pg->capacity;
+    unsigned done = 0, given = 0;
+    for (; done < count; done++) {
+        const size_t index = (size_t)(last - entry[done].place);
+        if (index >= capacity)
+            break;
+        const uint64_t bit = 1ULL << (index % 64), bits = pg->bits[index / 64];
+        given += (bits & bit) == 0 && index < pg->carved;
+        if (likely(index < pg->carved))
+            __atomic_store_n(&pg->bits[index / 64], bits | bit, __ATOMIC_RELAXED);
+    }
+    pg->free_count += given;
+    if (given > 0 && (page_is_empty(pg) || !pg->listed))
         class_page_given(hp, sc, pg);
+    return done > 0 ? done : 1;
 }
 
 /* The `count` oldest entries of a stack, from `bottom` on, go back to their pages. */
 void ph_shard_flush_sized(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count)
 {
     struct shard_class *sc = shard_class(hp, kind);
+    const struct sized_entry *entry = (struct sized_entry *)(void *)bottom;
     ph_lock_take(&sc->lock);
-    for (unsigned i = 0; i < count; i++)
-        flush_sized(hp, sc, kind, (struct sized_entry *)(void *)bottom + i);
+    for (unsigned done = 0; done < count;)
+        done += flush_page(hp, sc, kind, entry + done, count - done);
     for (void **from = bottom + 2 * count; from < st->top; from++)
         from[-2 * (ptrdiff_t)count] = *from;
     __atomic_store_n(&st->top, st->top - 2 * count, __ATOMIC_RELAXED);
@@ -282,8 +309,8 @@ void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_e
     if ((uint32_t)at == (hp->tag | kind)) {
         const struct span *pg = ph_span_at(entry_span(at));
         const unsigned index = ph_page_index(pg, entry->block);
-        if (index != PAGE_BLOCKS && entry->place == ph_page_size_place(pg, index))
-            flush_sized(hp, sc, kind, entry);
+        if (index != PAGE_BLOCKS && entry->place == ph_page_size_place(pg, index) && *entry->place == 0)
+            (void)flush_page(hp, sc, kind, entry, 1);
     }
     ph_lock_give(&sc->lock);
 }

@@ -16,8 +16,9 @@
 
 enum { USES_TO_EARN = 32 };
 
-struct thread ph_thread_none __attribute__((common)); /* nothing is found there */
-__thread struct thread *ph_thread __attribute__((tls_model("initial-exec"))) = &ph_thread_none;
+const struct thread ph_thread_none = {.key = {SLOT_EMPTY(0)}}; /* nothing is found there */
+#define NO_THREAD ((struct thread *)(uintptr_t)&ph_thread_none)
+__thread struct thread *ph_thread __attribute__((tls_model("initial-exec"))) = NO_THREAD;
 
 static ph_lock thread_lock;
 static struct thread *threads;
@@ -28,6 +29,16 @@ void ph_sized_fork_unlock(void) { ph_lock_fork_give(&thread_lock); }
 
 /* ---- threads ---------------------------------------------------------------------------------- */
 
+static void slots_forget(struct thread *th)
+{
+    for (uint32_t slot = 0; slot < THREAD_SLOTS; slot++) {
+        th->key[slot] = SLOT_EMPTY(slot);
+        th->found[slot] = NULL;
+        th->candidate[slot] = 0;
+    }
+    th->mine = NULL;
+}
+
 static struct thread *thread_find_free(void)
 {
     for (struct thread *th = threads; th != NULL; th = th->next)
@@ -35,6 +46,7 @@ static struct thread *thread_find_free(void)
             return th;
     struct thread *th = ph_meta_take(sizeof *th);
     if (th != NULL) {
+        slots_forget(th);
         th->next = threads;
         threads = th;
     }
@@ -43,7 +55,7 @@ static struct thread *thread_find_free(void)
 
 static struct thread *thread_mine(void)
 {
-    if (ph_thread != &ph_thread_none)
+    if (ph_thread != NO_THREAD)
         return ph_thread;
     if (!ph_local_may_attach())
         return NULL;
@@ -58,27 +70,25 @@ static struct thread *thread_mine(void)
     return ph_local_at_exit(th) ? th : NULL;
 }
 
-static struct thread_slot *slot_of(struct thread *th, const void *handle)
+static void slot_clear(struct thread *th, uint32_t slot)
 {
-    return (struct thread_slot *)(uintptr_t)thread_slot(th, (uintptr_t)handle);
-}
-
-static void slot_clear(struct thread_slot *sl)
-{
-    sl->key = 0;
+    if (slot >= THREAD_SLOTS)
+        return;
+    th->key[slot] = SLOT_EMPTY(slot);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (sl->lo != NULL)
-        sl->lo->found = NULL;
-    sl->lo = NULL;
+    if (th->found[slot] != NULL)
+        th->found[slot]->found_at = THREAD_SLOTS;
+    th->found[slot] = NULL;
 }
 
-static void slot_set(struct thread_slot *sl, const void *handle, struct local *lo)
+static void slot_set(struct thread *th, const void *handle, struct local *lo)
 {
-    slot_clear(sl);
-    sl->lo = lo;
-    lo->found = sl;
+    const uint32_t slot = thread_slot((uintptr_t)handle);
+    slot_clear(th, slot);
+    th->found[slot] = lo;
+    lo->found_at = slot;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a signal handler may allocate in between */
-    sl->key = (uintptr_t)handle | 1;
+    th->key[slot] = (uintptr_t)handle;
 }
 
 /* ---- locals ----------------------------------------------------------------------------------- */
@@ -108,8 +118,7 @@ static struct local *dead_mine(struct thread *th)
 {
     for (struct local *lo = th->mine; lo != NULL; lo = lo->sibling)
         if (__atomic_load_n(&lo->state, __ATOMIC_ACQUIRE) == LOCAL_DEAD) {
-            if (lo->found != NULL)
-                slot_clear(lo->found);
+            slot_clear(th, lo->found_at);
             return lo;
         }
     return NULL;
@@ -136,12 +145,14 @@ static struct local *local_for(struct heap *hp, struct thread *th)
 {
     struct local *lo = ph_local_adopt(hp, 2);
     if (lo != NULL) {
+        lo->found_at = THREAD_SLOTS;
         mine_add(th, lo);
         return lo;
     }
     if ((lo = dead_mine(th)) == NULL) {
         if ((lo = pool_take()) == NULL && (lo = ph_meta_take(SIZED_WHOLE_BYTES)) == NULL)
             return NULL;
+        lo->found_at = THREAD_SLOTS;
         mine_add(th, lo);
     }
     ph_local_shape(lo, hp, 2);
@@ -159,7 +170,7 @@ static struct local *sized_attach(struct heap *hp, struct thread *th)
         ph_local_own(hp, lo);
     ph_lock_give(&hp->gate.lock);
     if (lo != NULL)
-        slot_set(slot_of(th, hp->handle), hp->handle, lo);
+        slot_set(th, hp->handle, lo);
     return lo;
 }
 
@@ -167,17 +178,16 @@ static struct local *sized_attach(struct heap *hp, struct thread *th)
 struct local *ph_sized_local(struct heap *hp)
 {
     struct thread *th = ph_thread;
-    if (th == &ph_thread_none || th->mine == NULL)
+    if (th == NO_THREAD || th->mine == NULL)
         return NULL;
-    const struct thread_slot *sl = thread_slot(th, (uintptr_t)hp->handle);
-    if (sl->key == ((uintptr_t)hp->handle | 1) && sl->lo->heap == hp)
-        return sl->lo;
+    const uint32_t slot = thread_slot((uintptr_t)hp->handle);
+    if (th->key[slot] == (uintptr_t)hp->handle && th->found[slot]->heap == hp)
+        return th->found[slot];
     for (struct local *lo = __atomic_load_n(&hp->locals, __ATOMIC_ACQUIRE); lo != NULL; lo = lo->next)
         if (lo->stride == 2 && __atomic_load_n(&lo->owner, __ATOMIC_RELAXED) == ph_thread_self() &&
             __atomic_load_n(&lo->state, __ATOMIC_ACQUIRE) == LOCAL_OWNED) {
-            if (lo->found != NULL)
-                slot_clear(lo->found);
-            slot_set(slot_of(th, hp->handle), hp->handle, lo);
+            slot_clear(th, lo->found_at);
+            slot_set(th, hp->handle, lo);
             return lo;
         }
     return NULL;
@@ -193,8 +203,8 @@ struct local *ph_sized_earned(struct heap *hp)
     struct thread *th = thread_mine();
     if (th == NULL)
         return NULL;
-    const size_t slot = (size_t)(slot_of(th, hp->handle) - th->slot);
-    const uintptr_t key = (uintptr_t)hp->handle | 1;
+    const uintptr_t key = (uintptr_t)hp->handle;
+    const uint32_t slot = thread_slot(key);
     if (th->candidate[slot] != key) {
         th->candidate[slot] = key;
         th->uses[slot] = 0;
@@ -220,8 +230,7 @@ void ph_sized_forget(struct heap *hp)
         } else {
             if (lo->state == LOCAL_OWNED) {
                 mine_remove(ph_thread, lo);
-                if (lo->found != NULL)
-                    slot_clear(lo->found);
+                slot_clear(ph_thread, lo->found_at);
             }
             pool_give(lo);
         }
@@ -232,21 +241,17 @@ void ph_sized_forget(struct heap *hp)
 void ph_sized_detach_all(void)
 {
     struct thread *th = ph_thread;
-    if (th == &ph_thread_none)
+    if (th == NO_THREAD)
         return;
-    ph_thread = &ph_thread_none;
+    ph_thread = NO_THREAD;
     for (struct local *lo = th->mine, *next; lo != NULL; lo = next) {
         next = lo->sibling;
-        lo->found = NULL;
+        lo->found_at = THREAD_SLOTS;
         ph_local_detach(lo);
         if (__atomic_load_n(&lo->state, __ATOMIC_ACQUIRE) == LOCAL_DEAD)
             pool_give(lo);
     }
-    for (unsigned i = 0; i < THREAD_SLOTS; i++) {
-        th->slot[i] = (struct thread_slot){0};
-        th->candidate[i] = 0;
-    }
-    th->mine = NULL;
+    slots_forget(th);
     ph_lock_take(&thread_lock);
     th->owner = NULL;
     ph_lock_give(&thread_lock);
@@ -259,11 +264,7 @@ void ph_sized_fork_child(void)
     for (struct thread *th = threads; th != NULL; th = th->next) {
         if (th == ph_thread)
             continue;
-        for (unsigned i = 0; i < THREAD_SLOTS; i++) {
-            th->slot[i] = (struct thread_slot){0};
-            th->candidate[i] = 0;
-        }
-        th->mine = NULL;
+        slots_forget(th);
         th->owner = NULL;
     }
 }
@@ -280,13 +281,13 @@ static void *take_biased(struct local *lo, unsigned class, size_t wanted)
     if (stack_count(lo, st) == 0) {
         ph_shard_refill_sized(lo->heap, KIND_SIZED + class, st, stack_cap(lo, st) / REFILL_PART + 1);
         if (++lo->refills % 256 == 0)
-            ph_large_expire();
+            ph_local_expire();
         ph_stack_widen(lo, st, class);
     }
     if (stack_count(lo, st) > 0) {
         const struct sized_entry *entry = (struct sized_entry *)(void *)st->top - 1;
         block = entry->block;
-        __atomic_store_n(entry->place, size_code(ph_class_bytes[class], wanted), __ATOMIC_RELAXED);
+        __atomic_store_n(entry->place, size_code(class, wanted), __ATOMIC_RELAXED);
         __atomic_store_n(&st->top, st->top - 2, __ATOMIC_RELAXED);
     }
     local_leave(lo);

@@ -463,32 +463,56 @@ bool ph_span_is_valid(const struct heap *hp, const struct span *sp)
 {
     const uint64_t entry = map_get(ph_span_start(sp));
     const uint64_t last = map_get(ph_unit_address(sp->start + sp->units - 1));
-    return sp->units > 0 && entry_span(entry) == sp->self && entry_cell(last) == entry_cell(entry) &&
+    return sp->units > 0 && entry_span(entry) == sp->self && entry_span(last) == sp->self &&
            (uint32_t)entry == sp->tag && (uint32_t)last == sp->tag && (sp->tag & 0xffff00) == hp->tag;
 }
 
-/* The heap is going: every entry of its regions cleared but the first, descriptors dropped. */
+/* Descriptors and cells on their way back, a row for each pool: its lock is taken once. */
+struct row {
+    struct pool *po;
+    uint32_t first, last;
+};
+enum { ROWS = 8 };
+
+static void row_add(struct row *rows, struct pool *po, uint32_t cell)
+{
+    struct row *row = rows;
+    while (row->po != po && row->po != NULL)
+        row++;
+    *(uint32_t *)ph_cell_at(cell) = row->first;
+    row->last = row->po == NULL ? cell : row->last;
+    row->first = cell;
+    row->po = po;
+}
+
+/* The heap is going: every entry of its regions cleared, descriptors dropped. */
+static void region_forget(const struct region *rg, struct row *rows)
+{
+    const uint64_t base = (uintptr_t)rg->base >> UNIT_BITS;
+    for (uint32_t unit = rg->first; unit < rg->top;) {
+        const uint64_t entry = map_get(ph_unit_address(base + unit));
+        if (entry == 0)
+            break;
+        struct span *sp = ph_span_at(entry_span(entry));
+        unit += (uint32_t)sp->units;
+        if (sp->cell != 0)
+            row_add(rows, ph_pool_of(ph_page_cell_bytes(sp)), sp->cell);
+        row_add(rows, &ph_pool_spans, sp->self);
+    }
+    ph_map_clear_range(ph_region_unit(rg, rg->first), rg->top - rg->first);
+}
+
 void ph_span_forget(struct heap *hp)
 {
-    for (struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
-        for (uint32_t unit = rg->first; unit < rg->top;) {
-            struct span *sp = ph_span_containing(hp, ph_region_unit(rg, unit));
-            if (sp == NULL)
-                break;
-            unit += (uint32_t)sp->units;
-            if (entry_kind(sp->tag) < KIND_RUN) {
-                ph_map_clear(sp);
-                if (sp->cell != 0)
-                    ph_pool_give(ph_pool_of(sizeof(uint32_t) + sp->capacity * sizeof(uint16_t)), sp->cell);
-            } else {
-                ph_map_clear_ends(sp);
-            }
-            ph_span_drop(sp);
-        }
-    }
+    struct row rows[ROWS] = {{0}};
+    for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
+        if (rg->top > rg->first)
+            region_forget(rg, rows);
     while (hp->spares != SPAN_NONE)
-        ph_span_drop(descriptor_take(hp));
-    for (unsigned bin = 0; bin < BIN_COUNT; bin++)
+        row_add(rows, &ph_pool_spans, descriptor_take(hp)->self);
+    for (struct row *row = rows; row < rows + ROWS && row->po != NULL; row++)
+        ph_pool_give_row(row->po, row->first, row->last);
+    for (unsigned bin = 0; hp->bins_used != 0 && bin < BIN_COUNT; bin++)
         hp->bin[bin] = SPAN_NONE;
     hp->bins_used = hp->peak_units = 0;
     hp->live_units = hp->dirty_units = 0;

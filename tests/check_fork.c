@@ -30,7 +30,7 @@ static void keep_blocks(int thread)
 /* Assertions of Check belong to its own thread. */
 static void come_and_go(void)
 {
-    struct heap *hp = ph_heap_create(0, 4 << 20, 0);
+    struct heap *hp = ph_heap_create(HEAPF_PAGED, 4 << 20, 0);
     if (hp != NULL) ph_heap_destroy(hp);
 }
 
@@ -101,7 +101,7 @@ static void use_everything(void *nothing)
         CHILD_NEEDS((block[i] = room_alloc(heap_of(i), sizes[i % COUNT(sizes)], i % 4 < 2)) != NULL);
     for (int i = 0; i < COUNT(block); i++)
         CHILD_NEEDS(ph_heap_free(heap_of(i), block[i], ENTER_PATIENTLY) == BLOCK_OK);
-    struct heap *own = ph_heap_create(0, 4 << 20, 0);
+    struct heap *own = ph_heap_create(HEAPF_PAGED, 4 << 20, 0);
     CHILD_NEEDS(own != NULL && room_alloc(own, 5 << 20, true) != NULL);
     ph_heap_destroy(own);
     CHILD_NEEDS(ph_walk_validate(private, NULL, ENTER_PATIENTLY));
@@ -256,7 +256,7 @@ static void hammer_map(void) { (void)ph_map_prepare(private->handle, UNIT_BYTES)
 /* A heap that is made, used and gone: the fork may come at any moment of its life. */
 static void hammer_heaps(void)
 {
-    struct heap *hp = ph_heap_create(0, 1 << 20, 0);
+    struct heap *hp = ph_heap_create(HEAPF_PAGED, 1 << 20, 0);
     for (int i = 0; hp != NULL && i < 20; i++)
         (void)room_alloc(hp, sizes[i % COUNT(sizes)], true);
     if (hp != NULL) ph_heap_destroy(hp);
