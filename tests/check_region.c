@@ -201,7 +201,7 @@ END_TEST
 
 START_TEST(large_range_goes_back_to_the_system)
 {
-    char *base = add(9 * MB)->base;
+    char *base = add(70 * MB)->base;
     ck_assert(ph_os_is_mapped(base, 1));
     ph_region_drop_all(&bare);
     ck_assert(!ph_os_is_mapped(base, 1));
@@ -210,7 +210,7 @@ END_TEST
 
 START_TEST(cache_is_bounded)
 {
-    enum { MANY = 40, MOST = 16 };
+    enum { MANY = 100, MOST = 64 };
     char *base[MANY];
     int kept = 0;
     for (int i = 0; i < MANY; i++)

@@ -21,6 +21,7 @@ CHECK_SUITES += %D%/check_meta
 CHECK_SUITES += %D%/check_native
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
+CHECK_SUITES += %D%/check_packed
 CHECK_SUITES += %D%/check_page
 CHECK_SUITES += %D%/check_raise
 CHECK_SUITES += %D%/check_region
