@@ -9,7 +9,7 @@
 
 #include "internal.h"
 
-enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (47 - MAP_LEAF_BITS) };
+enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (47 - MAP_LEAF_BITS), MAP_LEAF_ENTRIES = 1 << (MAP_LEAF_BITS - UNIT_BITS) };
 
 extern uint64_t *ph_map_root[MAP_ROOT_SLOTS];
 
@@ -25,7 +25,7 @@ static inline uint64_t map_get(const void *at)
     const uint64_t *leaf = __atomic_load_n(&ph_map_root[address >> MAP_LEAF_BITS], __ATOMIC_RELAXED);
     if (unlikely(leaf == NULL))
         return 0;
-    return __atomic_load_n(&leaf[(address >> UNIT_BITS) & ((1u << (MAP_LEAF_BITS - UNIT_BITS)) - 1)],
+    return __atomic_load_n(&leaf[(address >> UNIT_BITS) & (MAP_LEAF_ENTRIES - 1)],
                            __ATOMIC_RELAXED);
 }
 
@@ -39,6 +39,10 @@ static inline unsigned entry_heap(uint64_t entry) { return entry >> 8 & 0xffff; 
 static inline struct size_cell *entry_cell(uint64_t entry)
 {
     return (struct size_cell *)(void *)(ph_cell_chunk[entry >> 48] + (uint16_t)(entry >> 32));
+}
+static inline uint32_t entry_cell_number(uint64_t entry)
+{
+    return (uint32_t)(entry >> 48) << CELLS_LOG | (uint32_t)((uint16_t)(entry >> 32) >> CELL_BITS);
 }
 static inline uint64_t cell_entry(uint32_t cell)
 {

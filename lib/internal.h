@@ -460,10 +460,7 @@ bool ph_page_is_free(const struct span *pg, unsigned index);
 unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count); /* how many were its own */
 unsigned ph_page_index(const struct span *pg, const void *block); /* or PAGE_BLOCKS: no block starts there */
 char *ph_page_block(const struct span *pg, unsigned index);       /* its address; blocks stand against the page's end */
-static inline size_t ph_page_cell_bytes(const struct span *pg)
-{
-    return sizeof(struct size_cell) + pg->capacity * sizeof(uint16_t);
-}
+static inline size_t ph_size_cell_bytes(size_t capacity) { return sizeof(struct size_cell) + capacity * sizeof(uint16_t); }
 uint16_t *ph_page_size_place(const struct span *pg, unsigned index);
 void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted);
 size_t ph_page_wanted(const struct span *pg, unsigned index); /* SIZE_MAX: sized and not live */
@@ -568,11 +565,11 @@ enum {
     CELL_CHUNK_BYTES = 65536,
     CELLS_LOG = 16 - CELL_BITS,
     CELL_CHUNKS = 1 << (26 - CELLS_LOG), /* a page-map entry has 26 bits for a descriptor */
-    POOL_COUNT = 7,
+    POOL_COUNT = 12,
 };
 struct pool {
     ph_lock lock;
-    uint32_t cell_bits; /* log2 of a cell's bytes */
+    uint32_t cells;     /* 64-byte cells that one of these is */
     uint32_t free;      /* first free cell; its first word says the next */
     uint32_t next, end; /* cells of the newest chunk that were never given */
 };
@@ -581,6 +578,7 @@ extern char ph_meta_first[META_FIRST_BYTES];
 extern struct pool ph_pool_spans;
 extern char *ph_cell_chunk[CELL_CHUNKS];
 void *ph_meta_take(size_t bytes); /* zeroed, aligned to 64; NULL: no memory */
+struct pool *ph_pool_number(unsigned number); /* in the order of their cells' bytes */
 struct pool *ph_pool_of(size_t bytes); /* that has cells so large, to 4 KB; NULL: none */
 uint32_t ph_pool_take(struct pool *po); /* 0: no memory; the cell's content is what was there */
 void ph_pool_give(struct pool *po, uint32_t cell);

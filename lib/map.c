@@ -15,7 +15,7 @@
 #include "small.h"
 
 enum {
-    LEAF_ENTRIES = 1 << (MAP_LEAF_BITS - UNIT_BITS),
+    LEAF_ENTRIES = MAP_LEAF_ENTRIES,
     LEAF_BYTES = LEAF_ENTRIES * 8,
     OWNERS = 1 << (MAP_LEAF_BITS - 16), /* behind the entries: whose each 64 KB are */
     OWNER_BYTES = OWNERS * 2,

@@ -18,10 +18,11 @@ enum { META_MOST_BYTES = 8 * 1024 * 1024 };
 char *ph_cell_chunk[CELL_CHUNKS] __attribute__((common)); /* as ph_map_root is */
 static uint32_t chunks_made; /* meta_lock */
 
-struct pool ph_pool_spans = {.cell_bits = CELL_BITS};
-static struct pool pools[POOL_COUNT] = { /* cells of 64, 128 ... bytes */
-    {.cell_bits = 6}, {.cell_bits = 7},  {.cell_bits = 8}, {.cell_bits = 9},
-    {.cell_bits = 10}, {.cell_bits = 11}, {.cell_bits = 12},
+#define POOL(bytes) {.cells = (bytes) >> CELL_BITS}
+struct pool ph_pool_spans = POOL(64);
+static struct pool pools[POOL_COUNT] = {
+    POOL(64), POOL(128), POOL(192), POOL(256), POOL(384), POOL(576),
+    POOL(768), POOL(1024), POOL(1536), POOL(2048), POOL(3072), POOL(4096),
 };
 
 static ph_lock meta_lock;
@@ -87,7 +88,7 @@ static bool pool_refill(struct pool *po)
         po->next = chunk << CELLS_LOG;
         po->end = (chunk + 1) << CELLS_LOG;
         if (chunk == 0)
-            po->next += 1u << (po->cell_bits - CELL_BITS);
+            po->next += po->cells;
     }
     ph_lock_give(&meta_lock);
     return got != NULL;
@@ -99,9 +100,9 @@ uint32_t ph_pool_take(struct pool *po)
     uint32_t cell = po->free;
     if (cell != 0) {
         po->free = *(uint32_t *)ph_cell_at(cell);
-    } else if (po->next != po->end || pool_refill(po)) {
+    } else if (po->next + po->cells <= po->end || pool_refill(po)) {
         cell = po->next;
-        po->next += 1u << (po->cell_bits - CELL_BITS);
+        po->next += po->cells;
     }
     ph_lock_give(&po->lock);
     return cell;
@@ -124,12 +125,14 @@ void ph_pool_give_row(struct pool *po, uint32_t first, uint32_t last)
     ph_lock_give(&po->lock);
 }
 
+struct pool *ph_pool_number(unsigned number) { return &pools[number]; }
+
 struct pool *ph_pool_of(size_t bytes)
 {
-    unsigned pool = 0;
-    while (pool < POOL_COUNT && bytes > (size_t)64 << pool)
-        pool++;
-    return pool < POOL_COUNT ? &pools[pool] : NULL;
+    for (struct pool *po = pools; po < pools + POOL_COUNT; po++)
+        if (bytes <= (size_t)po->cells << CELL_BITS)
+            return po;
+    return NULL;
 }
 
 /* ---- descriptors of spans ---------------------------------------------------------------------- */

@@ -32,7 +32,6 @@ enum {
     EXACT_BINS = 8,
     CARD_BITS = 8,           /* 4 KB: what a search reads at most is 256 bytes */
     GROUPS = 64,
-    SHADOW_FIRST_BYTES = 256,
     SHADOW_CELL_BYTES = 4096, /* larger ones have a mapping */
     TRIES = 8,
 };
@@ -252,10 +251,10 @@ static bool shadow_reach(struct packed *pk, size_t granules)
 {
     if (granules <= pk->shadowed)
         return true;
-    size_t bytes = pk->shadowed > 0 ? pk->shadowed : SHADOW_FIRST_BYTES;
-    while (bytes < granules)
-        bytes *= 2;
-    const uint32_t cell = ph_pool_take(ph_pool_of(bytes));
+    const size_t half_more = pk->shadowed + pk->shadowed / 2;
+    struct pool *po = ph_pool_of(granules > half_more ? granules : half_more);
+    const size_t bytes = po != NULL ? (size_t)po->cells << CELL_BITS : 0;
+    const uint32_t cell = po != NULL ? ph_pool_take(po) : 0;
     if (cell == 0)
         return false;
     uint8_t *now = ph_cell_at(cell);

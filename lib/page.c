@@ -63,11 +63,11 @@ static void page_key_all(struct span *pg)
 
 static bool page_size_cell(struct span *pg)
 {
-    pg->cell = ph_pool_take(ph_pool_of(ph_page_cell_bytes(pg)));
+    pg->cell = ph_pool_take(ph_pool_of(ph_size_cell_bytes(pg->capacity)));
     if (pg->cell == 0)
         return false;
     struct size_cell *cell = ph_cell_at(pg->cell);
-    __builtin_memset(cell, 0, ph_page_cell_bytes(pg));
+    __builtin_memset(cell, 0, ph_size_cell_bytes(pg->capacity));
     cell->end = (char *)ph_span_start(pg) + ph_span_bytes(pg);
     cell->magic = ph_class_magic[page_class(pg)];
     cell->span = pg->self;
@@ -107,7 +107,7 @@ void ph_page_drop(struct heap *hp, struct span *pg)
     CHECK_INTERNAL(pg->free_count == pg->carved);
     ph_map_clear(pg);
     if (pg->cell != 0)
-        ph_pool_give(ph_pool_of(ph_page_cell_bytes(pg)), pg->cell);
+        ph_pool_give(ph_pool_of(ph_size_cell_bytes(pg->capacity)), pg->cell);
     pg->cell = 0;
     ph_span_give(hp, pg);
 }
