@@ -605,8 +605,7 @@ struct walk_entry {
 enum walk_result { WALK_ENTRY, WALK_END, WALK_BAD };
 /* The entry after *we (at == NULL: the first), into *we.  Closes the gate for the step. */
 enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, enum enter enter);
-typedef bool ph_walk_visitor(void *block, size_t bytes, void *context); /* false: enough */
-bool ph_walk_visit(struct heap *hp, ph_walk_visitor *visit, void *context);
+void ph_walk_close(struct heap *hp, enum enter enter); /* gate closed, all stacks emptied into their pages */
 bool ph_walk_validate(struct heap *hp, const void *block, enum enter enter); /* block NULL: all of it */
 
 struct heap_sums {

@@ -53,6 +53,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/sized.c \
 	%D%/span.c \
 	%D%/stats.c \
+	%D%/visit.c \
 	%D%/walk.c
 
 pkginclude_HEADERS = \

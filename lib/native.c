@@ -166,28 +166,3 @@ void ph_api_unname(struct heap *hp)
     }
     ph_lock_give(&hp->span_lock);
 }
-
-/* ---- every block --------------------------------------------------------------------------------- */
-
-struct visit {
-    ph_visitor visitor;
-    void *context;
-};
-
-static bool visit_one(void *block, size_t bytes, void *context)
-{
-    const struct visit *visit = context;
-    const struct ph_block shown = {.address = block, .bytes = bytes};
-    return visit->visitor(&shown, visit->context) != FALSE;
-}
-
-BOOL ph_heap_visit(HANDLE heap, ph_visitor visitor, void *context)
-{
-    struct visit visit = {visitor, context};
-    struct heap *hp = ph_api_heap(heap);
-    if (hp == NULL)
-        return FALSE;
-    if (visitor == NULL)
-        return ph_api_refuse(ERROR_INVALID_PARAMETER);
-    return ph_walk_visit(hp, visit_one, &visit) ? TRUE : FALSE;
-}

@@ -13,7 +13,7 @@
 
 #include "small.h"
 
-static void walk_close(struct heap *hp, enum enter enter)
+void ph_walk_close(struct heap *hp, enum enter enter)
 {
     ph_gate_close(hp, enter);
     ph_local_empty_all(hp);
@@ -225,7 +225,7 @@ static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
 
 enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, enum enter enter)
 {
-    walk_close(hp, enter);
+    ph_walk_close(hp, enter);
     const enum walk_result result = walk_step(hp, we);
     ph_gate_open(hp);
     return result;
@@ -298,71 +298,10 @@ bool ph_walk_validate(struct heap *hp, const void *block, enum enter enter)
         return ph_heap_look(block, &bi) == BLOCK_OK && bi.heap == hp &&
                (bi.kind != KIND_PACKED || ph_debug_tail_is_good(hp, block, bi.wanted));
     }
-    walk_close(hp, enter);
+    ph_walk_close(hp, enter);
     const bool valid = heap_is_valid(hp);
     ph_gate_open(hp);
     return valid;
-}
-
-/* ---- all live blocks ---------------------------------------------------------------------------- */
-
-static bool visit_page(const struct span *pg, ph_walk_visitor *visit, void *context)
-{
-    const size_t bytes = page_bytes(pg);
-    char *const first = ph_page_block(pg, 0);
-    const bool sized = kind_is_sized(entry_kind(pg->tag));
-    for (unsigned from = 0; from < pg->carved; from += 64) {
-        const unsigned count = pg->carved - from < 64 ? pg->carved - from : 64;
-        uint64_t live = ~pg->bits[from / 64] & (count < 64 ? (1ULL << count) - 1 : UINT64_MAX);
-        for (; live != 0; live &= live - 1) {
-            const unsigned index = from + (unsigned)__builtin_ctzll(live);
-            if (!visit(first + index * bytes, sized ? page_block_wanted(pg, index) : bytes, context))
-                return false;
-        }
-    }
-    return true;
-}
-
-static bool visit_packed(const struct heap *hp, const struct region *rg, ph_walk_visitor *visit, void *context)
-{
-    struct packed_part part;
-    const char *top = rg->base + (rg->packed->top << GRANULE_BITS);
-    for (const char *at = region_start(rg); at < top && packed_part(hp, rg, at, &part); at = part.at + part.bytes)
-        if (part.live && !visit(part.at, part.wanted, context))
-            return false;
-    return true;
-}
-
-static bool visit_region(struct heap *hp, const struct region *rg, ph_walk_visitor *visit, void *context)
-{
-    if (rg->packed != NULL && !visit_packed(hp, rg, visit, context))
-        return false;
-    for (uint32_t unit = rg->first; unit < rg->top;) {
-        const struct span *sp = ph_span_containing(hp, ph_region_unit(rg, unit));
-        if (sp == NULL)
-            return true;
-        unit += (uint32_t)sp->units;
-        if (span_is_page(sp) ? !visit_page(sp, visit, context)
-                             : entry_kind(sp->tag) == KIND_RUN &&
-                                   !visit(ph_span_start(sp), sp->sized ? sp->wanted : ph_span_bytes(sp), context))
-            return false;
-    }
-    return true;
-}
-
-/* Every live block, while the heap stands still; false: the visitor ended it. */
-bool ph_walk_visit(struct heap *hp, ph_walk_visitor *visit, void *context)
-{
-    bool more = true;
-    walk_close(hp, ENTER_PATIENTLY);
-    for (const struct region *rg = hp->regions; rg != NULL && more; rg = rg->next)
-        more = visit_region(hp, rg, visit, context);
-    for (uint32_t i = hp->large; i != SPAN_NONE && more; i = ph_span_at(i)->next) {
-        const struct span *sp = ph_span_at(i);
-        more = visit(ph_span_start(sp), sp->sized ? sp->wanted : sp->mapped_bytes, context);
-    }
-    ph_gate_open(hp);
-    return more;
 }
 
 /* ---- sums --------------------------------------------------------------------------------------- */
@@ -436,7 +375,7 @@ static void sum_region(struct heap *hp, const struct region *rg, struct heap_sum
 void ph_walk_sums(struct heap *hp, struct heap_sums *out)
 {
     *out = (struct heap_sums){0};
-    walk_close(hp, ENTER_UNLOCKED);
+    ph_walk_close(hp, ENTER_UNLOCKED);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         sum_region(hp, rg, out);
     for (uint32_t i = hp->large; i != SPAN_NONE; i = ph_span_at(i)->next) {

@@ -101,7 +101,7 @@ static void use_everything(void *nothing)
         CHILD_NEEDS((block[i] = room_alloc(heap_of(i), sizes[i % COUNT(sizes)], i % 4 < 2)) != NULL);
     for (int i = 0; i < COUNT(block); i++)
         CHILD_NEEDS(ph_heap_free(heap_of(i), block[i], ENTER_PATIENTLY) == BLOCK_OK);
-    struct heap *own = ph_heap_create(HEAPF_PAGED, 4 << 20, 0);
+    struct heap *own = ph_heap_create(0, 4 << 20, 0);
     CHILD_NEEDS(own != NULL && room_alloc(own, 5 << 20, true) != NULL);
     ph_heap_destroy(own);
     CHILD_NEEDS(ph_walk_validate(private, NULL, ENTER_PATIENTLY));

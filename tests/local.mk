@@ -7,6 +7,7 @@
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_block
+CHECK_SUITES += %D%/check_debug
 CHECK_SUITES += %D%/check_fork
 CHECK_SUITES += %D%/check_gate
 CHECK_SUITES += %D%/check_heap
@@ -27,6 +28,7 @@ CHECK_SUITES += %D%/check_raise
 CHECK_SUITES += %D%/check_region
 CHECK_SUITES += %D%/check_shard
 CHECK_SUITES += %D%/check_sizeclass
+CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk
@@ -125,6 +127,7 @@ EXTRA_DIST += %D%/tally.sh
 AM_CPPFLAGS += $(CHECK_CFLAGS)
 LDADD = lib/libcore.la $(CHECK_LIBS)
 
+%C%_check_debug_SOURCES = %D%/check_debug.c %D%/check_heapapi.h
 %C%_check_heapapi_SOURCES = %D%/check_heapapi.h
 %C%_check_heapapi_SOURCES += %D%/check_heapapi.c
 %C%_check_heapapi_SOURCES += %D%/check_heapapi_bad.c
@@ -134,6 +137,7 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_check_heapinfo_SOURCES += %D%/check_heapinfo_set.c
 %C%_check_message_SOURCES = %D%/check_message.c %D%/check_said.h
 %C%_check_options_SOURCES = %D%/check_options.c %D%/check_said.h
+%C%_check_sized_SOURCES = %D%/check_heapapi.h %D%/check_sized.c
 %C%_check_walk_SOURCES = %D%/check_heapapi.h %D%/check_walk.c %D%/churn.h %D%/churn.c
 
 # Nothing of ours is linked to these; and the compiler must not leave calls of malloc out.
