@@ -30,6 +30,7 @@ CHECK_SUITES += %D%/check_walk
 SCRIPT_TESTS =
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/dist.sh
+SCRIPT_TESTS += %D%/dlopen.sh
 SCRIPT_TESTS += %D%/examples.sh
 SCRIPT_TESTS += %D%/headers.sh
 SCRIPT_TESTS += %D%/install.sh
@@ -67,6 +68,7 @@ PRELOADED_TESTS += %D%/check_new
 endif
 
 EXTRA_DIST += %D%/check_room.h
+EXTRA_DIST += %D%/dlopen.c
 EXTRA_DIST += %D%/driver.sh
 EXTRA_DIST += %D%/headers_layout.c
 EXTRA_DIST += %D%/installed.sh
