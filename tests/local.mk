@@ -7,6 +7,7 @@
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_block
+CHECK_SUITES += %D%/check_decisions
 CHECK_SUITES += %D%/check_fork
 CHECK_SUITES += %D%/check_gate
 CHECK_SUITES += %D%/check_heap
