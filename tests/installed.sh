@@ -31,8 +31,9 @@ done
 
 # A source that says <windows.h> must find ours by our flags only: other libraries have one too.
 for header in heapapi.h privheap.h windows.h; do
-    echo "#include <$header>" >"$work/alone.c"
-    $CC -E -I"$DESTDIR$includedir" "$work/alone.c" >/dev/null 2>&1 && fail "<$header> is found without the flags of privheap.pc"
+    printf '#if __has_include(<%s>)\nfound\n#endif\n' $header >"$work/alone.c"
+    $CC -E -P -I"$DESTDIR$includedir" "$work/alone.c" | grep -q found &&
+        fail "<$header> is found without the flags of privheap.pc"
 done
 
 # Every function of the headers has its page; every link among the pages leads somewhere.
