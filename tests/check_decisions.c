@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "privheap.h"
+
 #define MIB ((size_t)1 << 20)
 
 static HANDLE heap;
@@ -234,6 +236,105 @@ START_TEST(pages_given_back_are_usable_again) /* W32 D25 */
 }
 END_TEST
 
+/* ---- exceptions ---- */
+
+static unsigned raised;
+
+static void count_exception(DWORD code, HANDLE of, SIZE_T bytes)
+{
+    ck_assert_uint_eq(code, STATUS_NO_MEMORY);
+    ck_assert_ptr_eq(of, heap);
+    ck_assert_uint_eq(bytes, SIZE_MAX / 2);
+    raised++;
+}
+
+static void setup_raising_heap(void)
+{
+    heap = HeapCreate(HEAP_GENERATE_EXCEPTIONS, 0, 0);
+    ck_assert_ptr_nonnull(heap);
+    ck_assert_ptr_null(ph_set_exception_handler(count_exception));
+}
+
+static void teardown_raising_heap(void)
+{
+    ck_assert(ph_set_exception_handler(NULL) == count_exception);
+    teardown_heap();
+}
+
+START_TEST(exceptions_of_the_heap_hold_for_its_calls) /* W32 D8 */
+{
+    raised = 0;
+    ck_assert_ptr_null(HeapAlloc(heap, 0, SIZE_MAX / 2));
+    ck_assert_ptr_null(HeapReAlloc(heap, 0, HeapAlloc(heap, 0, 1), SIZE_MAX / 2));
+    ck_assert_uint_eq(raised, 2);
+}
+END_TEST
+
+/* ---- information ---- */
+
+START_TEST(compact_tells_the_largest_free_block) /* W32 D12 */
+{
+    PROCESS_HEAP_ENTRY entry = {0};
+    const SIZE_T told = HeapCompact(heap, 0);
+    SIZE_T largest = 0;
+    while (HeapWalk(heap, &entry))
+        if (entry.wFlags == 0 && entry.cbData > largest) largest = entry.cbData;
+    ck_assert_uint_gt(told, 0);
+    ck_assert_uint_eq(told, largest);
+}
+END_TEST
+
+static ULONG kind_of_heap(void)
+{
+    ULONG kind = 99;
+    ck_assert_int_eq(HeapQueryInformation(heap, HeapCompatibilityInformation, &kind, sizeof kind, NULL), TRUE);
+    return kind;
+}
+
+static BOOL set_kind(HANDLE of, ULONG kind)
+{
+    return HeapSetInformation(of, HeapCompatibilityInformation, &kind, sizeof kind);
+}
+
+START_TEST(heap_does_not_become_low_fragmentation_by_itself) /* W32 D15 */
+{
+    for (int i = 0; i < 1000; i++)
+        ck_assert_ptr_nonnull(HeapAlloc(heap, 0, 32));
+    ck_assert_uint_eq(kind_of_heap(), 0);
+}
+END_TEST
+
+START_TEST(low_fragmentation_can_be_set_twice_and_not_undone) /* W32 D16 */
+{
+    ck_assert_int_eq(ASK(set_kind(heap, 2)), TRUE);
+    ck_assert_int_eq(set_kind(heap, 2), TRUE);
+    ck_assert_last(SENTINEL);
+    for (ULONG kind = 0; kind < 2; kind++) {
+        ck_assert_int_eq(ASK(set_kind(heap, kind)), FALSE);
+        ck_assert_last(ERROR_GEN_FAILURE);
+    }
+    ck_assert_uint_eq(kind_of_heap(), 2);
+}
+END_TEST
+
+START_TEST(low_fragmentation_is_not_for_fixed_heaps) /* W32 D17 */
+{
+    HANDLE fixed = HeapCreate(0, 0, 65536);
+    ck_assert_int_eq(ASK(set_kind(fixed, 2)), FALSE);
+    ck_assert_last(ERROR_GEN_FAILURE);
+    ck_assert_int_eq(HeapDestroy(fixed), TRUE);
+}
+END_TEST
+
+START_TEST(unknown_class_is_refused) /* W32 D18 */
+{
+    static const int classes[] = {2, 4, 99, -1};
+    ULONG word = 2;
+    ck_assert_int_eq(ASK(HeapSetInformation(heap, (HEAP_INFORMATION_CLASS)classes[_i], &word, sizeof word)), FALSE);
+    ck_assert_last(ERROR_INVALID_PARAMETER);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("decisions");
@@ -265,6 +366,20 @@ int main(void)
     tcase_add_test(inside, block_of_4_gb_saturates_in_a_walk);
     tcase_add_test(inside, pages_given_back_are_usable_again);
     suite_add_tcase(suite, inside);
+
+    TCase *exceptions = tcase_create("exceptions");
+    tcase_add_checked_fixture(exceptions, setup_raising_heap, teardown_raising_heap);
+    tcase_add_test(exceptions, exceptions_of_the_heap_hold_for_its_calls);
+    suite_add_tcase(suite, exceptions);
+
+    TCase *information = tcase_create("information");
+    tcase_add_checked_fixture(information, setup_empty_heap, teardown_heap);
+    tcase_add_test(information, compact_tells_the_largest_free_block);
+    tcase_add_test(information, heap_does_not_become_low_fragmentation_by_itself);
+    tcase_add_test(information, low_fragmentation_can_be_set_twice_and_not_undone);
+    tcase_add_test(information, low_fragmentation_is_not_for_fixed_heaps);
+    tcase_add_loop_test(information, unknown_class_is_refused, 0, 4);
+    suite_add_tcase(suite, information);
 
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
