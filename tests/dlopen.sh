@@ -7,6 +7,7 @@
 
 library=$top_builddir/lib/.libs/libprivheap.so
 [ -e "$library" ] || { echo 'there is no shared library in this build'; exit 77; }
+[ -e "$preload_object" ] || { echo 'a sanitizer needs its runtime in every program'; exit 77; }
 source=$top_srcdir/tests/dlopen.c
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' 0

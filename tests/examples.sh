@@ -10,6 +10,7 @@
 
 library=$top_builddir/lib/.libs
 [ -e "$library/libprivheap.so" ] || { echo 'there is no shared library in this build'; exit 77; }
+[ -e "$preload_object" ] || { echo 'a sanitizer needs its runtime in every program'; exit 77; }
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' 0
 failed=0 programs=0
