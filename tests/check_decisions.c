@@ -58,6 +58,18 @@ START_TEST(marker_flag_is_nobody_elses_and_means_nothing) /* W32 D2 */
 }
 END_TEST
 
+START_TEST(debug_flags_cannot_be_given_to_create) /* W32 2.8 */
+{
+    HANDLE other = HeapCreate(HEAP_TAIL_CHECKING_ENABLED | HEAP_FREE_CHECKING_ENABLED, 0, 0);
+    struct ph_stats stats = {.struct_bytes = sizeof stats};
+    uint32_t *block = HeapAlloc(other, 0, 64);
+    ck_assert_uint_ne(block[0], 0xBAADF00D);
+    ck_assert_int_eq(ph_heap_stats(other, &stats), TRUE);
+    ck_assert_uint_eq(stats.flags, HEAP_GROWABLE);
+    ck_assert_int_eq(HeapDestroy(other), TRUE);
+}
+END_TEST
+
 START_TEST(initial_size_of_0_is_about_4_mb_and_not_resident) /* W32 D3 */
 {
     const size_t before = check_heapapi_resident();
@@ -341,6 +353,7 @@ int main(void)
     TCase *heaps = tcase_create("heaps");
     tcase_add_checked_fixture(heaps, setup_empty_heap, teardown_heap);
     tcase_add_test(heaps, marker_flag_is_nobody_elses_and_means_nothing);
+    tcase_add_test(heaps, debug_flags_cannot_be_given_to_create);
     tcase_add_test(heaps, initial_size_of_0_is_about_4_mb_and_not_resident);
     tcase_add_loop_test(heaps, maximum_is_rounded_up_to_a_page, 0, 4);
     tcase_add_test(heaps, initial_size_above_the_maximum_is_refused);
