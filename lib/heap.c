@@ -324,7 +324,8 @@ void ph_heap_trim_all(void)
     for (uint32_t id = 1; id <= heaps_made; id++) {
         struct heap *hp = ph_heap_at(id);
         const void *owner = hp != NULL ? __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED) : NULL;
-        if (hp != NULL && hp->handle != NULL && (owner == NULL || owner == ph_thread_self()))
+        const bool live = hp != NULL && __atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) != NULL;
+        if (live && (owner == NULL || owner == ph_thread_self()))
             (void)ph_heap_trim(hp);
     }
     ph_lock_give(&registry_lock);
