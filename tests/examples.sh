@@ -55,10 +55,8 @@ for source in "$work"/*.c; do
     name=$(basename "$source" .c)
     expected=${source%.c}.expected
     [ -e "$expected" ] || { complain "$name: the page does not say what it prints"; continue; }
-    # A page may come before its functions.
-    for function in $(grep -oE '\<(Heap[A-Z]|ph_)[A-Za-z_]*\(' "$source" | tr -d '(' | sort -u); do
-        grep -q "[ *]$function(" "$top_srcdir"/lib/heapapi.h "$top_srcdir"/lib/privheap.h || continue 2
-    done
+    # Its page came before the function.
+    if grep -q 'ph_debug_flags(' "$source" && ! grep -q 'ph_debug_flags(' "$top_srcdir/lib/privheap.h"; then continue; fi
     programs=$((programs + 1))
     # shellcheck disable=SC2086
     if $CC -std=c99 $warnings -o "$work/program" "$source" $flags; then
@@ -75,7 +73,7 @@ for source in "$work"/*.c; do
     fi
 done
 
-[ $programs -ge 7 ] || complain "only $programs programs"
+[ $programs -ge 13 ] || complain "only $programs programs"
 for page in "$top_builddir"/man/*.3; do
     grep -q '^\.so ' "$page" || [ -e "$work/$(basename "$page")-1.c" ] || complain "$(basename "$page") has no program"
 done
