@@ -13,6 +13,7 @@ enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (47 - MAP_LEAF_BITS) };
 
 extern uint64_t *ph_map_root[MAP_ROOT_SLOTS];
 
+#define HASHKEY 0x9e378678dde6e5fdull /* handles are steps of 64 KB, often of 4 MB: either is spread evenly */
 #define BLOCK_LIVE 1u /* what malloc writes over the key */
 
 /* What stands at an address, 0 for nothing of ours.  The address itself is not touched. */
@@ -34,7 +35,14 @@ static inline unsigned kind_class(unsigned kind) { return (kind - KIND_PLAIN) % 
 static inline bool kind_is_sized(unsigned kind) { return kind >= KIND_SIZED; }
 
 static inline unsigned entry_heap(uint64_t entry) { return entry >> 8 & 0xffff; }
-static inline unsigned entry_span(uint64_t entry) { return entry >> 32 & 0x3ffffff; }
+static inline unsigned entry_cell(uint64_t entry) { return entry >> 32 & 0x3ffffff; }
+
+/* A sized page's entries name the cell of its size codes, which begins with the descriptor's number. */
+static inline unsigned entry_span(uint64_t entry)
+{
+    const unsigned cell = entry_cell(entry), kind = entry_kind(entry);
+    return kind_is_sized(kind) && kind < KIND_RUN ? *(const uint32_t *)ph_cell_at(cell) : cell;
+}
 
 /* Bytes from the address to the end of its page.  Blocks stand against the end: then this is a
  * multiple of their size exactly where one starts, also where a few bytes are left over. */
@@ -91,6 +99,80 @@ static inline void *local_take(struct local *lo, unsigned class)
     if (block == NULL)
         __builtin_unreachable();
     return block;
+}
+
+/* ---- exact sizes -------------------------------------------------------------------------------- */
+
+/* An entry of a sized stack is two words: the block, and where the code of its size stands, which is
+ * 0 while nobody holds the block.  So the block itself is not touched. */
+struct sized_entry {
+    void *block;
+    uint16_t *place;
+};
+
+static inline uint16_t size_code(size_t class_bytes, size_t wanted) { return (uint16_t)(3 * (class_bytes - wanted + 1)); }
+
+/* In a page's cell, which begins with its descriptor's number: the last block's code first. */
+static inline uint16_t *size_cell_place(void *cell, uint64_t from_end)
+{
+    enum { HEAD = sizeof(uint32_t) / sizeof(uint16_t) };
+    return (uint16_t *)cell + HEAD - 1 + from_end; /* from_end: 1 for the last block */
+}
+
+static inline const struct thread_slot *thread_slot(const struct thread *th, uintptr_t handle)
+{
+    return &th->slot[handle * HASHKEY >> (64 - THREAD_SLOTS_LOG)];
+}
+
+/* This thread's local of the heap of that handle; NULL when it has none (yet). */
+static inline struct local *sized_local(const void *handle)
+{
+    const struct thread_slot *sl = thread_slot(ph_thread, (uintptr_t)handle);
+    if (unlikely(sl->key != ((uintptr_t)handle | 1)))
+        return NULL;
+    if (sl->lo == NULL)
+        __builtin_unreachable();
+    return sl->lo;
+}
+
+/* As local_take, for a block that remembers `wanted`. */
+static inline void *sized_take(struct local *lo, unsigned class, size_t wanted)
+{
+    local_enter(lo);
+    struct stack *st = local_stack(lo, class);
+    struct sized_entry *top = (struct sized_entry *)(void *)st->top;
+    uint16_t *place = top[-1].place;
+    if (unlikely(__atomic_load_n(place, __ATOMIC_RELAXED) != (uint16_t)__atomic_load_n(&lo->check, __ATOMIC_RELAXED)))
+        return NULL;
+    __atomic_store_n(place, size_code(ph_class_bytes[class], wanted), __ATOMIC_RELAXED);
+    void *block = top[-1].block;
+    __atomic_store_n(&st->top, (void **)(void *)(top - 1), __ATOMIC_RELAXED);
+    local_leave(lo);
+    if (block == NULL)
+        __builtin_unreachable();
+    return block;
+}
+
+/* As local_give, for a sized block; its place says whether it is live. */
+static inline bool sized_give(struct local *lo, void *block)
+{
+    local_enter(lo);
+    const uint64_t entry = map_get(block);
+    const uint32_t class = (uint32_t)entry - __atomic_load_n(&lo->tag, __ATOMIC_RELAXED);
+    if (unlikely(class >= CLASS_COUNT))
+        return false;
+    struct stack *st = local_stack(lo, class);
+    const uint64_t magic = ph_class_magic[class];
+    const unsigned __int128 product = (unsigned __int128)entry_distance(entry, block) * magic;
+    struct sized_entry *top = (struct sized_entry *)(void *)st->top;
+    uint16_t *place = size_cell_place(ph_cell_at(entry_cell(entry)), (uint64_t)(product >> 64));
+    if (unlikely((uint64_t)product >= magic || st->top >= st->limit || __atomic_load_n(place, __ATOMIC_RELAXED) == 0))
+        return false;
+    __atomic_store_n(place, 0, __ATOMIC_RELAXED);
+    *top = (struct sized_entry){block, place};
+    __atomic_store_n(&st->top, (void **)(void *)(top + 1), __ATOMIC_RELAXED);
+    local_leave(lo);
+    return true;
 }
 
 /* Put a plain block of this heap back; false, and still busy, when it is not the usual case:

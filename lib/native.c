@@ -7,6 +7,7 @@
  * Locks:   LOCK heaplock around figures; LOCK span around the name, because region.c reads it under that.
  * Always:  arguments, the last error and errno as in heapapi.c. */
 #include "api.h"
+#include "options.h"
 
 #include "small.h"
 
@@ -97,6 +98,8 @@ LPVOID ph_heap_aligned_alloc(HANDLE heap, DWORD flags, SIZE_T alignment, SIZE_T 
     void *block = ph_api_is_servable(hp, bytes) ? ph_heap_alloc(hp, &rq) : NULL;
     return block != NULL ? block : ph_api_fail_alloc(hp, flags, bytes);
 }
+
+DWORD ph_debug_flags(void) { return (DWORD)ph_option(OPT_DEBUG_FLAGS); } /* W32 2.8 */
 
 /* ---- names --------------------------------------------------------------------------------------- */
 

@@ -108,6 +108,13 @@ static void region_append(struct heap *hp, struct region *rg)
     hp->reserved_units += rg->units;
 }
 
+/* In the page map; the process heap's regions are known by its list alone. */
+static bool region_enter(const struct heap *hp, const struct region *rg)
+{
+    const size_t bytes = (size_t)rg->units << UNIT_BITS;
+    return ph_map_prepare(rg->base, bytes) && (hp == &ph_process_heap || ph_map_own(rg->base, bytes, hp->id));
+}
+
 struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
 {
     struct region *rg = region_new();
@@ -115,10 +122,10 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         return NULL;
     const bool first = hp->regions == NULL;
     const bool executable = hp->flags & HEAPF_EXECUTE;
-    bool got = !executable && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
+    bool got = !executable && hp->debug == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
         got = region_reserve(rg, bytes, least_bytes, first && !executable && hp->bound_units == 0);
-    if (got && !ph_map_prepare(rg->base, (size_t)rg->units << UNIT_BITS)) {
+    if (got && !region_enter(hp, rg)) {
         ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
         got = false;
     }
@@ -127,9 +134,9 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         return NULL;
     }
     rg->first = hp->bound_units == 0 && rg->units > CONTROL_FROM_UNITS ? 1 : 0;
+    rg->packed = NULL;
     if (rg->top < rg->first)
         rg->top = rg->first;
-    ph_map_edge(rg->base, hp->tag | KIND_EDGE);
     region_append(hp, rg);
     if (hp->name[0] != '\0')
         ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name);
@@ -182,18 +189,36 @@ void ph_region_trim(void)
         ph_os_unmap(gone[i].base, (size_t)gone[i].units << UNIT_BITS);
 }
 
+static void region_drop(const struct heap *hp, struct region *rg)
+{
+    if (hp != &ph_process_heap)
+        (void)ph_map_own(rg->base, (size_t)rg->units << UNIT_BITS, 0);
+    if ((hp->flags & HEAPF_EXECUTE) || !cache_give(rg))
+        ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
+    region_free(rg);
+}
+
+void ph_region_drop_rest(struct heap *hp)
+{
+    struct region *rg = hp->regions->next;
+    __atomic_store_n(&hp->regions->next, NULL, __ATOMIC_RELEASE);
+    hp->last_region = hp->regions;
+    hp->reserved_units = hp->regions->units;
+    for (struct region *next; rg != NULL; rg = next) {
+        next = rg->next;
+        region_drop(hp, rg);
+    }
+}
+
 /* The heap is gone: its ranges go to the cache, or back to the system.  Their entries in the page
- * map are clear already, but for the first of each. */
+ * map are clear already. */
 void ph_region_drop_all(struct heap *hp)
 {
     struct region *rg = hp->regions;
     hp->regions = hp->last_region = NULL;
-    while (rg != NULL) {
-        struct region *next = rg->next;
-        ph_map_edge(rg->base, 0);
-        if ((hp->flags & HEAPF_EXECUTE) || !cache_give(rg))
-            ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
-        region_free(rg);
-        rg = next;
+    hp->reserved_units = 0;
+    for (struct region *next; rg != NULL; rg = next) {
+        next = rg->next;
+        region_drop(hp, rg);
     }
 }

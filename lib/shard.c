@@ -16,11 +16,37 @@
 enum {
     FRESH_BYTES = 2048, /* carve about so much at once */
     SPARE_UNITS = 4,    /* a wholly free page so small is kept by any class */
+    SIZED_REFILL_BYTES = 16384, /* of blocks at once: they are not touched */
 };
 
 static struct shard_class *shard_class(struct heap *hp, unsigned kind)
 {
-    return &hp->shard[0].class[kind - KIND_PLAIN];
+    return &hp->shard->class[kind - KIND_PLAIN];
+}
+
+static struct shard process_shard __attribute__((common)); /* as ph_map_root is */
+
+/* Class locks and lists, made when the heap gets its first page; they stay with its descriptor. */
+bool ph_shard_ready(struct heap *hp)
+{
+    if (likely(__atomic_load_n(&hp->shard, __ATOMIC_ACQUIRE) != NULL))
+        return true;
+    ph_lock_take(&hp->span_lock);
+    if (hp->shard == NULL) {
+        struct shard *sh = hp == &ph_process_heap ? &process_shard : ph_meta_take(sizeof *sh);
+        __atomic_store_n(&hp->shard, sh, __ATOMIC_RELEASE);
+    }
+    ph_lock_give(&hp->span_lock);
+    return hp->shard != NULL;
+}
+
+/* The heap has ended, its pages with it. */
+void ph_shard_forget(struct heap *hp)
+{
+    if (hp->shard == NULL)
+        return;
+    for (unsigned i = 0; i < 2 * CLASS_COUNT; i++)
+        hp->shard->class[i] = (struct shard_class){0};
 }
 
 static unsigned kind_bytes(unsigned kind) { return ph_class_bytes[kind_class(kind)]; }
@@ -183,9 +209,92 @@ void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st)
     ph_lock_give(&sc->lock);
 }
 
+/* ---- sized stacks: entries know the place of their size code, which is 0 -------------------------- */
+
+/* Push a page's next block; the lowest comes off first when all are in.  Held: the class lock. */
+static unsigned refill_from(struct span *pg, struct sized_entry *top, unsigned want)
+{
+    void *blocks[SIZED_STACK_SLOTS];
+    char *fresh = NULL;
+    unsigned got = ph_page_take(pg, blocks, want);
+    const unsigned carved = got < want ? ph_page_carve(pg, want - got, &fresh) : 0;
+    for (unsigned i = 0; i < carved; i++, fresh += kind_bytes(entry_kind(pg->tag)))
+        blocks[got++] = fresh;
+    for (unsigned i = 0; i < got; i++) {
+        void *block = blocks[got - 1 - i];
+        top[i] = (struct sized_entry){block, ph_page_size_place(pg, ph_page_index(pg, block))};
+    }
+    return got;
+}
+
+/* Fill an empty stack with up to `want` entries, of one page; none when memory is out. */
+void ph_shard_refill_sized(struct heap *hp, unsigned kind, struct stack *st, unsigned want)
+{
+    if (!ph_shard_ready(hp))
+        return;
+    struct shard_class *sc = shard_class(hp, kind);
+    const unsigned bytes_most = SIZED_REFILL_BYTES / kind_bytes(kind) + 1;
+    want = want > SIZED_STACK_SLOTS ? SIZED_STACK_SLOTS : want;
+    ph_lock_take(&sc->lock);
+    struct span *pg = class_page(hp, sc, kind);
+    if (pg != NULL) {
+        const unsigned got = refill_from(pg, (struct sized_entry *)(void *)st->top, want < bytes_most ? want : bytes_most);
+        if (!page_has_room(pg))
+            list_remove(sc, pg);
+        __atomic_store_n(&st->top, st->top + 2 * got, __ATOMIC_RELAXED);
+    }
+    ph_lock_give(&sc->lock);
+}
+
+/* One entry back to its page; one that two threads freed at once is there already. */
+static void flush_sized(struct heap *hp, struct shard_class *sc, unsigned kind, const struct sized_entry *entry)
+{
+    const uint64_t at = map_get(entry->block);
+    if ((uint32_t)at != (hp->tag | kind))
+        return;
+    struct span *pg = ph_span_at(entry_span(at));
+    const unsigned index = ph_page_index(pg, entry->block);
+    if (index != PAGE_BLOCKS && *entry->place == 0 && ph_page_give(pg, index) && (page_is_empty(pg) || !pg->listed))
+        class_page_given(hp, sc, pg);
+}
+
+/* The `count` oldest entries of a stack, from `bottom` on, go back to their pages. */
+void ph_shard_flush_sized(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count)
+{
+    struct shard_class *sc = shard_class(hp, kind);
+    ph_lock_take(&sc->lock);
+    for (unsigned i = 0; i < count; i++)
+        flush_sized(hp, sc, kind, (struct sized_entry *)(void *)bottom + i);
+    for (void **from = bottom + 2 * count; from < st->top; from++)
+        from[-2 * (ptrdiff_t)count] = *from;
+    __atomic_store_n(&st->top, st->top - 2 * count, __ATOMIC_RELAXED);
+    ph_lock_give(&sc->lock);
+}
+
+/* An entry of a stack whose thread is gone in mid-air. */
+void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_entry *entry)
+{
+    if (hp->shard == NULL)
+        return;
+    struct shard_class *sc = shard_class(hp, kind);
+    ph_lock_take(&sc->lock);
+    const uint64_t at = map_get(entry->block);
+    if ((uint32_t)at == (hp->tag | kind)) {
+        const struct span *pg = ph_span_at(entry_span(at));
+        const unsigned index = ph_page_index(pg, entry->block);
+        if (index != PAGE_BLOCKS && entry->place == ph_page_size_place(pg, index))
+            flush_sized(hp, sc, kind, entry);
+    }
+    ph_lock_give(&sc->lock);
+}
+
+/* ---- one block without a stack -------------------------------------------------------------------- */
+
 /* One block without a stack; `wanted` is remembered by a sized page.  *fresh: it is zero. */
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
 {
+    if (!ph_shard_ready(hp))
+        return NULL;
     struct shard_class *sc = shard_class(hp, kind);
     void *block = NULL;
     ph_lock_take(&sc->lock);
@@ -194,12 +303,12 @@ void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
         *fresh = ph_page_take(pg, &block, 1) == 0;
         if (*fresh)
             (void)ph_page_carve(pg, 1, (char **)&block);
-        else if (kind_is_sized(kind)) /* proved by its size byte; a Win32 program ends only if it asked to */
-            *block_key(block) = BLOCK_LIVE;
-        else
+        else if (!kind_is_sized(kind))
             class_unkey(kind, block, BLOCK_LIVE);
-        if (kind_is_sized(kind))
+        if (kind_is_sized(kind)) {
             ph_page_set_wanted(pg, ph_page_index(pg, block), wanted);
+            *fresh = *fresh && pg->state == SPAN_VIRGIN; /* no key says whether somebody wrote there */
+        }
         CHECK_COSTLY(ph_page_is_valid(pg));
         if (!page_has_room(pg))
             list_remove(sc, pg);
@@ -218,7 +327,8 @@ bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block)
     const unsigned index = ours ? ph_page_index(pg, block) : PAGE_BLOCKS;
     const bool live = index != PAGE_BLOCKS && ph_page_give(pg, index);
     if (live) {
-        *block_key(block) = block_page_key(block);
+        if (!kind_is_sized(kind))
+            *block_key(block) = block_page_key(block);
         class_page_given(hp, sc, pg);
     }
     ph_lock_give(&sc->lock);
@@ -237,6 +347,8 @@ bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block)
 /* Pages that were kept back go. */
 void ph_shard_trim(struct heap *hp)
 {
+    if (hp->shard == NULL)
+        return;
     for (unsigned kind = KIND_PLAIN; kind < KIND_RUN; kind++) {
         struct shard_class *sc = shard_class(hp, kind);
         ph_lock_take(&sc->lock);
@@ -252,12 +364,12 @@ void ph_shard_trim(struct heap *hp)
 
 void ph_shard_fork_lock(struct heap *hp)
 {
-    for (unsigned kind = KIND_PLAIN; kind < KIND_RUN; kind++)
+    for (unsigned kind = KIND_PLAIN; hp->shard != NULL && kind < KIND_RUN; kind++)
         ph_lock_fork_take(&shard_class(hp, kind)->lock);
 }
 
 void ph_shard_fork_unlock(struct heap *hp)
 {
-    for (unsigned kind = KIND_RUN; kind-- > KIND_PLAIN;)
+    for (unsigned kind = KIND_RUN; hp->shard != NULL && kind-- > KIND_PLAIN;)
         ph_lock_fork_give(&shard_class(hp, kind)->lock);
 }

@@ -6,8 +6,7 @@
  * Calls:   region.c, map.c, meta.c, os.c.
  * Locks:   LOCK span of the heap, taken inside; below it map, cache, meta.
  * Always:  free spans of one region never touch each other, but where both together had 64 GB; the entries of a free span's first
- *          and last unit name it, those between are 0; the entry of a region's first unit is
- *          never 0, because the handle is found by it.
+ *          and last unit name it, those between are 0.
  * Why:     bins by size with good fit and joining at once keep memory as dense as boundary tags
  *          do, with nothing of ours inside anybody's memory. */
 #include "hot.h"
@@ -453,7 +452,7 @@ struct span *ph_span_containing(struct heap *hp, const void *address)
         return NULL;
     for (; unit >= lowest; unit -= UNIT_BYTES) {
         const uint64_t entry = map_get(unit);
-        if (entry_kind(entry) == KIND_NONE || entry_kind(entry) == KIND_EDGE)
+        if (entry_kind(entry) == KIND_NONE)
             continue;
         return ph_span_at(entry_span(entry));
     }
@@ -464,7 +463,7 @@ bool ph_span_is_valid(const struct heap *hp, const struct span *sp)
 {
     const uint64_t entry = map_get(ph_span_start(sp));
     const uint64_t last = map_get(ph_unit_address(sp->start + sp->units - 1));
-    return sp->units > 0 && entry_span(entry) == sp->self && entry_span(last) == sp->self &&
+    return sp->units > 0 && entry_span(entry) == sp->self && entry_cell(last) == entry_cell(entry) &&
            (uint32_t)entry == sp->tag && (uint32_t)last == sp->tag && (sp->tag & 0xffff00) == hp->tag;
 }
 
@@ -480,7 +479,7 @@ void ph_span_forget(struct heap *hp)
             if (entry_kind(sp->tag) < KIND_RUN) {
                 ph_map_clear(sp);
                 if (sp->cell != 0)
-                    ph_pool_give(&ph_pool_sizes, sp->cell);
+                    ph_pool_give(ph_pool_of(sizeof(uint32_t) + sp->capacity * sizeof(uint16_t)), sp->cell);
             } else {
                 ph_map_clear_ends(sp);
             }
@@ -492,5 +491,5 @@ void ph_span_forget(struct heap *hp)
     for (unsigned bin = 0; bin < BIN_COUNT; bin++)
         hp->bin[bin] = SPAN_NONE;
     hp->bins_used = hp->peak_units = 0;
-    hp->live_units = hp->dirty_units = hp->reserved_units = 0;
+    hp->live_units = hp->dirty_units = 0;
 }

@@ -9,12 +9,13 @@
 
 # The rooms, top first.  A room may call those on lower lines; rooms joined by = may call each other.
 rooms='
-    heapapi=heapinfo=native=raise
+    entrance=heapapi=heapinfo=native=raise
     stats fork
     walk
     block
     heap
-    local=gate
+    debug
+    local=gate=sized
     shard
     page large packed
     span=purge
