@@ -8,6 +8,7 @@
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_block
 CHECK_SUITES += %D%/check_debug
+CHECK_SUITES += %D%/check_decisions
 CHECK_SUITES += %D%/check_fork
 CHECK_SUITES += %D%/check_gate
 CHECK_SUITES += %D%/check_heap
@@ -37,6 +38,8 @@ CHECK_SUITES += %D%/check_walk
 SCRIPT_TESTS =
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/dist.sh
+SCRIPT_TESTS += %D%/dlopen.sh
+SCRIPT_TESTS += %D%/examples.sh
 SCRIPT_TESTS += %D%/headers.sh
 SCRIPT_TESTS += %D%/install.sh
 SCRIPT_TESTS += %D%/layers.sh
@@ -79,8 +82,10 @@ LINKED_TESTS += %D%/check_throw
 endif
 
 EXTRA_DIST += %D%/check_room.h
+EXTRA_DIST += %D%/dlopen.c
 EXTRA_DIST += %D%/driver.sh
 EXTRA_DIST += %D%/headers_layout.c
+EXTRA_DIST += %D%/installed.sh
 EXTRA_DIST += %D%/misuse/double_free_after_fork.c
 EXTRA_DIST += %D%/misuse/double_free_after_many.c
 EXTRA_DIST += %D%/misuse/double_free_after_uses.c
@@ -234,5 +239,16 @@ check-long: all $(check_PROGRAMS) $(LONG_TESTS)
 	done; exit $$failed
 CLEANFILES += $(LONG_TESTS:=.log)
 CLEANFILES += $(LONG_TESTS:=.trs)
+
+# What was installed, here or under a DESTDIR.  A sanitizer's runtime is no part of what users get.
+installcheck-local:
+if SANITIZED
+	@echo 'A sanitized library is not for users: not checked.'
+else
+	@$(AM_TESTS_ENVIRONMENT) \
+	DESTDIR='$(DESTDIR)' bindir='$(bindir)' libdir='$(libdir)' includedir='$(includedir)' mandir='$(mandir)'; \
+	export DESTDIR bindir libdir includedir mandir; \
+	$(SHELL) $(srcdir)/%D%/installed.sh
+endif
 
 .PHONY: check-long check-programs check-suites
