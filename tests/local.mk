@@ -7,6 +7,11 @@
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_block
+CHECK_SUITES += %D%/check_contract_blocks
+CHECK_SUITES += %D%/check_contract_create
+CHECK_SUITES += %D%/check_contract_fixed
+CHECK_SUITES += %D%/check_contract_realloc
+CHECK_SUITES += %D%/check_contract_values
 CHECK_SUITES += %D%/check_fork
 CHECK_SUITES += %D%/check_gate
 CHECK_SUITES += %D%/check_heap
@@ -113,6 +118,23 @@ EXTRA_DIST += %D%/tally.sh
 
 AM_CPPFLAGS += $(CHECK_CFLAGS)
 LDADD = lib/libcore.la $(CHECK_LIBS)
+
+# They know the library as a program of its users does.
+%C%_check_contract_blocks_SOURCES = %D%/check_contract.h %D%/check_contract_blocks.c
+%C%_check_contract_blocks_LDADD = lib/libprivheap.la $(CHECK_LIBS)
+%C%_check_contract_blocks_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_check_contract_create_SOURCES = %D%/check_contract.h %D%/check_contract_create.c
+%C%_check_contract_create_LDADD = lib/libprivheap.la $(CHECK_LIBS)
+%C%_check_contract_create_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_check_contract_fixed_SOURCES = %D%/check_contract.h %D%/check_contract_fixed.c
+%C%_check_contract_fixed_LDADD = lib/libprivheap.la $(CHECK_LIBS)
+%C%_check_contract_fixed_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_check_contract_realloc_SOURCES = %D%/check_contract.h %D%/check_contract_realloc.c
+%C%_check_contract_realloc_LDADD = lib/libprivheap.la $(CHECK_LIBS)
+%C%_check_contract_realloc_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_check_contract_values_SOURCES = %D%/check_contract.h %D%/check_contract_values.c
+%C%_check_contract_values_LDADD = lib/libprivheap.la $(CHECK_LIBS)
+%C%_check_contract_values_LDFLAGS = $(AM_LDFLAGS) -no-install
 
 %C%_check_heapapi_SOURCES = %D%/check_heapapi.h
 %C%_check_heapapi_SOURCES += %D%/check_heapapi.c
