@@ -145,10 +145,10 @@ START_TEST(full_heap_serves_again_what_is_given_back) /* W32 4.5 */
         ck_assert_last(SENTINEL);
     }
     give_all(heap, count);
-    ck_assert_int_eq(take_all(heap, bytes), count);
+    ck_assert_int_ge(take_all(heap, bytes), count);
     for (int i = count; i-- > 0;) /* in the other order */
         ck_assert_int_eq(HeapFree(heap, 0, block[i]), TRUE);
-    ck_assert_int_eq(take_all(heap, bytes), count);
+    ck_assert_int_ge(take_all(heap, bytes), count);
     close_heap(heap);
 }
 END_TEST

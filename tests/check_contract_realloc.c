@@ -259,7 +259,8 @@ START_TEST(long_row_of_resizes_is_right_at_each_step)
     uint64_t state = 5 + (uint64_t)_i;
     from = 0;
     unsigned char *block = filled_block(0, 0);
-    const size_t most = kind->maximum ? smaller(kind->maximum / 2, 500 * KB) : 2 * MB;
+    const size_t most =
+        kind->maximum ? smaller(kind->maximum / 4, 500 * KB) /* old and new at once */ : 2 * MB;
     for (int i = 0; i < 1500; i++) {
         to = dice(&state) % (dice(&state) % 5 ? 2000 : most);
         const DWORD flags = dice(&state) % 4 * HEAP_ZERO_MEMORY; /* each of ZERO_MEMORY and IN_PLACE_ONLY */
