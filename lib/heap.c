@@ -17,7 +17,7 @@
 
 #include "small.h"
 
-enum { PROCESS_HEAP = 1 };
+enum { PROCESS_HEAP = 1, LARGE_ALIGN_BYTES = 4 << 20 }; /* more: rarely to be had in a region */
 
 struct heap ph_process_heap __attribute__((common)); /* as ph_map_root is */
 
@@ -45,6 +45,10 @@ static bool heap_reserve(struct heap *hp, size_t initial_bytes, size_t max_bytes
     struct region *rg = ph_region_add(hp, bytes, bytes);
     if (rg != NULL)
         ph_span_file_used(hp, rg);
+    if (rg != NULL) { /* W32 3.1: committed in the books; where the system refuses, later, as needed */
+        const size_t units = initial_bytes >> UNIT_BITS;
+        (void)ph_region_commit(rg, units < rg->units ? (uint32_t)units : rg->units, hp->flags & HEAPF_EXECUTE);
+    }
     ph_lock_give(&hp->span_lock);
     if (rg == NULL)
         return false;
@@ -58,6 +62,8 @@ static void heap_number(struct heap *hp, uint32_t id, unsigned flags)
     hp->id = id;
     hp->tag = id << 8;
     hp->flags = flags;
+    hp->compatibility = 0;
+    hp->name[0] = '\0';
 }
 
 /* What the kernel was told to distrust ignores the environment. */
@@ -253,9 +259,11 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    struct span *sp = ph_large_take(hp, rq->bytes, rq->align, zero);
-    if (sp != NULL)
+    struct span *sp = ph_large_take(hp, rq->bytes > 0 ? rq->bytes : 1, rq->align, zero);
+    if (sp != NULL) {
+        sp->wanted = rq->bytes;
         sp->sized = rq->sized;
+    }
     ph_gate_leave(hp, ps);
     return sp != NULL ? ph_span_start(sp) : NULL;
 }
@@ -269,7 +277,7 @@ static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
     if (class < CLASS_COUNT)
         return alloc_page_block(hp, rq, class, zero);
     void *block = NULL;
-    if (rq->bytes >= LARGE_BYTES && hp->bound_units == 0)
+    if ((rq->bytes >= LARGE_BYTES || rq->align > LARGE_ALIGN_BYTES) && hp->bound_units == 0)
         block = alloc_large(hp, rq, zero);
     return block != NULL ? block : alloc_run(hp, rq, zero);
 }
@@ -306,4 +314,18 @@ bool ph_heap_trim(struct heap *hp)
     ph_gate_open(hp);
     ph_region_trim();
     return ph_large_trim() || had;
+}
+
+/* The registry's lock keeps each heap from being destroyed meanwhile.  W32 3.9: who has locked a heap
+ * finds it as it was. */
+void ph_heap_trim_all(void)
+{
+    ph_lock_take(&registry_lock);
+    for (uint32_t id = 1; id <= heaps_made; id++) {
+        struct heap *hp = ph_heap_at(id);
+        const void *owner = hp != NULL ? __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED) : NULL;
+        if (hp != NULL && hp->handle != NULL && (owner == NULL || owner == ph_thread_self()))
+            (void)ph_heap_trim(hp);
+    }
+    ph_lock_give(&registry_lock);
 }

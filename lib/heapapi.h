@@ -14,6 +14,9 @@
  *            succeeds leaves the last error alone, unless its comment says otherwise.  errno is not touched.
  *   Threads  any thread may call any function at any time, unless HEAP_NO_SERIALIZE was given.
  *   Flags    of a call are added to those of the heap; unknown bits are ignored.
+ *   Exceptions  with HEAP_GENERATE_EXCEPTIONS on the heap or the call, HeapAlloc and HeapReAlloc call the handler
+ *            of ph_set_exception_handler (privheap.h) instead of returning NULL for want of memory or for a bad
+ *            handle or block; without a handler the process ends.
  */
 #ifndef PRIVHEAP_HEAPAPI_H
 #define PRIVHEAP_HEAPAPI_H
@@ -53,7 +56,7 @@ typedef void *HANDLE, **PHANDLE;
 
 #define HEAP_NO_SERIALIZE             0x00000001 /* no lock is taken: the caller keeps threads apart */
 #define HEAP_GROWABLE                 0x00000002 /* what a maximum of 0 says; ignored when passed */
-#define HEAP_GENERATE_EXCEPTIONS      0x00000004
+#define HEAP_GENERATE_EXCEPTIONS      0x00000004 /* HeapCreate, HeapAlloc, HeapReAlloc: see below */
 #define HEAP_ZERO_MEMORY              0x00000008 /* HeapAlloc, HeapReAlloc: new bytes are 0 */
 #define HEAP_REALLOC_IN_PLACE_ONLY    0x00000010 /* HeapReAlloc: fail rather than move */
 #define HEAP_TAIL_CHECKING_ENABLED    0x00000020 /* the debug modes': ignored when passed */
@@ -217,6 +220,36 @@ WINBASEAPI HANDLE WINAPI GetProcessHeap(VOID);
 /* How many heaps are live; the first `NumberOfHeaps` handles, or all where there are fewer, are written to
  * the caller's array: the process heap, then the others, oldest first.  ProcessHeaps may be NULL with 0. */
 WINBASEAPI DWORD WINAPI GetProcessHeaps(DWORD NumberOfHeaps, PHANDLE ProcessHeaps);
+
+/* Give free memory back to the system, as far as that goes without moving a block.  The bytes of the largest free
+ * piece that the heap keeps: above 0 in a new heap.  0 with last error 0 when none is left, or with
+ * ERROR_INVALID_HANDLE.  dwFlags: HEAP_NO_SERIALIZE. */
+WINBASEAPI SIZE_T WINAPI HeapCompact(HANDLE hHeap, DWORD dwFlags);
+
+/* The sums of a heap at one moment, into *lpSummary, whose cb the caller has set to sizeof(HEAP_SUMMARY).
+ * dwFlags: 0.  TRUE, or FALSE with ERROR_INVALID_PARAMETER (lpSummary NULL, another cb; nothing is written) or
+ * ERROR_INVALID_HANDLE. */
+WINBASEAPI BOOL WINAPI HeapSummary(HANDLE hHeap, DWORD dwFlags, LPHEAP_SUMMARY lpSummary);
+
+/* Class HeapCompatibilityInformation only: a ULONG, 0 until HeapSetInformation made it 2, goes to the caller's
+ * HeapInformation.  *ReturnLength (ReturnLength may be NULL) gets the bytes that this takes, 4, also when
+ * HeapInformationLength is less: FALSE with ERROR_INSUFFICIENT_BUFFER then.  FALSE with ERROR_NOACCESS (no live
+ * heap, HeapInformation NULL) or ERROR_INVALID_PARAMETER (another class). */
+WINBASEAPI BOOL WINAPI HeapQueryInformation(HANDLE HeapHandle, HEAP_INFORMATION_CLASS HeapInformationClass,
+                                            PVOID HeapInformation, SIZE_T HeapInformationLength,
+                                            PSIZE_T ReturnLength);
+
+/* HeapCompatibilityInformation: a ULONG of 2 asks for the low-fragmentation heap, which every heap here is: it
+ * changes only what HeapQueryInformation says, for ever.  FALSE with ERROR_INSUFFICIENT_BUFFER,
+ * ERROR_INVALID_HANDLE, ERROR_INVALID_PARAMETER (heap without serialisation), ERROR_GEN_FAILURE (any other way
+ * from one value to another, or a heap of fixed size).
+ * HeapEnableTerminationOnCorruption, with any handle or NULL and no data: from now on, in the whole process, a bad
+ * block given to HeapFree, HeapReAlloc or HeapSize ends the process with one line on standard error and SIGABRT.
+ * HeapOptimizeResources, with a heap or NULL for all, and a HEAP_OPTIMIZE_RESOURCES_INFORMATION: free memory goes
+ * back to the system.  FALSE with ERROR_INVALID_PARAMETER (short, or another version) or ERROR_INVALID_HANDLE.
+ * Other classes: FALSE with ERROR_INVALID_PARAMETER. */
+WINBASEAPI BOOL WINAPI HeapSetInformation(HANDLE HeapHandle, HEAP_INFORMATION_CLASS HeapInformationClass,
+                                          PVOID HeapInformation, SIZE_T HeapInformationLength);
 
 /* The calling thread's last error: 0 in a new thread, else the ERROR_x of the last failure or SetLastError.
  */

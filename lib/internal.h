@@ -88,7 +88,6 @@
 #include "lock.h"
 #include "os.h"
 
-
 enum {
     UNIT_BITS = 12,
     UNIT_BYTES = 1 << UNIT_BITS,
@@ -104,7 +103,7 @@ enum {
     LOCAL_SLOTS = CLASS_COUNT * (SLOTS_FIRST + 1) + 4013 + CLASS_COUNT, /* checked where they are dealt out */
     HEAP_COUNT = 65535,
     HEAP_ALIGN = 65536,        /* handles have 16 low zero bits */
-    BIN_COUNT = 64,
+    BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
 };
 #define LARGE_BYTES ((size_t)1 << 20) /* from here on a mapping each */
 #define SPAN_NONE 0u                  /* no descriptor: cell 0 is never given */
@@ -254,6 +253,8 @@ struct heap {
     uint64_t large_count;
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard shard[SHARD_COUNT];
+    uint32_t compatibility;     /* what HeapQueryInformation says: 0 or 2 */
+    char name[HEAP_NAME_BYTES]; /* for people; "": none.  Span lock */
 };
 
 enum heap_flag {
@@ -291,7 +292,7 @@ struct request {          /* what a caller wants of a new block */
 };
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
-
+void ph_heap_trim_all(void); /* each heap that no other thread has locked */
 struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not; NULL: beyond the last */
 
 /* block.c -- one block from outside: what is it, free it, resize it */
@@ -485,9 +486,10 @@ struct heap_sums {
     uint64_t free_blocks;             /* runs of free memory of any length */
     uint64_t committed_bytes, reserved_bytes;
     uint64_t large_blocks, large_bytes, large_live_bytes; /* with mappings of their own; in all three above */
-    uint64_t dirty_bytes;             /* free, and still memory */
+    uint64_t dirty_bytes, largest_free; /* free, and still memory; of the largest committed free element */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
+bool ph_walk_visit(struct heap *hp, bool (*visit)(void *block, size_t bytes, void *context), void *context);
 
 /* stats.c -- figures as text */
 void ph_stats_print(struct heap *hp);

@@ -9,6 +9,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 %C%_libcore_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS)
 %C%_libcore_la_SOURCES = \
 	%D%/small.h \
+	%D%/api.h \
 	%D%/bytes.h \
 	%D%/heapapi.h \
 	%D%/hot.h \
@@ -28,6 +29,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/gate.c \
 	%D%/heap.c \
 	%D%/heapapi.c \
+	%D%/heapinfo.c \
 	%D%/invariant.c \
 	%D%/large.c \
 	%D%/local.c \
@@ -35,10 +37,12 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/map.c \
 	%D%/message.c \
 	%D%/meta.c \
+	%D%/native.c \
 	%D%/options.c \
 	%D%/os.c \
 	%D%/page.c \
 	%D%/purge.c \
+	%D%/raise.c \
 	%D%/region.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \

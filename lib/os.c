@@ -163,6 +163,12 @@ void ph_os_no_huge(void *at, size_t bytes)
     (void)os_call(__NR_madvise, (long)at, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
+void ph_os_name(void *at, size_t bytes, const char *name)
+{
+    enum { SET_VMA = 0x53564d41, ANON_NAME = 0 }; /* linux/prctl.h, newer than some systems' */
+    (void)os_call(__NR_prctl, SET_VMA, ANON_NAME, (long)at, (long)bytes, (long)name, 0);
+}
+
 /* Source: mincore(2), ENOMEM for a range with a hole. */
 bool ph_os_is_mapped(const void *at, size_t bytes)
 {
@@ -275,22 +281,37 @@ int ph_os_dup(int fd)
 
 void ph_os_close(int fd) { (void)os_call(__NR_close, fd, 0, 0, 0, 0, 0); }
 
-/* A handler of the program may run once; then the default action, which cannot be blocked here. */
-void ph_os_abort(void)
+/* ---- the end -------------------------------------------------------------------------------- */
+
+static void os_signal_self(int signal)
 {
-    const uint32_t pid = ph_os_pid();
-    const uint32_t tid = ph_os_tid();
-    uint64_t mask = 1ULL << (SIGABRT - 1);
+    uint64_t mask = 1ULL << (signal - 1);
     (void)os_call(__NR_rt_sigprocmask, SIG_UNBLOCK, (long)&mask, 0, sizeof mask, 0, 0);
-    (void)os_call(__NR_tgkill, pid, tid, SIGABRT, 0, 0, 0);
+    (void)os_call(__NR_tgkill, ph_os_pid(), ph_os_tid(), signal, 0, 0, 0);
+}
+
+static __attribute__((noreturn)) void os_signal_default(int signal)
+{
     struct { /* the kernel's own layout of an action: the default one */
         void *handler;
         unsigned long flags;
         void *restorer;
         uint64_t mask;
     } plain = {NULL, 0, NULL, 0};
-    (void)os_call(__NR_rt_sigaction, SIGABRT, (long)&plain, 0, sizeof(uint64_t), 0, 0);
-    (void)os_call(__NR_tgkill, pid, tid, SIGABRT, 0, 0, 0);
+    (void)os_call(__NR_rt_sigaction, signal, (long)&plain, 0, sizeof(uint64_t), 0, 0);
+    os_signal_self(signal);
     for (;;)
-        (void)os_call(__NR_exit_group, 134, 0, 0, 0, 0, 0);
+        (void)os_call(__NR_exit_group, 128 + signal, 0, 0, 0, 0, 0);
+}
+
+/* A handler of the program may run once; then the default action, which cannot be blocked here. */
+void ph_os_abort(void)
+{
+    os_signal_self(SIGABRT);
+    os_signal_default(SIGABRT);
+}
+
+void ph_os_fault(void)
+{
+    os_signal_default(SIGSEGV);
 }

@@ -73,7 +73,14 @@ void ph_os_close(int fd);
 /* Another descriptor for the same file, 200 or higher, close-on-exec; or -1. */
 int ph_os_dup(int fd);
 
+/* Give a mapping a name that /proc/self/maps shows (NULL: none any more); at most 79 bytes, printable and
+ * without any of []\$`.  Kernels that do not know how leave it without.  Source: PR_SET_VMA(2const), since 5.17. */
+void ph_os_name(void *at, size_t bytes, const char *name);
+
 /* End the process by SIGABRT, whatever handlers or masks say about it last. */
 void ph_os_abort(void) __attribute__((noreturn));
+
+/* End it by SIGSEGV with the default action, as if nobody had a handler. */
+void ph_os_fault(void) __attribute__((noreturn));
 
 #endif

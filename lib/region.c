@@ -131,6 +131,8 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         rg->top = rg->first;
     ph_map_edge(rg->base, hp->tag | KIND_EDGE);
     region_append(hp, rg);
+    if (hp->name[0] != '\0')
+        ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name);
     return rg;
 }
 

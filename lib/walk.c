@@ -200,7 +200,25 @@ bool ph_walk_validate(struct heap *hp, const void *block, enum enter enter)
     return valid;
 }
 
+bool ph_walk_visit(struct heap *hp, bool (*visit)(void *block, size_t bytes, void *context), void *context)
+{
+    struct walk_entry we = {.at = NULL};
+    bool go_on = true;
+    walk_close(hp, ENTER_PATIENTLY);
+    while (go_on && walk_step(hp, &we) == WALK_ENTRY)
+        if (we.what == WALK_BUSY)
+            go_on = visit(we.at, we.bytes, context);
+    ph_gate_open(hp);
+    return go_on;
+}
+
 /* ---- sums --------------------------------------------------------------------------------------- */
+
+static void sum_free(size_t bytes, struct heap_sums *out)
+{
+    if (bytes > out->largest_free)
+        out->largest_free = bytes;
+}
 
 static void sum_page(const struct span *pg, struct heap_sums *out)
 {
@@ -208,6 +226,8 @@ static void sum_page(const struct span *pg, struct heap_sums *out)
     const unsigned bytes = page_bytes(pg);
     out->live_blocks += live;
     out->free_blocks += pg->capacity - live;
+    sum_free(pg->free_count > 0 ? bytes : 0, out);
+    sum_free((size_t)(pg->capacity - pg->carved) * bytes, out);
     if (!kind_is_sized(entry_kind(pg->tag))) {
         out->live_bytes += (uint64_t)live * bytes;
         return;
@@ -221,6 +241,7 @@ static void sum_region(struct heap *hp, const struct region *rg, struct heap_sum
 {
     out->reserved_bytes += (uint64_t)rg->units << UNIT_BITS;
     out->committed_bytes += (uint64_t)rg->committed << UNIT_BITS;
+    sum_free(rg->committed > rg->top ? (size_t)(rg->committed - rg->top) << UNIT_BITS : 0, out);
     for (uint32_t unit = rg->first; unit < rg->top;) {
         const struct span *sp = ph_span_containing(hp, ph_region_unit(rg, unit));
         if (sp == NULL)
@@ -230,6 +251,7 @@ static void sum_region(struct heap *hp, const struct region *rg, struct heap_sum
             sum_page(sp, out);
         } else if (entry_kind(sp->tag) == KIND_FREE) {
             out->free_blocks++;
+            sum_free(ph_span_bytes(sp), out);
         } else {
             out->live_blocks++;
             out->live_bytes += sp->sized ? sp->wanted : ph_span_bytes(sp);

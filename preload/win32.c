@@ -27,8 +27,22 @@ VERSIONED(BOOL, HeapLock, (HANDLE heap), (heap));
 VERSIONED(BOOL, HeapUnlock, (HANDLE heap), (heap));
 VERSIONED(BOOL, HeapValidate, (HANDLE heap, DWORD flags, LPCVOID block), (heap, flags, block));
 VERSIONED(BOOL, HeapWalk, (HANDLE heap, LPPROCESS_HEAP_ENTRY entry), (heap, entry));
+VERSIONED(SIZE_T, HeapCompact, (HANDLE heap, DWORD flags), (heap, flags));
+VERSIONED(BOOL, HeapSummary, (HANDLE heap, DWORD flags, LPHEAP_SUMMARY summary), (heap, flags, summary));
+VERSIONED(BOOL, HeapQueryInformation,
+          (HANDLE heap, HEAP_INFORMATION_CLASS which, PVOID data, SIZE_T bytes, PSIZE_T needed),
+          (heap, which, data, bytes, needed));
+VERSIONED(BOOL, HeapSetInformation, (HANDLE heap, HEAP_INFORMATION_CLASS which, PVOID data, SIZE_T bytes),
+          (heap, which, data, bytes));
 VERSIONED(HANDLE, GetProcessHeap, (void), ());
 VERSIONED(DWORD, GetProcessHeaps, (DWORD count, PHANDLE heaps), (count, heaps));
 VERSIONED(DWORD, GetLastError, (void), ());
 VERSIONED(VOID, SetLastError, (DWORD code), (code));
 VERSIONED(const char *, ph_version, (void), ());
+VERSIONED(BOOL, ph_heap_stats, (HANDLE heap, struct ph_stats *stats), (heap, stats));
+VERSIONED(LPVOID, ph_heap_aligned_alloc, (HANDLE heap, DWORD flags, SIZE_T alignment, SIZE_T bytes),
+          (heap, flags, alignment, bytes));
+VERSIONED(BOOL, ph_heap_set_name, (HANDLE heap, const char *name), (heap, name));
+VERSIONED(SIZE_T, ph_heap_name, (HANDLE heap, char *buffer, SIZE_T room), (heap, buffer, room));
+VERSIONED(BOOL, ph_heap_visit, (HANDLE heap, ph_visitor visitor, void *context), (heap, visitor, context));
+VERSIONED(ph_exception_handler, ph_set_exception_handler, (ph_exception_handler handler), (handler));

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "windows.h"
 
@@ -22,6 +23,14 @@ void check_heapapi_add_blocks(Suite *suite);
 void check_heapapi_add_bad(Suite *suite);
 
 /* Resident bytes of this process. */
-size_t check_heapapi_resident(void);
+static inline size_t check_heapapi_resident(void)
+{
+    unsigned long all = 0, resident = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_int_eq(fscanf(file, "%lu %lu", &all, &resident), 2);
+    fclose(file);
+    return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
 
 #endif

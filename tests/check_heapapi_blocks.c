@@ -24,16 +24,6 @@ static void teardown_heap(void)
     ck_assert_int_eq(HeapDestroy(heap), TRUE);
 }
 
-size_t check_heapapi_resident(void)
-{
-    unsigned long all = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(fscanf(file, "%lu %lu", &all, &resident), 2);
-    fclose(file);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static bool is_filled(const void *block, int byte, size_t from, size_t to)
 {
     const unsigned char *bytes = block;

@@ -30,7 +30,9 @@ compiles 'C++11' $CXX -std=c++11 -x c++ "$source"
 nm "$work/object.o" >"$work/names.cpp"
 for names in names.c names.cpp; do
     for function in HeapCreate HeapDestroy HeapAlloc HeapReAlloc HeapFree HeapSize HeapLock HeapUnlock HeapValidate \
-        HeapWalk GetProcessHeap GetProcessHeaps GetLastError SetLastError ph_version; do
+        HeapWalk HeapCompact HeapSummary HeapQueryInformation HeapSetInformation GetProcessHeap GetProcessHeaps \
+        GetLastError SetLastError ph_version ph_heap_stats ph_heap_aligned_alloc ph_heap_set_name ph_heap_name \
+        ph_heap_visit ph_set_exception_handler; do
         grep -q " U $function\$" "$work/$names" || complain "$function is not a C name in $names"
     done
 done
@@ -41,6 +43,12 @@ for header in heapapi.h windows.h privheap.h; do
     compiles "$header alone, C" $CC -std=c99 "$work/alone.c"
     compiles "$header alone, C++" $CXX -std=c++17 -x c++ "$work/alone.c"
 done
+
+# privheap.h adds names of its own only to those of heapapi.h.
+macros() { printf '#include <%s>\n' "$1" | $CC -std=c99 -I"$top_srcdir/lib" -E -dM - | cut -d' ' -f2 | sort; }
+macros heapapi.h >"$work/win32.macros"
+strays=$(macros privheap.h | comm -13 "$work/win32.macros" - | grep -v '^PRIVHEAP_')
+[ -z "$strays" ] || complain "privheap.h defines $strays"
 
 # This script can fail: a promise that does not hold is an error in both languages.
 $CC -std=c99 -DBROKEN_PROMISE -I"$top_srcdir/lib" -c -o "$work/object.o" "$source" 2>/dev/null &&

@@ -93,6 +93,15 @@ FIELD(HEAP_SUMMARY, cbCommitted, 16, 8);
 FIELD(HEAP_SUMMARY, cbReserved, 24, 8);
 FIELD(HEAP_SUMMARY, cbMaxReserve, 32, 8);
 
+/* Ours: what version 0.1 has stays where it is. */
+PROMISE(sizeof(struct ph_stats) == 176 && PRIVHEAP_NAME_BYTES == 64);
+FIELD(struct ph_stats, struct_bytes, 0, 8);
+FIELD(struct ph_stats, flags, 8, 4);
+FIELD(struct ph_stats, live_blocks, 16, 8);
+FIELD(struct ph_stats, most_reserved_bytes, 88, 8);
+FIELD(struct ph_stats, name, 112, 64);
+PROMISE(sizeof(struct ph_block) == 16);
+
 #ifdef BROKEN_PROMISE
 PROMISE(sizeof(PROCESS_HEAP_ENTRY) == 28);
 #endif
@@ -111,6 +120,16 @@ extern DWORD (*const process_heaps)(DWORD, PHANDLE);
 extern DWORD (*const get_error)(void);
 extern void (*const set_error)(DWORD);
 extern const char *(*const version)(void);
+extern SIZE_T (*const compact)(HANDLE, DWORD);
+extern BOOL (*const summary)(HANDLE, DWORD, LPHEAP_SUMMARY);
+extern BOOL (*const query)(HANDLE, HEAP_INFORMATION_CLASS, PVOID, SIZE_T, PSIZE_T);
+extern BOOL (*const set)(HANDLE, HEAP_INFORMATION_CLASS, PVOID, SIZE_T);
+extern BOOL (*const stats)(HANDLE, struct ph_stats *);
+extern LPVOID (*const aligned)(HANDLE, DWORD, SIZE_T, SIZE_T);
+extern BOOL (*const set_name)(HANDLE, const char *);
+extern SIZE_T (*const name)(HANDLE, char *, SIZE_T);
+extern BOOL (*const visit)(HANDLE, BOOL (*)(const struct ph_block *, void *), void *);
+extern void (*(*const set_handler)(void (*)(DWORD, HANDLE, SIZE_T)))(DWORD, HANDLE, SIZE_T);
 
 HANDLE (*const create)(DWORD, SIZE_T, SIZE_T) = HeapCreate;
 BOOL (*const of_handle[])(HANDLE) = {HeapDestroy, HeapLock, HeapUnlock};
@@ -125,3 +144,13 @@ DWORD (*const process_heaps)(DWORD, PHANDLE) = GetProcessHeaps;
 DWORD (*const get_error)(void) = GetLastError;
 void (*const set_error)(DWORD) = SetLastError;
 const char *(*const version)(void) = ph_version;
+SIZE_T (*const compact)(HANDLE, DWORD) = HeapCompact;
+BOOL (*const summary)(HANDLE, DWORD, LPHEAP_SUMMARY) = HeapSummary;
+BOOL (*const query)(HANDLE, HEAP_INFORMATION_CLASS, PVOID, SIZE_T, PSIZE_T) = HeapQueryInformation;
+BOOL (*const set)(HANDLE, HEAP_INFORMATION_CLASS, PVOID, SIZE_T) = HeapSetInformation;
+BOOL (*const stats)(HANDLE, struct ph_stats *) = ph_heap_stats;
+LPVOID (*const aligned)(HANDLE, DWORD, SIZE_T, SIZE_T) = ph_heap_aligned_alloc;
+BOOL (*const set_name)(HANDLE, const char *) = ph_heap_set_name;
+SIZE_T (*const name)(HANDLE, char *, SIZE_T) = ph_heap_name;
+BOOL (*const visit)(HANDLE, BOOL (*)(const struct ph_block *, void *), void *) = ph_heap_visit;
+void (*(*const set_handler)(void (*)(DWORD, HANDLE, SIZE_T)))(DWORD, HANDLE, SIZE_T) = ph_set_exception_handler;

@@ -9,7 +9,7 @@
 
 # The rooms, top first.  A room may call those on lower lines; rooms joined by = may call each other.
 rooms='
-    heapapi
+    heapapi=heapinfo=native=raise
     stats fork
     walk
     block
@@ -31,7 +31,7 @@ services='options message invariant text lock bytes'
 excused='local:ph_heap_process'
 
 # Asked for in os.c only.
-system='mmap mmap64 munmap mremap madvise mprotect membarrier sysconf syscall'
+system='mmap mmap64 munmap mremap madvise mprotect membarrier prctl sysconf syscall'
 
 most_lines_of_file=500
 most_lines_of_function=60

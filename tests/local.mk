@@ -22,19 +22,23 @@ CHECK_SUITES += %D%/check_fork
 CHECK_SUITES += %D%/check_gate
 CHECK_SUITES += %D%/check_heap
 CHECK_SUITES += %D%/check_heapapi
+CHECK_SUITES += %D%/check_heapinfo
 CHECK_SUITES += %D%/check_large
 CHECK_SUITES += %D%/check_local
 CHECK_SUITES += %D%/check_malloc
 CHECK_SUITES += %D%/check_map
 CHECK_SUITES += %D%/check_message
 CHECK_SUITES += %D%/check_meta
+CHECK_SUITES += %D%/check_native
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
 CHECK_SUITES += %D%/check_page
+CHECK_SUITES += %D%/check_raise
 CHECK_SUITES += %D%/check_region
 CHECK_SUITES += %D%/check_shard
 CHECK_SUITES += %D%/check_sizeclass
 CHECK_SUITES += %D%/check_span
+CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
@@ -74,6 +78,12 @@ PRELOADED_TESTS =
 PRELOADED_TESTS += %D%/flat
 if HAVE_CXX
 PRELOADED_TESTS += %D%/check_new
+endif
+
+# Programs without Check, linked to the library as a program of its users is.
+LINKED_TESTS =
+if HAVE_CXX
+LINKED_TESTS += %D%/check_throw
 endif
 
 EXTRA_DIST += %D%/check_room.h
@@ -164,6 +174,9 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_check_heapapi_SOURCES += %D%/check_heapapi.c
 %C%_check_heapapi_SOURCES += %D%/check_heapapi_bad.c
 %C%_check_heapapi_SOURCES += %D%/check_heapapi_blocks.c
+%C%_check_heapinfo_SOURCES = %D%/check_heapapi.h %D%/check_heapinfo.h
+%C%_check_heapinfo_SOURCES += %D%/check_heapinfo.c
+%C%_check_heapinfo_SOURCES += %D%/check_heapinfo_set.c
 %C%_check_message_SOURCES = %D%/check_message.c %D%/check_said.h
 %C%_check_options_SOURCES = %D%/check_options.c %D%/check_said.h
 %C%_check_walk_SOURCES = %D%/check_heapapi.h %D%/check_walk.c %D%/churn.h %D%/churn.c
@@ -197,6 +210,9 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c
 %C%_stress_heap_LDADD = lib/libprivheap.la
 %C%_stress_heap_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_check_throw_SOURCES = %D%/check_throw.cc
+%C%_check_throw_LDADD = lib/libprivheap.la
+%C%_check_throw_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_walk_preload_SOURCES = %D%/walk_preload.c %D%/churn.h %D%/churn.c
 %C%_walk_preload_LDADD = lib/libprivheap.la
 %C%_walk_preload_LDFLAGS = $(AM_LDFLAGS) -no-install
@@ -208,6 +224,8 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 check_PROGRAMS += $(HELPERS)
 check_PROGRAMS += $(PRELOADED_TESTS)
 TESTS += $(PRELOADED_TESTS)
+check_PROGRAMS += $(LINKED_TESTS)
+TESTS += $(LINKED_TESTS)
 if HAVE_CHECK
 check_PROGRAMS += $(CHECK_SUITES)
 TESTS += $(CHECK_SUITES)

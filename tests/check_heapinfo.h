@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+
+/* check_heapinfo.h -- what the files of the suite "heapinfo" share. */
+#ifndef CHECK_HEAPINFO_H
+#define CHECK_HEAPINFO_H
+
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+
+#include "check_heapapi.h"
+#include "check_room.h"
+
+void check_heapinfo_add_set(Suite *suite);
+
+enum { KB = 1024, MB = 1024 * KB };
+
+static HANDLE heap;
+
+static inline void setup_empty_heap(void)
+{
+    heap = HeapCreate(0, 0, 0);
+    ck_assert_ptr_nonnull(heap);
+}
+
+static inline void teardown_heap(void)
+{
+    ck_assert_int_eq(HeapValidate(heap, 0, NULL), TRUE);
+    ck_assert_int_eq(HeapDestroy(heap), TRUE);
+}
+
+static inline HANDLE ended_heap(void)
+{
+    HANDLE ended = HeapCreate(0, 0, 0);
+    ck_assert_int_eq(HeapDestroy(ended), TRUE);
+    return ended;
+}
+
+/* NULL, ended, inside a heap, on no heap, not to be read. */
+enum { BAD_HANDLES = 5 };
+static inline HANDLE bad_handle(int which)
+{
+    static char on_no_heap[64];
+    HANDLE bad[BAD_HANDLES] = {NULL, ended_heap(), (char *)heap + 65536, on_no_heap, (HANDLE)(uintptr_t)0xDEAD0000BEEF0000u};
+    return bad[which];
+}
+
+static inline ULONG compatibility_of(HANDLE which)
+{
+    ULONG value = 77;
+    SIZE_T bytes = 77;
+    ck_assert_int_eq(
+        ASK(HeapQueryInformation(which, HeapCompatibilityInformation, &value, sizeof value, &bytes)), TRUE);
+    ck_assert_last(SENTINEL);
+    ck_assert_uint_eq(bytes, 4);
+    return value;
+}
+
+#endif
