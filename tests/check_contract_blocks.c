@@ -273,7 +273,7 @@ END_TEST
 
 /* ---- W32 5: growable heaps ---- */
 
-START_TEST(growable_heap_grows_past_its_initial_size) /* W32 5.3 */
+START_TEST(growable_heap_grows_past_its_initial_size) /* W32 5.3, D23 */
 {
     enum { BLOCKS = 3000 };
     static unsigned char *block[BLOCKS];

@@ -141,17 +141,6 @@ static void damaged_tail_does_not_stop_a_plain_free(void)
     WANT(HeapFree(heap, 0, block));
 }
 
-static void damaged_tail_is_noticed_with_the_validate_bit(void)
-{
-    unsigned char *block = HeapAlloc(heap, 0, 100);
-    block[100] ^= 1;
-    WANT(HeapSize(heap, 0x10000000, block) == (SIZE_T)-1);
-    WANT(HeapReAlloc(heap, 0x10000000, block, 200) == NULL);
-    WANT(!HeapFree(heap, 0x10000000, block));
-    block[100] ^= 1;
-    WANT(HeapSize(heap, 0x10000000, block) == 100 && HeapFree(heap, 0x10000000, block));
-}
-
 /* ---- what is not filled ---- */
 
 static void large_blocks_are_zero_without_a_tail(void)
@@ -231,7 +220,6 @@ static const struct {
     RUN("0x10", every_small_size_has_eight_bytes_of_tail),
     RUN("0x10", tail_moves_with_each_resize),
     RUN("0x10", damaged_tail_does_not_stop_a_plain_free),
-    RUN("0x10", damaged_tail_is_noticed_with_the_validate_bit),
     RUN("0x10", large_blocks_are_zero_without_a_tail),
     RUN("0x10", ordinary_use_is_as_ever),
     RUN("0x30", new_memory_is_filled),

@@ -9,14 +9,15 @@
 #include "check_contract.h"
 
 static HANDLE heap;
-static unsigned char *block, *spare;
+static unsigned char *block, *spare, *resized;
 
 static void setup_heap(DWORD flags, SIZE_T maximum)
 {
     heap = HeapCreate(flags, 0, maximum);
     block = HeapAlloc(heap, 0, 100);
     spare = HeapAlloc(heap, 0, 3000);
-    ck_assert(block && spare);
+    resized = HeapAlloc(heap, 0, 100);
+    ck_assert(block && spare && resized);
     HeapFree(heap, 0,
              HeapAlloc(heap, 0, 64)); /* leaves something in this thread's stacks, if there are such */
 }
@@ -28,13 +29,16 @@ static DWORD call_flags;
 static bool try_alloc(void) { return HeapAlloc(heap, call_flags, 64) != NULL; }
 static bool try_alloc_zero(void) { return HeapAlloc(heap, call_flags | HEAP_ZERO_MEMORY, 5000) != NULL; }
 static bool try_alloc_most(void) { return HeapAlloc(heap, call_flags, 200 * KB) != NULL; }
-static bool try_realloc(void) { return HeapReAlloc(heap, call_flags, block, 90) != NULL; }
+static bool try_realloc(void)
+{
+    return HeapReAlloc(heap, call_flags, HeapAlloc(heap, call_flags, 40), 90) != NULL;
+}
 static bool try_realloc_in_place(void)
 {
-    return HeapReAlloc(heap, call_flags | HEAP_REALLOC_IN_PLACE_ONLY, block, 50) != NULL;
+    return HeapReAlloc(heap, call_flags | HEAP_REALLOC_IN_PLACE_ONLY, resized, 50) != NULL;
 }
 static bool try_free(void) { return HeapFree(heap, call_flags, spare) == TRUE; }
-static bool try_size(void) { return HeapSize(heap, call_flags, block) <= 100; }
+static bool try_size(void) { return HeapSize(heap, call_flags, block) == 100; }
 static bool try_validate(void) { return HeapValidate(heap, call_flags, block) == TRUE; }
 static bool try_validate_heap(void) { return HeapValidate(heap, call_flags, NULL) == TRUE; }
 

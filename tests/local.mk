@@ -20,6 +20,7 @@ CHECK_SUITES += %D%/check_contract_pointers
 CHECK_SUITES += %D%/check_contract_raise
 CHECK_SUITES += %D%/check_contract_realloc
 CHECK_SUITES += %D%/check_contract_steps
+CHECK_SUITES += %D%/check_contract_summary
 CHECK_SUITES += %D%/check_contract_values
 CHECK_SUITES += %D%/check_contract_walk
 CHECK_SUITES += %D%/check_fork
@@ -185,6 +186,9 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_check_contract_native_SOURCES = %D%/check_contract.h %D%/check_contract_native.c
 %C%_check_contract_native_LDADD = lib/libprivheap.la $(CHECK_LIBS)
 %C%_check_contract_native_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_check_contract_summary_SOURCES = %D%/check_contract.h %D%/check_contract_summary.c
+%C%_check_contract_summary_LDADD = lib/libprivheap.la $(CHECK_LIBS)
+%C%_check_contract_summary_LDFLAGS = $(AM_LDFLAGS) -no-install
 
 %C%_check_heapapi_SOURCES = %D%/check_heapapi.h
 %C%_check_heapapi_SOURCES += %D%/check_heapapi.c
