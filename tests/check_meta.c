@@ -6,11 +6,11 @@
 
 #include <pthread.h>
 
-enum { CELLS = 5000, BITS = 7, CELL_BYTES = 1 << BITS };
+enum { CELLS = 5000, CELL_BYTES = 128 };
 
 static struct pool pool; /* of this suite */
 
-static void setup_empty_pool(void) { pool = (struct pool){.cell_bits = BITS}; }
+static void setup_empty_pool(void) { pool = (struct pool){.cells = CELL_BYTES >> CELL_BITS}; }
 
 /* ---- ranges ---- */
 
@@ -142,19 +142,18 @@ START_TEST(cell_stays_where_it_is_while_the_pool_grows)
 }
 END_TEST
 
-static const struct {
-    size_t bytes;
-    unsigned bits;
-} pools[] = {{1, 6}, {64, 6}, {65, 7}, {128, 7}, {129, 8}, {256, 8}, {500, 9}, {1024, 10}, {2048, 11}, {2049, 12}, {4096, 12}};
+static size_t cell_bytes(unsigned number) { return (size_t)ph_pool_number(number)->cells << CELL_BITS; }
 
 START_TEST(pool_of_has_the_smallest_cells_that_are_large_enough)
 {
-    struct pool *po = ph_pool_of(pools[_i].bytes);
-    ck_assert_uint_eq(po->cell_bits, pools[_i].bits);
+    const size_t most = cell_bytes((unsigned)_i), least = _i > 0 ? cell_bytes((unsigned)_i - 1) + 1 : 1;
+    struct pool *po = ph_pool_number((unsigned)_i);
+    ck_assert_ptr_eq(ph_pool_of(least), po);
+    ck_assert_ptr_eq(ph_pool_of(most), po);
     const uint32_t cell = ph_pool_take(po), next = ph_pool_take(po);
-    memset(ph_cell_at(cell), 0x11, pools[_i].bytes);
-    memset(ph_cell_at(next), 0x22, pools[_i].bytes);
-    for (size_t i = 0; i < pools[_i].bytes; i++)
+    memset(ph_cell_at(cell), 0x11, most);
+    memset(ph_cell_at(next), 0x22, most);
+    for (size_t i = 0; i < most; i++)
         ck_assert_uint_eq(((unsigned char *)ph_cell_at(cell))[i], 0x11);
     ph_pool_give(po, next);
     ph_pool_give(po, cell);
@@ -170,20 +169,20 @@ END_TEST
 
 START_TEST(pools_share_one_table_and_no_memory)
 {
-    enum { EACH = 700 };
-    static uint32_t of[POOL_COUNT][EACH];
-    for (int i = 0; i < EACH; i++)
+    enum { APIECE = 700 };
+    static uint32_t of[POOL_COUNT][APIECE];
+    for (int i = 0; i < APIECE; i++)
         for (unsigned p = 0; p < POOL_COUNT; p++) {
-            of[p][i] = ph_pool_take(ph_pool_of((size_t)64 << p));
+            of[p][i] = ph_pool_take(ph_pool_number(p));
             ck_assert_uint_ne(of[p][i], 0);
-            memset(ph_cell_at(of[p][i]), (int)(p * 31 + (unsigned)i % 31), (size_t)64 << p);
+            memset(ph_cell_at(of[p][i]), (int)(p * 20 + (unsigned)i % 20), cell_bytes(p));
         }
-    for (int i = 0; i < EACH; i++)
+    for (int i = 0; i < APIECE; i++)
         for (unsigned p = 0; p < POOL_COUNT; p++) {
             const unsigned char *at = ph_cell_at(of[p][i]);
-            for (size_t b = 0; b < (size_t)64 << p; b++)
-                if (at[b] != p * 31 + (unsigned)i % 31) ck_abort_msg("cell %d of pool %u was overwritten", i, p);
-            ph_pool_give(ph_pool_of((size_t)64 << p), of[p][i]);
+            for (size_t b = 0; b < cell_bytes(p); b++)
+                if (at[b] != p * 20 + (unsigned)i % 20) ck_abort_msg("cell %d of pool %u was overwritten", i, p);
+            ph_pool_give(ph_pool_number(p), of[p][i]);
         }
 }
 END_TEST
@@ -286,7 +285,7 @@ int main(void)
     tcase_add_test(all, cell_stays_where_it_is_while_the_pool_grows);
     tcase_add_test(all, without_memory_there_is_no_cell_until_one_comes_back);
     tcase_add_test(all, row_of_linked_cells_is_given_at_once);
-    tcase_add_loop_test(all, pool_of_has_the_smallest_cells_that_are_large_enough, 0, COUNT(pools));
+    tcase_add_loop_test(all, pool_of_has_the_smallest_cells_that_are_large_enough, 0, POOL_COUNT);
     tcase_add_test(all, larger_cells_are_in_no_pool);
     tcase_add_test(all, pools_share_one_table_and_no_memory);
     tcase_add_test(all, span_number_finds_its_span);

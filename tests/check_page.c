@@ -98,7 +98,10 @@ START_TEST(every_unit_of_a_page_has_its_entry)
         const uint64_t entry = map_get(address);
         ck_assert_uint_eq((uint32_t)entry, heap->tag | (unsigned)_i);
         ck_assert_ptr_eq(ph_span_at(entry_span(entry)), pg);
-        ck_assert_uint_eq(entry_distance(entry, address), ph_span_bytes(pg) - at);
+        if (_i >= KIND_SIZED)
+            ck_assert_ptr_eq(entry_cell(entry)->end, address - at + ph_span_bytes(pg));
+        else
+            ck_assert_uint_eq(entry_distance(entry, address), ph_span_bytes(pg) - at);
     }
 }
 END_TEST

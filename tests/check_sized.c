@@ -29,12 +29,15 @@ static void teardown_heap(void)
     ck_assert_int_eq(HeapDestroy(heap), TRUE);
 }
 
+/* A slot may still lead to what this thread had in an ended heap of the same address. */
+static bool has_stacks(HANDLE with) { return sized_local(with) != NULL && sized_local(with)->heap == of(with); }
+
 /* This thread uses the heap until it has stacks there; false: it gets none. */
 static bool earn(HANDLE with)
 {
-    for (int i = 0; i < PATIENCE && sized_local(with) == NULL; i++)
+    for (int i = 0; i < PATIENCE && !has_stacks(with); i++)
         if (HeapFree(with, 0, HeapAlloc(with, 0, 64)) != TRUE) return false;
-    return sized_local(with) != NULL;
+    return has_stacks(with);
 }
 
 /* After a stop the bias comes back only later. */
@@ -560,7 +563,6 @@ START_TEST(block_that_was_never_given_is_refused)
     const struct span *pg = ph_span_at(entry_span(map_get(block)));
     for (unsigned i = 0; i < pg->capacity; i++)
         if (ph_page_block(pg, i) != block) check_refused(ph_page_block(pg, i));
-    check_refused(ph_span_start(pg));
     check_refused(heap);
     ck_assert_int_eq(HeapFree(heap, 0, block), TRUE);
 }
