@@ -230,8 +230,12 @@ static bool heap_ready(struct heap *hp, size_t initial_bytes, size_t max_bytes)
     if (hp->regions == NULL)
         return heap_reserve(hp, initial_bytes, max_bytes);
     struct region *rg = hp->regions;
+    ph_lock_take(&hp->span_lock);
+    (void)ph_region_commit(rg, (uint32_t)(initial_bytes >> UNIT_BITS) < rg->units ? (uint32_t)(initial_bytes >> UNIT_BITS) : rg->units,
+                           false);
     if (!hp->packed_only && rg->top > rg->first)
         ph_span_file_used(hp, rg);
+    ph_lock_give(&hp->span_lock);
     return true;
 }
 

@@ -296,6 +296,7 @@ struct heap {
     bool packed_only;        /* bounded or debug: no pages, no runs */
     uint8_t uses[CLASS_COUNT]; /* of packed memory, by class */
     bool fork_held;          /* fork_prepare has its locks */
+    bool lost;               /* a thread that fork left behind may have had blocks in its hands */
     struct gate gate __attribute__((aligned(64)));
     struct local *locals;    /* gate lock */
     uint32_t local_count;
@@ -440,6 +441,7 @@ void ph_shard_forget(struct heap *hp);
 void ph_shard_refill_sized(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
 void ph_shard_flush_sized(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count);
 struct sized_entry;
+void ph_shard_sweep(struct heap *hp);
 void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_entry *entry);
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count);

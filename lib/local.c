@@ -136,6 +136,7 @@ static void local_salvage(struct local *lo)
     lo->slots_used = 0;
     lo->cap_bytes = 0;
     lo->state = LOCAL_POOLED;
+    lo->heap->lost = lo->stride == 2;
 }
 
 /* A local that nobody uses, with the blocks that an orphan has.  Held: the gate lock. */
@@ -254,6 +255,9 @@ void ph_local_empty_all(struct heap *hp)
         return;
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         ph_local_empty(lo);
+    if (hp->lost)
+        ph_shard_sweep(hp);
+    hp->lost = false;
     hp->gate.emptied = 1;
 }
 

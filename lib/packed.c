@@ -83,9 +83,13 @@ static void head_write(struct packed *pk, size_t at, size_t length, uint8_t star
         digits_write(head + 2, length);
 }
 
+/* Bytes of marks at either end; those of a live part are at its start only. */
+static size_t head_bytes(size_t length) { return length > SHORT_MOST ? HEAD_BYTES : length > 1 ? 2 : 1; }
+static size_t tail_bytes(size_t length) { return length > SHORT_MOST ? HEAD_BYTES - 1 : length > 2 ? 1 : 0; }
+
 static void part_clear(struct packed *pk, size_t at, size_t length)
 {
-    const size_t bytes = length > SHORT_MOST ? HEAD_BYTES : length > 1 ? 2 : 1;
+    const size_t bytes = head_bytes(length);
     for (size_t i = 0; i < bytes; i++)
         pk->shadow[at + i] = pk->shadow[at + length - 1 - i] = 0;
 }
@@ -251,8 +255,9 @@ static bool shadow_reach(struct packed *pk, size_t granules)
 {
     if (granules <= pk->shadowed)
         return true;
-    const size_t half_more = pk->shadowed + pk->shadowed / 2;
-    struct pool *po = ph_pool_of(granules > half_more ? granules : half_more);
+    size_t wish = pk->shadowed + pk->shadowed / 2;
+    wish = wish < granules ? granules : wish < SHADOW_CELL_BYTES ? wish : SHADOW_CELL_BYTES;
+    struct pool *po = ph_pool_of(wish);
     const size_t bytes = po != NULL ? (size_t)po->cells << CELL_BITS : 0;
     const uint32_t cell = po != NULL ? ph_pool_take(po) : 0;
     if (cell == 0)
@@ -277,11 +282,11 @@ bool ph_packed_add(struct region *rg, uint32_t units)
         return false;
     struct packed *pk = ph_cell_at(cell);
     *pk = (struct packed){.self = cell, .granules = (size_t)units << (UNIT_BITS - GRANULE_BITS), .top = CONTROL_GRANULES};
-    pk->high = (size_t)rg->top << (UNIT_BITS - GRANULE_BITS);
+    pk->high = rg->top > rg->first ? (size_t)rg->top << (UNIT_BITS - GRANULE_BITS) : 0;
     pk->card_bits = CARD_BITS;
-    while (pk->granules >> pk->card_bits > GROUPS * GROUPS)
+    while ((pk->granules - 1) >> pk->card_bits >= GROUPS * GROUPS)
         pk->card_bits++;
-    if (pk->granules > SHADOW_CELL_BYTES && !shadow_map(pk, pk->granules >> pk->card_bits)) {
+    if (pk->granules > SHADOW_CELL_BYTES && !shadow_map(pk, ((pk->granules - 1) >> pk->card_bits) + 1)) {
         ph_pool_give(ph_pool_of(sizeof *pk), cell);
         return false;
     }
@@ -497,14 +502,16 @@ bool ph_packed_part(const struct region *rg, const void *address, struct packed_
     return true;
 }
 
-/* What is no head and no end of a part says 0. */
-static bool inside_is_valid(const struct packed *pk, size_t at, size_t length, bool free)
+/* Marks have even parity, what is no mark says 0. */
+static bool bytes_are_valid(const struct packed *pk, size_t at, size_t length)
 {
-    const size_t head = length > SHORT_MOST ? HEAD_BYTES : length > 1 ? 2 : 1;
-    const size_t tail = !free ? 0 : length > SHORT_MOST ? HEAD_BYTES - 1 : length > 2 ? 1 : 0;
-    for (size_t i = head; i < length - tail; i++)
-        if (pk->shadow[at + i] != 0)
+    const uint8_t *byte = pk->shadow + at;
+    const size_t head = head_bytes(length), tail = is_free(byte[0]) ? tail_bytes(length) : 0;
+    for (size_t i = 0; i < length; i++) {
+        const bool is_mark = i < head || i >= length - tail;
+        if (is_mark ? __builtin_parity(byte[i]) != 0 : byte[i] != 0)
             return false;
+    }
     return true;
 }
 
@@ -512,11 +519,7 @@ static bool part_is_valid(const struct packed *pk, size_t at, size_t length)
 {
     const uint8_t start = pk->shadow[at];
     const unsigned said = start >> 1 & 31;
-    const size_t head = length > SHORT_MOST ? HEAD_BYTES : length > 1 ? 2 : 1;
-    for (size_t i = 0; i < head; i++)
-        if (__builtin_parity(pk->shadow[at + i]))
-            return false;
-    if (!(start & START) || !inside_is_valid(pk, at, length, is_free(start)))
+    if (!(start & START) || !bytes_are_valid(pk, at, length))
         return false;
     if (is_live(start))
         return said <= 16 && (said < 16 || length == 1);

@@ -274,8 +274,9 @@ static unsigned flush_page(struct heap *hp, struct shard_class *sc, unsigned kin
         if (index >= capacity)
             break;
         const uint64_t bit = 1ULL << (index % 64), bits = pg->bits[index / 64];
-        given += (bits & bit) == 0 && index < pg->carved;
-        if (likely(index < pg->carved))
+        const bool ours = likely(*entry[done].place == 0 && index < pg->carved);
+        given += ours && (bits & bit) == 0;
+        if (ours)
             __atomic_store_n(&pg->bits[index / 64], bits | bit, __ATOMIC_RELAXED);
     }
     pg->free_count += given;
@@ -313,6 +314,23 @@ void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_e
             (void)flush_page(hp, sc, kind, entry, 1);
     }
     ph_lock_give(&sc->lock);
+}
+
+/* Blocks that neither a stack nor their page calls free, though their code does: a thread that fork left
+ * behind was about to push them.  Held: the gate lock, all stacks of the heap empty. */
+void ph_shard_sweep(struct heap *hp)
+{
+    for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
+        for (uint32_t unit = rg->first; unit < rg->top;) {
+            struct span *pg = ph_span_containing(hp, ph_region_unit(rg, unit));
+            if (pg == NULL)
+                return;
+            unit += (uint32_t)pg->units;
+            const unsigned kind = entry_kind(pg->tag);
+            for (unsigned i = 0; kind_is_sized(kind) && kind < KIND_RUN && i < pg->carved; i++)
+                if (*ph_page_size_place(pg, i) == 0 && !ph_page_is_free(pg, i))
+                    (void)ph_shard_give(hp, kind, pg, ph_page_block(pg, i));
+        }
 }
 
 /* ---- one block without a stack -------------------------------------------------------------------- */

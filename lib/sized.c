@@ -284,10 +284,12 @@ static void *take_biased(struct local *lo, unsigned class, size_t wanted)
             ph_local_expire();
         ph_stack_widen(lo, st, class);
     }
-    if (stack_count(lo, st) > 0) {
+    while (stack_count(lo, st) > 0 && block == NULL) {
         const struct sized_entry *entry = (struct sized_entry *)(void *)st->top - 1;
-        block = entry->block;
-        __atomic_store_n(entry->place, size_code(class, wanted), __ATOMIC_RELAXED);
+        if (*entry->place == 0) { /* else two threads freed it at once, and it was taken since */
+            block = entry->block;
+            __atomic_store_n(entry->place, size_code(class, wanted), __ATOMIC_RELAXED);
+        }
         __atomic_store_n(&st->top, st->top - 2, __ATOMIC_RELAXED);
     }
     local_leave(lo);

@@ -205,6 +205,40 @@ static char *behind(const struct region *rg, char *at)
     return at + 1;
 }
 
+/* Inside a live block, where no element ever begins. */
+static bool is_within(char *block, size_t wanted, size_t bytes, const char *at)
+{
+    return at != block && at != slack_start(block, wanted, bytes);
+}
+
+static bool is_within_page(const struct span *pg, const char *at)
+{
+    const char *first = ph_page_block(pg, 0);
+    const unsigned index = at < first ? PAGE_BLOCKS : (unsigned)((size_t)(at - first) / page_bytes(pg));
+    return index < PAGE_BLOCKS && page_block_is_live(pg, index) &&
+           is_within(ph_page_block(pg, index), page_block_wanted(pg, index), page_bytes(pg), at);
+}
+
+/* W32 3.10: an address that cannot have been an element's.  One whose block has gone is none of these. */
+static bool names_nothing(struct heap *hp, const struct region *rg, const char *at)
+{
+    struct packed_part part;
+    if (((uintptr_t)at & 15) != 0 || at < region_start(rg))
+        return true;
+    if (rg->packed != NULL && at < ph_region_unit(rg, rg->first))
+        return at < rg->base + (rg->packed->top << GRANULE_BITS) &&
+               (!packed_part(hp, rg, at, &part) || (part.live && is_within(part.at, part.wanted, part.bytes, at)));
+    if (at >= ph_region_unit(rg, rg->top))
+        return false;
+    const struct span *sp = ph_span_containing(hp, at);
+    if (sp == NULL)
+        return true;
+    if (span_is_page(sp))
+        return is_within_page(sp, at);
+    const size_t bytes = ph_span_bytes(sp);
+    return entry_kind(sp->tag) != KIND_FREE && is_within(ph_span_start(sp), sp->sized ? sp->wanted : bytes, bytes, at);
+}
+
 static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
 {
     if (we->at == NULL)
@@ -218,6 +252,8 @@ static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
     }
     if (we->what == WALK_REGION)
         return we->at == rg->base ? show_at(hp, rg, region_start(rg), we) : WALK_BAD;
+    if (names_nothing(hp, rg, we->at))
+        return WALK_BAD;
     if (we->what == WALK_UNCOMMITTED)
         return show_next_region(hp, rg, we);
     return show_at(hp, rg, behind(rg, we->at), we);
