@@ -62,11 +62,12 @@
  *   LOCK 1  registry  heap.c    the table of heaps
  *   LOCK 2  heaplock  gate.c    HeapLock: owner and depth, held as long as the program likes
  *   LOCK 3  gate      gate.c    one heap: who stops it, which locals it has.  Never while busy.
- *   LOCK 4  class     shard.c   one shard and class: its pages
- *   LOCK 5  span      span.c    one heap: its free spans, regions, large blocks
- *   LOCK 6  map       map.c     process: leaves of the page map
- *   LOCK 7  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c
- *   LOCK 8  meta      meta.c    process: cells for descriptors
+ *   LOCK 4  thread    sized.c   process: which thread has which sized locals; spare ones.  Never while busy.
+ *   LOCK 5  class     shard.c   one shard and class: its pages
+ *   LOCK 6  span      span.c    one heap: its free spans, regions, large blocks
+ *   LOCK 7  map       map.c     process: leaves of the page map
+ *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c
+ *   LOCK 9  meta      meta.c    process: cells for descriptors
  *
  * Locks know their holder, because fork may be called in a signal handler that interrupted us: then
  * its prepare leaves alone what its own thread holds (the interrupted operation goes on, in parent
@@ -351,6 +352,9 @@ struct request {          /* what a caller wants of a new block */
     bool sized;           /* remember `bytes` exactly */
     enum enter enter;
 };
+struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate lock; NULL: not in this heap */
+
+/* alloc.c -- which way of keeping blocks serves a request */
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
 void ph_heap_trim_all(void); /* each heap that no other thread has locked */
@@ -520,6 +524,7 @@ static inline void *ph_span_start(const struct span *sp) { return ph_unit_addres
 static inline size_t ph_span_bytes(const struct span *sp) { return (size_t)sp->units << UNIT_BITS; }
 struct span *ph_span_new(void);      /* a descriptor */
 void ph_span_drop(struct span *sp);
+struct span *ph_span_descriptor(struct heap *hp); /* one of its spares, if there is; held: span lock */
 uint32_t ph_span_limit(void); /* numbers of descriptors are below */
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);

@@ -21,13 +21,16 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/options.h \
 	%D%/os.h \
 	%D%/privheap.h \
+	%D%/shadow.h \
 	%D%/stack.h \
 	%D%/text.h \
 	%D%/windows.h \
+	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
 	%D%/debug.c \
 	%D%/entrance.c \
+	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
 	%D%/heap.c \

@@ -7,104 +7,22 @@
  * Locks:   held on entry: the gate lock of the heap.  Takes: meta.
  * Always:  the parts of the memory below `top`, live and free, follow each other without a gap, and no
  *          free part ends at `top`.  Checked by ph_packed_is_valid.
- * Shadow:  a byte for each granule, of even parity.  A part begins with a start byte: 0x80, and 0x40
- *          if it is live, then five bits: of a live part the bytes of its last granule that nobody
- *          asked for (0 to 16), of a free one its bin.  The next byte says how many granules, 2 to 62,
- *          or 63 and six bytes with six bits each.  A free part ends with the same backwards.  All
- *          other bytes are 0.  So whether a live block starts at an address is one look.
+ * Shadow:  a byte for each granule says where parts begin and end: see shadow.h.
  * Cards:   which cards (runs of granules) have free parts of a bin is a hint: a bit too many is
  *          cleared by the search that finds nothing there.
  * Why:     out of line, so that 253 KB fit into a heap of 256, no write past or after a block
  *          reaches it, and a heap of a few blocks costs a few hundred bytes. */
-#include "hot.h"
+#include "shadow.h"
 
 #include "small.h"
 
 enum {
-    START = 0x80,
-    LIVE = 0x40,
-    CONTROL_GRANULES = 1, /* never given: the region's address is no block's */
-    SHORT_MOST = 62,
-    LONG_MARK = 63,
-    DIGITS = 6,
-    DIGIT_BITS = 6,
-    HEAD_BYTES = 2 + DIGITS, /* of a long part */
     EXACT_BINS = 8,
-    CARD_BITS = 8,           /* 4 KB: what a search reads at most is 256 bytes */
+    CARD_BITS = 8,             /* 4 KB: what a search reads at most is 256 bytes */
     GROUPS = 64,
-    SHADOW_CELL_BYTES = 4096, /* larger ones have a mapping */
+    SHADOW_CELL_BYTES = 4096,  /* larger ones have a mapping */
     TRIES = 8,
 };
-#define NOWHERE SIZE_MAX
-
-/* ---- the shadow ---------------------------------------------------------------------------------- */
-
-static uint8_t even(unsigned bits) { return (uint8_t)(bits | (unsigned)__builtin_parity(bits)); }
-static uint8_t live_byte(unsigned slack) { return even(START | LIVE | slack << 1); }
-static uint8_t free_byte(unsigned bin) { return even(START | bin << 1); }
-static uint8_t inner_byte(size_t payload) { return even((unsigned)payload << 1); }
-
-static bool is_live(uint8_t byte) { return (byte & (START | LIVE)) == (START | LIVE); }
-static bool is_free(uint8_t byte) { return (byte & (START | LIVE)) == START; }
-
-static void digits_write(uint8_t *at, size_t value)
-{
-    for (unsigned i = 0; i < DIGITS; i++, value >>= DIGIT_BITS)
-        at[i] = inner_byte(value & ((1 << DIGIT_BITS) - 1));
-}
-
-static size_t digits_read(const uint8_t *at)
-{
-    size_t value = 0;
-    for (unsigned i = DIGITS; i-- > 0;)
-        value = value << DIGIT_BITS | (at[i] >> 1 & ((1 << DIGIT_BITS) - 1));
-    return value;
-}
-
-/* Granules of the part that starts at `at`; 0 when that makes no sense. */
-static size_t part_length(const struct packed *pk, size_t at)
-{
-    const uint8_t *head = pk->shadow + at;
-    if (at + 1 >= pk->top || (head[1] & START))
-        return 1;
-    size_t length = head[1] >> 1;
-    if (length == LONG_MARK)
-        length = at + HEAD_BYTES <= pk->top ? digits_read(head + 2) : 0;
-    return length >= 2 && length <= pk->top - at ? length : 0;
-}
-
-static void head_write(struct packed *pk, size_t at, size_t length, uint8_t start)
-{
-    uint8_t *head = pk->shadow + at;
-    head[0] = start;
-    if (length > 1)
-        head[1] = inner_byte(length <= SHORT_MOST ? length : LONG_MARK);
-    if (length > SHORT_MOST)
-        digits_write(head + 2, length);
-}
-
-/* Bytes of marks at either end; those of a live part are at its start only. */
-static size_t head_bytes(size_t length) { return length > SHORT_MOST ? HEAD_BYTES : length > 1 ? 2 : 1; }
-static size_t tail_bytes(size_t length) { return length > SHORT_MOST ? HEAD_BYTES - 1 : length > 2 ? 1 : 0; }
-
-static void part_clear(struct packed *pk, size_t at, size_t length)
-{
-    const size_t bytes = head_bytes(length);
-    for (size_t i = 0; i < bytes; i++)
-        pk->shadow[at + i] = pk->shadow[at + length - 1 - i] = 0;
-}
-
-/* The free part that ends before `at`; NOWHERE when what is there is live. */
-static size_t free_before(const struct packed *pk, size_t at)
-{
-    const uint8_t *last = pk->shadow + at - 1;
-    size_t length = *last & START ? 1 : *last >> 1;
-    if (length == LONG_MARK)
-        length = at >= HEAD_BYTES ? digits_read(last - DIGITS) : 0;
-    if (length == 0 || length > at - CONTROL_GRANULES || !is_free(pk->shadow[at - length]))
-        return NOWHERE;
-    return length == 1 || part_length(pk, at - length) == length ? at - length : NOWHERE; /* at `at` there may be no mark */
-}
 
 /* ---- bins and cards ------------------------------------------------------------------------------ */
 

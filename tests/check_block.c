@@ -132,7 +132,7 @@ START_TEST(memory_of_others_is_not_ours)
     char *unmapped = mmap(NULL, 1 << 16, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     const void *outside[] = {NULL, on_stack, in_data, of_libc, unmapped + 4096, (void *)16, (void *)(uintptr_t)look,
                              (void *)(uintptr_t)0x00007ffffffff000, (void *)(uintptr_t)0x0000800000000000,
-                             (void *)(uintptr_t)0xdeadbeefdeadbee0, (void *)UINTPTR_MAX, heap, ph_span_at(1)};
+                             (void *)(uintptr_t)0xdeadbeefdeadbee0, (void *)UINTPTR_MAX, heap, ph_span_new()};
     munmap(unmapped, 1 << 16);
     for (int i = 0; i < COUNT(outside); i++) {
         ck_assert_int_eq(look(outside[i]), BLOCK_NOT_OURS);
