@@ -166,7 +166,7 @@ END_TEST
 
 /* ---- two threads free the same block ---- */
 
-enum { ROUNDS = 1000 };
+enum { ROUNDS = 500 };
 
 static void *racing;
 static uint32_t starting;
@@ -180,25 +180,25 @@ static void *free_it(void *started)
     return (void *)(uintptr_t)(give(racing) == BLOCK_OK);
 }
 
-/* Not so many that a thread earns stacks: there two threads may both be told that they freed it. */
-static int rounds_of(int row)
+static void *make_and_free_it(void *row)
 {
-    if (kinds[row].kind == KIND_SIZED) return heap->flags & HEAPF_PAGED ? 10 : PACKED_USES + 10;
-    return kinds[row].kind == KIND_LARGE ? ROUNDS / 30 : ROUNDS;
+    racing = make((int)(uintptr_t)row);
+    return free_it(NULL);
 }
 
+/* New threads each time: with stacks of their own both may be told that they freed it. */
 START_TEST(one_of_two_threads_frees_a_block)
 {
     void *keep = make(_i);
-    for (int round = 0; round < rounds_of(_i); round++) {
-        pthread_t thread;
-        void *theirs;
-        racing = make(_i);
+    for (int round = 0; round < ROUNDS / (kinds[_i].kind == KIND_LARGE ? 30 : 1); round++) {
+        pthread_t thread[2];
+        void *freed[2];
         starting = 0;
-        ck_assert_int_eq(pthread_create(&thread, NULL, free_it, NULL), 0);
-        const void *mine = free_it(NULL);
-        pthread_join(thread, &theirs);
-        ck_assert_msg((mine != NULL) + (theirs != NULL) == 1, "round %d", round);
+        ck_assert_int_eq(pthread_create(&thread[0], NULL, make_and_free_it, (void *)(uintptr_t)_i), 0);
+        ck_assert_int_eq(pthread_create(&thread[1], NULL, free_it, NULL), 0);
+        pthread_join(thread[0], &freed[0]);
+        pthread_join(thread[1], &freed[1]);
+        ck_assert_msg((freed[0] != NULL) + (freed[1] != NULL) == 1, "round %d", round);
     }
     ck_assert_int_eq(give(keep), BLOCK_OK);
     ck_assert_uint_eq(room_sums(heap).live_blocks, 0);

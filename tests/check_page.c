@@ -25,7 +25,7 @@ static void make_page(unsigned kind)
 
 static void setup_heap(void)
 {
-    heap = ph_heap_create(HEAPF_PAGED, 9 << 20, 0); /* too large to begin in the memory of a dead heap */
+    heap = ph_heap_create(HEAPF_PAGED, 70 << 20, 0); /* too large to begin in the memory of a dead heap */
     ck_assert_ptr_nonnull(heap);
     pg = NULL;
 }

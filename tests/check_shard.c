@@ -16,7 +16,7 @@ static void *slot[ROOM + 1];
 
 static void setup_heap_and_stack(void)
 {
-    heap = ph_heap_create(HEAPF_PAGED, 9 << 20, 0);
+    heap = ph_heap_create(HEAPF_PAGED, 70 << 20, 0);
     ck_assert_ptr_nonnull(heap);
     ck_assert(ph_shard_ready(heap));
     memset(&stack, 0, sizeof stack);
