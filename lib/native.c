@@ -24,7 +24,9 @@ static_assert(HEAP_NAME_BYTES == PRIVHEAP_NAME_BYTES, "one name");
 static void name_copy(struct heap *hp, char *to)
 {
     ph_lock_take(&hp->span_lock);
-    ph_bytes_copy(to, hp->name, sizeof hp->name);
+    ph_bytes_zero(to, HEAP_NAME_BYTES);
+    for (unsigned i = 0; i < HEAP_NAME_BYTES - 1 && ph_heap_label(hp)[i] != '\0'; i++)
+        to[i] = hp->name[i];
     ph_lock_give(&hp->span_lock);
 }
 
@@ -122,7 +124,7 @@ static void name_clean(char *to, const char *name)
 static void name_regions(const struct heap *hp)
 {
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
-        ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name[0] != '\0' ? hp->name : NULL);
+        ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, ph_heap_label(hp)[0] != '\0' ? hp->name : NULL);
 }
 
 BOOL ph_heap_set_name(HANDLE heap, const char *name)
@@ -133,10 +135,14 @@ BOOL ph_heap_set_name(HANDLE heap, const char *name)
         return FALSE;
     name_clean(clean, name);
     ph_lock_take(&hp->span_lock);
-    ph_bytes_copy(hp->name, clean, sizeof clean);
+    if (hp->name == NULL)
+        hp->name = ph_meta_take(HEAP_NAME_BYTES); /* the descriptor's for good */
+    const bool named = hp->name != NULL;
+    if (named)
+        ph_bytes_copy(hp->name, clean, sizeof clean);
     name_regions(hp);
     ph_lock_give(&hp->span_lock);
-    return TRUE;
+    return named ? TRUE : ph_api_refuse(ERROR_NOT_ENOUGH_MEMORY);
 }
 
 SIZE_T ph_heap_name(HANDLE heap, char *buffer, SIZE_T room)
@@ -160,7 +166,7 @@ SIZE_T ph_heap_name(HANDLE heap, char *buffer, SIZE_T room)
 void ph_api_unname(struct heap *hp)
 {
     ph_lock_take(&hp->span_lock);
-    if (hp->name[0] != '\0') {
+    if (ph_heap_label(hp)[0] != '\0') {
         hp->name[0] = '\0';
         name_regions(hp);
     }
