@@ -208,7 +208,7 @@ bool ph_packed_add(struct region *rg, uint32_t units)
         ph_pool_give(ph_pool_of(sizeof *pk), cell);
         return false;
     }
-    rg->packed = pk;
+    __atomic_store_n(&rg->packed, pk, __ATOMIC_RELAXED); /* the region may be in its heap's list already */
     return true;
 }
 
