@@ -79,6 +79,7 @@ HELPERS =
 HELPERS += %D%/limits
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
+HELPERS += %D%/stress_private
 HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
@@ -240,6 +241,8 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c
 %C%_stress_heap_LDADD = lib/libprivheap.la
 %C%_stress_heap_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_stress_private_LDADD = lib/libprivheap.la
+%C%_stress_private_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_check_throw_SOURCES = %D%/check_throw.cc
 %C%_check_throw_LDADD = lib/libprivheap.la
 %C%_check_throw_LDFLAGS = $(AM_LDFLAGS) -no-install
