@@ -284,7 +284,8 @@ AM_TESTS_ENVIRONMENT = \
 	preload_object='$(abs_top_builddir)/preload/.libs/libprivheap-preload.so'; \
 	build_flavour='$(CFLAGS) debug $(PH_DEBUG)'; \
 	CC='$(CC)'; CXX='$(CXX)'; PKG_CONFIG='$(PKG_CONFIG)'; \
-	export top_srcdir top_builddir privheap preload_object build_flavour CC CXX PKG_CONFIG;
+	TSAN_OPTIONS="die_after_fork=0 $$TSAN_OPTIONS"; \
+	export top_srcdir top_builddir privheap preload_object build_flavour CC CXX PKG_CONFIG TSAN_OPTIONS;
 
 # The harness's summary has one place for text of ours, in the shell that ends with the summary:
 # there we ask that shell to name the slowest tests when it exits, failed tests or not.
