@@ -362,13 +362,13 @@ struct heap *ph_heap_around(const void *address)
 }
 
 /* W32 3.11: process heap first, then the oldest first. */
-unsigned ph_heap_list(struct heap **out, unsigned room)
+unsigned ph_heap_list(void **handles, unsigned room)
 {
     unsigned count = 0;
     ph_lock_take(&registry_lock);
     for (struct heap *hp = first_live; hp != NULL; hp = hp->next_live, count++)
         if (count < room)
-            out[count] = hp;
+            handles[count] = hp->handle;
     ph_lock_give(&registry_lock);
     return count;
 }

@@ -337,7 +337,7 @@ enum { HEAP_MOST_UNITS = 1 << 24 }; /* initial or bound: 64 GB, what one span ca
 struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes);
 bool ph_heap_destroy(struct heap *hp); /* false: it has ended already */
 struct heap *ph_heap_of_handle(const void *handle); /* live heap, or NULL; never touches the address */
-unsigned ph_heap_list(struct heap **out, unsigned room); /* count of live heaps, process heap first */
+unsigned ph_heap_list(void **handles, unsigned room); /* count of live heaps, process heap first */
 void ph_heap_registry_fork_lock(void);
 void ph_heap_registry_fork_unlock(void);
 

@@ -354,7 +354,7 @@ void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
             ph_page_set_wanted(pg, ph_page_index(pg, block), wanted);
             *fresh = *fresh && pg->state == SPAN_VIRGIN; /* no key says whether somebody wrote there */
         }
-        CHECK_COSTLY(ph_page_is_valid(pg));
+        CHECK_COSTLY(kind_is_sized(kind) || ph_page_is_valid(pg)); /* free blocks of a sized page may lie in stacks */
         if (!page_has_room(pg))
             list_remove(sc, pg);
     }
