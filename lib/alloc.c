@@ -34,7 +34,7 @@ static void *alloc_sized(struct heap *hp, const struct request *rq, unsigned cla
     }
     block = ph_shard_take(hp, KIND_SIZED + class, rq->bytes, zero);
     ph_gate_leave(hp, ps);
-    if (lo != NULL && !lo->biased)
+    if (lo != NULL && !__atomic_load_n(&lo->biased, __ATOMIC_RELAXED))
         ph_gate_rebias(lo, ENTER_UNLOCKED);
     return block;
 }
@@ -58,7 +58,7 @@ static void *alloc_packed(struct heap *hp, const struct request *rq, bool *zero)
     void *block = NULL;
     struct pass ps = ph_gate_enter_locked(hp, rq->enter);
     struct region *rg = hp->regions;
-    for (; rg != NULL && rg->packed != NULL && block == NULL; rg = rg->next)
+    for (; rg != NULL && rg->packed != NULL && block == NULL; rg = __atomic_load_n(&rg->next, __ATOMIC_ACQUIRE))
         block = ph_packed_take(hp, rg, bytes, align, zero);
     if (block == NULL && (rg = ph_heap_grow_packed(hp, bytes + align)) != NULL)
         block = ph_packed_take(hp, rg, bytes, align, zero);

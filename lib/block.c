@@ -16,30 +16,32 @@
 
 /* ---- looking ----------------------------------------------------------------------------------- */
 
-static enum block_verdict look_sized(unsigned index, struct block_info *out)
+static enum block_verdict look_sized(uint64_t entry, const void *block, struct block_info *out)
 {
+    const uint16_t *place = sized_place(entry, block);
+    if (place == NULL)
+        return BLOCK_BAD;
+    const unsigned code = __atomic_load_n(place, __ATOMIC_RELAXED);
     out->sized = true;
     out->kind = KIND_SIZED;
-    out->wanted = ph_page_wanted(out->span, index);
-    return out->wanted != SIZE_MAX ? BLOCK_OK : BLOCK_TWICE;
+    out->class = kind_class(entry_kind(entry));
+    out->capacity = ph_class_bytes[out->class];
+    out->wanted = code == 0 ? SIZE_MAX : size_of_code(out->class, code);
+    return code != 0 ? BLOCK_OK : BLOCK_TWICE;
 }
 
-static enum block_verdict look_page(const void *block, unsigned kind, struct block_info *out)
+static enum block_verdict look_plain(uint64_t entry, const struct span *pg, const void *block, struct block_info *out)
 {
-    const unsigned index = ph_page_index(out->span, block);
-    if (index == PAGE_BLOCKS)
-        return BLOCK_BAD;
-    out->class = kind_class(kind);
-    out->capacity = out->wanted = ph_class_bytes[out->class];
-    if (kind_is_sized(kind))
-        return look_sized(index, out);
-    if (index >= out->span->carved)
+    const unsigned index = ph_page_index(pg, block);
+    if (index == PAGE_BLOCKS || index >= __atomic_load_n(&pg->carved, __ATOMIC_RELAXED))
         return BLOCK_BAD;
     out->sized = false;
     out->kind = KIND_PLAIN;
-    if (ph_page_is_free(out->span, index))
+    out->class = kind_class(entry_kind(entry));
+    out->capacity = out->wanted = ph_class_bytes[out->class];
+    if (ph_page_is_free(pg, index))
         return BLOCK_TWICE;
-    if (*block_key((void *)(uintptr_t)block) == block_key_value(block))
+    if (unseen_word(block_key((void *)(uintptr_t)block)) == block_key_value(block))
         return BLOCK_TWICE; /* it lies in some stack */
     return BLOCK_OK;
 }
@@ -62,7 +64,8 @@ static bool is_inside_any_large(const void *block)
         struct heap *hp = ph_heap_at(id);
         if (hp == NULL)
             break;
-        if (hp->handle != NULL && hp->large != SPAN_NONE && is_inside_large(hp, block))
+        if (__atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) != NULL && __atomic_load_n(&hp->large, __ATOMIC_RELAXED) != SPAN_NONE &&
+            is_inside_large(hp, block))
             return true;
     }
     return false;
@@ -90,7 +93,7 @@ static enum block_verdict look_nowhere(const void *block, struct block_info *out
         return is_inside_any_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
     out->heap = hp;
     struct region *rg = ph_region_of(hp, block);
-    if (rg == NULL || rg->packed == NULL)
+    if (rg == NULL || __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) == NULL)
         return BLOCK_BAD;
     struct pass ps = ph_gate_enter_locked(hp, ENTER_UNLOCKED);
     const enum block_verdict verdict = look_packed(hp, rg, block, out);
@@ -108,18 +111,22 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     if (out->heap == NULL)
         return BLOCK_BAD;
     out->span = ph_span_at(entry_span(entry));
+    if (kind_is_sized(kind) && kind < KIND_RUN)
+        return look_sized(entry, block, out);
+    struct span room;
+    const struct span *sp = unseen_span(out->span, &room);
     if (kind < KIND_RUN)
-        return look_page(block, kind, out);
-    if (block != ph_span_start(out->span))
+        return look_plain(entry, sp, block, out);
+    if (block != ph_span_start(sp))
         return BLOCK_BAD;
     if (kind == KIND_FREE) { /* what was asked for when it was a run still stands there */
-        out->wanted = out->span->wanted != 0 ? out->span->wanted : SIZE_MAX;
+        out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;
         return BLOCK_TWICE;
     }
     out->kind = kind;
-    out->sized = out->span->sized;
-    out->capacity = kind == KIND_RUN ? ph_span_bytes(out->span) : out->span->mapped_bytes;
-    out->wanted = out->sized ? out->span->wanted : out->capacity;
+    out->sized = sp->sized;
+    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : sp->mapped_bytes;
+    out->wanted = out->sized ? sp->wanted : out->capacity;
     return BLOCK_OK;
 }
 
@@ -172,7 +179,7 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
     const uint64_t entry = map_get(block);
     if (entry == 0 && ph_heap_around(block) == hp) {
         struct region *rg = ph_region_of(hp, block);
-        return rg != NULL && rg->packed != NULL ? free_packed(hp, rg, block, enter) : BLOCK_BAD;
+        return rg != NULL && __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) != NULL ? free_packed(hp, rg, block, enter) : BLOCK_BAD;
     }
     if ((uint32_t)entry - (hp->tag | KIND_SIZED) < CLASS_COUNT && free_stacked(hp, block, enter))
         return BLOCK_OK;

@@ -190,7 +190,7 @@ void ph_gate_open(struct heap *hp) { ph_lock_give(&hp->gate.lock); }
 void ph_gate_heap_lock(struct heap *hp)
 {
     ph_gate_close(hp, ENTER_PATIENTLY);
-    hp->gate.owner = ph_thread_self();
+    __atomic_store_n(&hp->gate.owner, ph_thread_self(), __ATOMIC_RELAXED);
     hp->gate.depth++;
     ph_lock_give(&hp->gate.lock);
 }
@@ -203,7 +203,7 @@ bool ph_gate_heap_unlock(struct heap *hp)
     const bool mine = gt->owner == ph_thread_self();
     bool wake = false;
     if (mine && --gt->depth == 0) {
-        gt->owner = NULL;
+        __atomic_store_n(&gt->owner, NULL, __ATOMIC_RELEASE);
         __atomic_add_fetch(&gt->turn, 1, __ATOMIC_RELAXED);
         wake = gt->waiters > 0;
     }
@@ -218,7 +218,7 @@ void ph_gate_reset(struct heap *hp)
 {
     struct gate *gt = &hp->gate;
     const bool wake = gt->waiters > 0;
-    gt->owner = NULL;
+    __atomic_store_n(&gt->owner, NULL, __ATOMIC_RELAXED);
     gt->depth = gt->stops = gt->backoff_ms = gt->no_membarrier = gt->emptied = 0;
     gt->rebias_ms = gt->stopped_ms = 0;
     __atomic_add_fetch(&gt->turn, 1, __ATOMIC_RELAXED);

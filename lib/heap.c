@@ -219,7 +219,7 @@ static struct heap *warm_take(unsigned flags, uint32_t units, bool bounded)
         if (hp->regions->units != units || hp->packed_only != bounded)
             continue;
         *at = hp->next_free;
-        warm_count--;
+        __atomic_store_n(&warm_count, warm_count - 1, __ATOMIC_RELAXED);
         return hp;
     }
     return NULL;
@@ -270,7 +270,8 @@ struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_byt
 static bool heap_cool(struct heap *hp)
 {
     struct region *rg = hp->regions;
-    const bool keep = !(hp->flags & (HEAPF_PAGED | HEAPF_EXECUTE)) && hp->debug == 0 && warm_count < WARM_HEAPS && rg->units <= WARM_MOST_UNITS &&
+    const bool keep = !(hp->flags & (HEAPF_PAGED | HEAPF_EXECUTE)) && hp->debug == 0 &&
+                      __atomic_load_n(&warm_count, __ATOMIC_RELAXED) < WARM_HEAPS && rg->units <= WARM_MOST_UNITS &&
                       (hp->packed_only ? rg->packed->high >> (UNIT_BITS - GRANULE_BITS) : rg->top) <= WARM_TOP_UNITS;
     if (!keep) {
         regions_drop(hp);
@@ -314,7 +315,7 @@ bool ph_heap_destroy(struct heap *hp)
     struct heap **list = warm ? &warm_heaps : &free_heaps;
     hp->next_free = *list;
     *list = hp;
-    warm_count += warm;
+    __atomic_store_n(&warm_count, warm_count + warm, __ATOMIC_RELAXED);
     ph_lock_give(&registry_lock);
     return true;
 }
@@ -324,7 +325,7 @@ static void warm_trim(void)
 {
     struct heap *hp = warm_heaps;
     warm_heaps = NULL;
-    warm_count = 0;
+    __atomic_store_n(&warm_count, 0, __ATOMIC_RELAXED);
     while (hp != NULL) {
         struct heap *next = hp->next_free;
         regions_drop(hp);
@@ -363,13 +364,13 @@ struct heap *ph_heap_around(const void *address)
 }
 
 /* W32 3.11: process heap first, then the oldest first. */
-unsigned ph_heap_list(struct heap **out, unsigned room)
+unsigned ph_heap_list(void **handles, unsigned room)
 {
     unsigned count = 0;
     ph_lock_take(&registry_lock);
     for (struct heap *hp = first_live; hp != NULL; hp = hp->next_live, count++)
         if (count < room)
-            out[count] = hp;
+            handles[count] = hp->handle;
     ph_lock_give(&registry_lock);
     return count;
 }

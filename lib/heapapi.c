@@ -134,13 +134,8 @@ HANDLE GetProcessHeap(void) /* W32 3.11 */
 
 DWORD GetProcessHeaps(DWORD NumberOfHeaps, PHANDLE ProcessHeaps) /* W32 3.11 */
 {
-    static_assert(sizeof(HANDLE) == sizeof(struct heap *), "the caller's array serves twice");
     (void)ph_heap_process();
-    struct heap **list = (struct heap **)ProcessHeaps;
-    const unsigned count = ph_heap_list(list, NumberOfHeaps);
-    for (unsigned i = 0; i < count && i < NumberOfHeaps; i++)
-        ProcessHeaps[i] = list[i]->handle;
-    return count;
+    return ph_heap_list(ProcessHeaps, NumberOfHeaps);
 }
 
 /* ---- blocks ------------------------------------------------------------------------------------- */

@@ -13,6 +13,40 @@ enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (47 - MAP_LEAF_BITS), MAP_LEAF_
 
 extern uint64_t *ph_map_root[MAP_ROOT_SLOTS];
 
+/* What may be another's by then, and is read all the same: entry and key of a stack that is being emptied, before the
+ * test fails that the stop made fail; the descriptor or the size code of a block that two threads free at once.
+ * What comes of it is only compared, or looked at again under a lock, so it may be old or torn.  The thread sanitizer
+ * must not see the load; for all others it is a plain one. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define PH_TSAN 1
+#endif
+#elif defined(__SANITIZE_THREAD__)
+#define PH_TSAN 1
+#endif
+#ifdef PH_TSAN
+#define UNSEEN static __attribute__((noinline, unused, no_sanitize("thread")))
+#define STAY volatile /* the compiler must not move the load to the caller */
+#else
+#define UNSEEN static inline
+#define STAY
+#endif
+UNSEEN uint64_t unseen_word(const uint64_t *at) { return *(const STAY uint64_t *)at; }
+UNSEEN uint16_t unseen_code(const uint16_t *at) { return *(const STAY uint16_t *)at; }
+UNSEEN void *unseen_pointer(void *const *at) { return *(void *const STAY *)at; }
+/* The descriptor to look at: a copy in `room` where the sanitizer must not see how it came about. */
+UNSEEN const struct span *unseen_span(const struct span *sp, struct span *room)
+{
+#ifdef PH_TSAN
+    for (unsigned i = 0; i < sizeof *sp / sizeof(uint64_t); i++)
+        ((volatile uint64_t *)room)[i] = ((const volatile uint64_t *)sp)[i];
+    return room;
+#else
+    (void)room;
+    return sp;
+#endif
+}
+
 #define HASHKEY 0x9e378678dde6e5fdull /* handles are steps of 64 KB, often of 4 MB: either is spread evenly */
 #define BLOCK_LIVE 1u /* what malloc writes over the key */
 
@@ -49,7 +83,7 @@ static inline uint64_t cell_entry(uint32_t cell)
     return (uint64_t)(cell >> CELLS_LOG) << 48 | (uint64_t)(cell & ((1u << CELLS_LOG) - 1)) << (CELL_BITS + 32);
 }
 
-static inline unsigned entry_span(uint64_t entry)
+UNSEEN unsigned entry_span(uint64_t entry)
 {
     const unsigned kind = entry_kind(entry);
     return kind_is_sized(kind) && kind < KIND_RUN ? entry_cell(entry)->span : entry >> 32 & 0x3ffffff;
@@ -99,10 +133,10 @@ static inline void *local_take(struct local *lo, unsigned class)
 {
     local_enter(lo);
     struct stack *st = local_stack(lo, class);
-    void **top = st->top;
-    void *block = top[-1];
+    void **top = __atomic_load_n(&st->top, __ATOMIC_RELAXED);
+    void *block = unseen_pointer(top - 1);
     uint64_t *key = block_key(block);
-    if (unlikely(*key != (__atomic_load_n(&lo->check, __ATOMIC_RELAXED) ^ (uintptr_t)block)))
+    if (unlikely(unseen_word(key) != (__atomic_load_n(&lo->check, __ATOMIC_RELAXED) ^ (uintptr_t)block)))
         return NULL;
     *key = BLOCK_LIVE;
     __atomic_store_n(&st->top, top - 1, __ATOMIC_RELAXED);
@@ -122,6 +156,8 @@ struct sized_entry {
 };
 
 static inline uint16_t size_code(unsigned class, size_t wanted) { return (uint16_t)(ph_class_code[class] - 3 * wanted); }
+
+static inline size_t size_of_code(unsigned class, unsigned code) { return ph_class_bytes[class] - (code / 3 - 1); }
 
 static inline unsigned thread_slot(uintptr_t handle) { return (unsigned)(handle * HASHKEY >> (64 - THREAD_SLOTS_LOG)); }
 
@@ -143,9 +179,9 @@ static inline void *sized_take(struct local *lo, unsigned class, size_t wanted)
 {
     local_enter(lo);
     struct stack *st = local_stack(lo, class);
-    struct sized_entry *top = (struct sized_entry *)(void *)st->top;
-    uint16_t *place = top[-1].place;
-    if (unlikely(*place != (uint16_t)__atomic_load_n(&lo->check, __ATOMIC_RELAXED)))
+    struct sized_entry *top = (struct sized_entry *)(void *)__atomic_load_n(&st->top, __ATOMIC_RELAXED);
+    uint16_t *place = unseen_pointer((void *const *)(void *)&top[-1].place);
+    if (unlikely(unseen_code(place) != (uint16_t)__atomic_load_n(&lo->check, __ATOMIC_RELAXED)))
         return NULL;
     __atomic_store_n(place, size_code(class, wanted), __ATOMIC_RELAXED);
     void *block = top[-1].block;
@@ -154,6 +190,19 @@ static inline void *sized_take(struct local *lo, unsigned class, size_t wanted)
     if (block == NULL)
         __builtin_unreachable();
     return block;
+}
+
+/* Where the code of a block's size stands, whose entry is a sized page's; NULL: no block starts there. */
+UNSEEN uint16_t *sized_place(uint64_t entry, const void *block)
+{
+    struct size_cell *cell = entry_cell(entry);
+    const unsigned __int128 product = (unsigned __int128)(size_t)(cell->end - (const char *)block) * cell->magic;
+    if (unlikely((uint64_t)product >= cell->magic))
+        return NULL;
+    uint16_t *place = cell->code + (uint64_t)(product >> 64) - 1;
+    if (place == NULL)
+        __builtin_unreachable();
+    return place;
 }
 
 /* As local_give, for a sized block; its place says whether it is live.  One test after the other, so
@@ -165,11 +214,9 @@ static inline bool sized_give(struct local *lo, void *block)
     const uint32_t class = (uint32_t)entry - __atomic_load_n(&lo->tag, __ATOMIC_RELAXED);
     if (unlikely(class >= CLASS_COUNT))
         return false;
-    struct size_cell *cell = entry_cell(entry);
-    const unsigned __int128 product = (unsigned __int128)(size_t)(cell->end - (char *)block) * cell->magic;
-    if (unlikely((uint64_t)product >= cell->magic))
+    uint16_t *place = sized_place(entry, block);
+    if (unlikely(place == NULL))
         return false;
-    uint16_t *place = cell->code + (uint64_t)(product >> 64) - 1;
     if (unlikely(__atomic_load_n(place, __ATOMIC_RELAXED) == 0))
         return false;
     struct stack *st = local_stack(lo, class);

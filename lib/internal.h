@@ -129,15 +129,17 @@ struct span {
     uint64_t start : 40; /* address / UNIT_BYTES */
     uint64_t units : 24; /* 0 for a large block: see mapped_bytes */
     uint32_t tag;        /* low half of its map entries: kind, heap, shard */
-    uint32_t next, prev; /* descriptors: list of a class, a bin, or the large blocks */
-    uint32_t self;       /* its own number */
-    uint32_t cell;       /* sized page: its struct size_cell */
-    uint32_t free_count : 9; /* page: set bits */
-    uint32_t carved : 9;     /* page: blocks below were handed out at least once, or have a key */
-    uint32_t capacity : 9;   /* page: blocks in all */
-    uint32_t state : 2;      /* enum span_state: of the memory when taken, or now if free */
-    uint32_t listed : 1;     /* page: in the list of its class */
-    uint32_t sized : 1;      /* run, large: HeapSize is `wanted`, not the capacity */
+    uint32_t next : 31;  /* descriptors: list of a class, a bin, or the large blocks */
+    uint32_t listed : 1; /* page: in the list of its class */
+    uint32_t prev;
+    uint16_t free_count; /* page: set bits */
+    uint16_t carved;     /* page: blocks below were handed out at least once, or have a key */
+    /* In a page the rest stays as it is: who frees a block reads it without a lock. */
+    uint64_t self : 26;     /* its own number */
+    uint64_t cell : 26;     /* sized page: its struct size_cell */
+    uint64_t capacity : 9;  /* page: blocks in all */
+    uint64_t state : 2;     /* enum span_state: of the memory when taken, or now if free */
+    uint64_t sized : 1;     /* run, large: HeapSize is `wanted`, not the capacity */
     union {
         uint64_t bits[PAGE_BLOCKS / 64]; /* page: 1 = free */
         struct {
@@ -265,7 +267,7 @@ struct thread {
     struct thread *next;        /* of all that were ever made */
 };
 #define TAG_STOPPED 0x00ffff00u /* heap 65535 does not exist */
-#define CHECK_STOPPED 0ull      /* no key: secrets are odd */
+#define CHECK_STOPPED (ph_secret ^ 0x5555555555555555) /* no key, and nothing that a program may have written */
 #define SIZED_STOPPED 0xffffull /* no place in a sized stack says so: those of free blocks are 0 */
 
 /* ---- heap.c --------------------------------------------------------------------------------- */
@@ -336,7 +338,7 @@ enum { HEAP_MOST_UNITS = 1 << 24 }; /* initial or bound: 64 GB, what one span ca
 struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes);
 bool ph_heap_destroy(struct heap *hp); /* false: it has ended already */
 struct heap *ph_heap_of_handle(const void *handle); /* live heap, or NULL; never touches the address */
-unsigned ph_heap_list(struct heap **out, unsigned room); /* count of live heaps, process heap first */
+unsigned ph_heap_list(void **handles, unsigned room); /* count of live heaps, process heap first */
 void ph_heap_registry_fork_lock(void);
 void ph_heap_registry_fork_unlock(void);
 
@@ -391,7 +393,7 @@ extern uint64_t ph_no_block[2]; /* what an empty stack ends in: its key is never
 void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh); /* NULL: no memory */
 bool ph_local_give_slow(struct local *lo, void *block); /* false: not a plain block of this heap */
 struct local *ph_local_attach(struct heap *hp); /* this thread's local, made if need be; may be none */
-void ph_local_detach(struct local *lo);
+bool ph_local_detach(struct local *lo); /* false: its heap has ended, and it is still the caller's */
 void ph_local_expire(void); /* now and then: what dead heaps and large blocks left goes by age */
 void ph_local_check(void);                  /* empty this thread's stacks, checking each block */
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */

@@ -34,7 +34,8 @@ static struct kept kept_drop(unsigned i)
 {
     const struct kept gone = kept[i];
     kept_bytes -= gone.bytes;
-    kept[i] = kept[--kept_count];
+    __atomic_store_n(&kept_count, kept_count - 1, __ATOMIC_RELAXED);
+    kept[i] = kept[kept_count];
     return gone;
 }
 
@@ -84,7 +85,8 @@ static void kept_give(char *base, size_t bytes)
     while (keep && kept_count > 0 && (kept_count == KEPT || kept_bytes + bytes > KEPT_ALL_BYTES))
         gone[going++] = kept_drop(0);
     if (keep) {
-        kept[kept_count++] = (struct kept){base, bytes, now};
+        kept[kept_count] = (struct kept){base, bytes, now};
+        __atomic_store_n(&kept_count, kept_count + 1, __ATOMIC_RELAXED);
         kept_bytes += bytes;
     }
     ph_lock_give(&kept_lock);
@@ -126,7 +128,7 @@ static void large_link(struct heap *hp, struct span *sp)
     sp->next = hp->large;
     if (sp->next != SPAN_NONE)
         ph_span_at(sp->next)->prev = sp->self;
-    hp->large = sp->self;
+    __atomic_store_n(&hp->large, (uint32_t)sp->self, __ATOMIC_RELAXED);
     hp->large_bytes += sp->mapped_bytes;
     hp->large_count++;
     ph_map_first(sp);
@@ -141,7 +143,7 @@ static void large_unlink(struct heap *hp, struct span *sp)
     if (sp->prev != SPAN_NONE)
         ph_span_at(sp->prev)->next = sp->next;
     else
-        hp->large = sp->next;
+        __atomic_store_n(&hp->large, (uint32_t)sp->next, __ATOMIC_RELAXED);
     hp->large_bytes -= sp->mapped_bytes;
     hp->large_count--;
     ph_map_clear_first(sp);

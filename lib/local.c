@@ -31,7 +31,7 @@ static struct sized_entry no_sized_entry = {NULL, &no_place};
 #define NO_STACKS_8 NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK
 #define NO_STACKS \
     {NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8}
-struct local ph_local_none = {.check = CHECK_STOPPED, .tag = TAG_STOPPED, .stack = NO_STACKS};
+struct local ph_local_none = {.tag = TAG_STOPPED, .stack = NO_STACKS};
 __thread struct local *ph_local __attribute__((tls_model("initial-exec"))) = &ph_local_none;
 static __thread bool exiting __attribute__((tls_model("initial-exec"))); /* this thread gets no stacks any more */
 
@@ -183,7 +183,7 @@ static void thread_exits(void *mark)
     exiting = true;
     ph_local = &ph_local_none;
     if (lo != &ph_local_none)
-        ph_local_detach(lo);
+        (void)ph_local_detach(lo);
     ph_sized_detach_all();
 }
 
@@ -276,13 +276,14 @@ void ph_local_check(void)
 
 /* The thread goes: everything back to the pages.  While another thread holds HeapLock nothing may
  * change, so the local waits as an orphan for a walk or an heir. */
-void ph_local_detach(struct local *lo)
+bool ph_local_detach(struct local *lo)
 {
     struct heap *hp = __atomic_load_n(&lo->heap, __ATOMIC_ACQUIRE);
     if (hp == NULL)
-        return; /* its heap has ended */
+        return false;
     ph_lock_take(&hp->gate.lock);
-    if (lo->heap == hp) {
+    const bool live = lo->heap == hp;
+    if (live) {
         ph_gate_unbias(lo);
         if (hp->gate.owner != NULL && hp->gate.owner != ph_thread_self()) {
             lo->state = LOCAL_ORPHAN;
@@ -293,6 +294,7 @@ void ph_local_detach(struct local *lo)
         __atomic_store_n(&lo->owner, NULL, __ATOMIC_RELAXED);
     }
     ph_lock_give(&hp->gate.lock);
+    return live;
 }
 
 void ph_local_forget_others(struct heap *hp)

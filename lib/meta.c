@@ -83,7 +83,8 @@ static bool pool_refill(struct pool *po)
     ph_lock_take(&meta_lock);
     char *got = chunks_made < CELL_CHUNKS ? meta_take_locked(CELL_CHUNK_BYTES) : NULL;
     if (got != NULL) {
-        const uint32_t chunk = chunks_made++;
+        const uint32_t chunk = chunks_made;
+        __atomic_store_n(&chunks_made, chunk + 1, __ATOMIC_RELAXED);
         __atomic_store_n(&ph_cell_chunk[chunk], got, __ATOMIC_RELEASE);
         po->next = chunk << CELLS_LOG;
         po->end = (chunk + 1) << CELLS_LOG;

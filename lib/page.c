@@ -38,7 +38,7 @@ void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted)
 size_t ph_page_wanted(const struct span *pg, unsigned index)
 {
     const unsigned code = __atomic_load_n(ph_page_size_place(pg, index), __ATOMIC_RELAXED);
-    return code == 0 ? SIZE_MAX : ph_class_bytes[page_class(pg)] - (code / 3 - 1);
+    return code == 0 ? SIZE_MAX : size_of_code(page_class(pg), code);
 }
 
 static bool size_is_valid(const struct span *pg, unsigned index)
@@ -127,7 +127,7 @@ unsigned ph_page_take(struct span *pg, void **out, unsigned want)
             bits &= bits - 1;
             out[got++] = first + (size_t)index * bytes;
         }
-        pg->bits[word] = bits;
+        __atomic_store_n(&pg->bits[word], bits, __ATOMIC_RELAXED);
     }
     pg->free_count -= got;
     CHECK_INTERNAL(pg->free_count <= pg->carved);
@@ -152,7 +152,7 @@ unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
     *first = ph_page_block(pg, pg->carved);
     if (pg->state == SPAN_PURGED && !page_is_sized(pg))
         page_check_zero(*first, got, bytes);
-    pg->carved += got;
+    __atomic_store_n(&pg->carved, (uint16_t)(pg->carved + got), __ATOMIC_RELAXED);
     CHECK_INTERNAL(pg->carved <= pg->capacity);
     return got;
 }
@@ -177,7 +177,7 @@ bool ph_page_give(struct span *pg, unsigned index)
     const uint64_t bit = 1ULL << (index % 64);
     if (index >= pg->carved || (pg->bits[index / 64] & bit))
         return false;
-    pg->bits[index / 64] |= bit;
+    __atomic_store_n(&pg->bits[index / 64], pg->bits[index / 64] | bit, __ATOMIC_RELAXED);
     pg->free_count++;
     if (page_is_sized(pg))
         __atomic_store_n(ph_page_size_place(pg, index), 0, __ATOMIC_RELAXED);
@@ -200,7 +200,7 @@ unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
         if (offset >= bytes || index >= carved || *block_key(blocks[done]) != block_key_value(blocks[done]) ||
             (pg->bits[index / 64] & bit))
             break;
-        pg->bits[index / 64] |= bit;
+        __atomic_store_n(&pg->bits[index / 64], pg->bits[index / 64] | bit, __ATOMIC_RELAXED);
         *block_key(blocks[done]) = block_page_key(blocks[done]);
     }
     pg->free_count += done;

@@ -58,7 +58,8 @@ static struct range cache_remove(unsigned i)
 {
     const struct range gone = cache[i];
     cache_dirty -= gone.top;
-    cache[i] = cache[--cache_count];
+    __atomic_store_n(&cache_count, cache_count - 1, __ATOMIC_RELAXED);
+    cache[i] = cache[cache_count];
     return gone;
 }
 
@@ -86,7 +87,8 @@ static bool cache_give(const struct region *rg)
     bool kept = false;
     ph_lock_take(&cache_lock);
     if (cache_count < CACHE_RANGES && rg->units <= CACHE_RANGE_UNITS && cache_dirty + rg->top <= CACHE_DIRTY_UNITS) {
-        cache[cache_count++] = (struct range){rg->base, rg->units, rg->committed, rg->top, (uint32_t)ph_os_clock_ms()};
+        cache[cache_count] = (struct range){rg->base, rg->units, rg->committed, rg->top, (uint32_t)ph_os_clock_ms()};
+        __atomic_store_n(&cache_count, cache_count + 1, __ATOMIC_RELAXED);
         cache_dirty += rg->top;
         kept = true;
     }

@@ -194,7 +194,7 @@ void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st)
     struct span *pg = ph_span_at(entry_span(map_get(st->fresh)));
     const unsigned index = ph_page_index(pg, st->fresh);
     if (index + st->fresh_count == pg->carved) {
-        pg->carved -= st->fresh_count;
+        __atomic_store_n(&pg->carved, (uint16_t)(pg->carved - st->fresh_count), __ATOMIC_RELAXED);
     } else {
         for (unsigned i = 0; i < st->fresh_count; i++) {
             char *block = st->fresh + (size_t)i * kind_bytes(kind);
@@ -274,7 +274,7 @@ static unsigned flush_page(struct heap *hp, struct shard_class *sc, unsigned kin
         if (index >= capacity)
             break;
         const uint64_t bit = 1ULL << (index % 64), bits = pg->bits[index / 64];
-        const bool ours = likely(*entry[done].place == 0 && index < pg->carved);
+        const bool ours = likely(__atomic_load_n(entry[done].place, __ATOMIC_RELAXED) == 0 && index < pg->carved);
         given += ours && (bits & bit) == 0;
         if (ours)
             __atomic_store_n(&pg->bits[index / 64], bits | bit, __ATOMIC_RELAXED);
@@ -354,7 +354,7 @@ void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
             ph_page_set_wanted(pg, ph_page_index(pg, block), wanted);
             *fresh = *fresh && pg->state == SPAN_VIRGIN; /* no key says whether somebody wrote there */
         }
-        CHECK_COSTLY(ph_page_is_valid(pg));
+        CHECK_COSTLY(kind_is_sized(kind) || ph_page_is_valid(pg)); /* free blocks of a sized page may lie in stacks */
         if (!page_has_room(pg))
             list_remove(sc, pg);
     }

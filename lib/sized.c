@@ -117,7 +117,7 @@ static struct local *pool_take(void)
 static struct local *dead_mine(struct thread *th)
 {
     for (struct local *lo = th->mine; lo != NULL; lo = lo->sibling)
-        if (__atomic_load_n(&lo->state, __ATOMIC_ACQUIRE) == LOCAL_DEAD) {
+        if (__atomic_load_n(&lo->heap, __ATOMIC_ACQUIRE) == NULL && lo->state == LOCAL_DEAD) {
             slot_clear(th, lo->found_at);
             return lo;
         }
@@ -224,16 +224,16 @@ void ph_sized_forget(struct heap *hp)
     while (lo != NULL) {
         struct local *next = lo->next;
         ph_gate_unbias(lo);
-        __atomic_store_n(&lo->heap, NULL, __ATOMIC_RELEASE);
-        if (lo->state == LOCAL_OWNED && lo->owner != ph_thread_self()) {
-            __atomic_store_n(&lo->state, LOCAL_DEAD, __ATOMIC_RELEASE);
-        } else {
-            if (lo->state == LOCAL_OWNED) {
-                mine_remove(ph_thread, lo);
-                slot_clear(ph_thread, lo->found_at);
-            }
-            pool_give(lo);
+        const bool owned = lo->state == LOCAL_OWNED, mine = owned && lo->owner == ph_thread_self();
+        if (owned && !mine)
+            __atomic_store_n(&lo->state, LOCAL_DEAD, __ATOMIC_RELAXED);
+        __atomic_store_n(&lo->heap, NULL, __ATOMIC_RELEASE); /* from here on it is its owner's alone */
+        if (mine) {
+            mine_remove(ph_thread, lo);
+            slot_clear(ph_thread, lo->found_at);
         }
+        if (mine || !owned)
+            pool_give(lo);
         lo = next;
     }
 }
@@ -247,8 +247,7 @@ void ph_sized_detach_all(void)
     for (struct local *lo = th->mine, *next; lo != NULL; lo = next) {
         next = lo->sibling;
         lo->found_at = THREAD_SLOTS;
-        ph_local_detach(lo);
-        if (__atomic_load_n(&lo->state, __ATOMIC_ACQUIRE) == LOCAL_DEAD)
+        if (!ph_local_detach(lo)) /* else another thread may have it by now */
             pool_give(lo);
     }
     slots_forget(th);
@@ -286,7 +285,7 @@ static void *take_biased(struct local *lo, unsigned class, size_t wanted)
     }
     while (stack_count(lo, st) > 0 && block == NULL) {
         const struct sized_entry *entry = (struct sized_entry *)(void *)st->top - 1;
-        if (*entry->place == 0) { /* else two threads freed it at once, and it was taken since */
+        if (__atomic_load_n(entry->place, __ATOMIC_RELAXED) == 0) { /* else two threads freed it at once, and it was taken since */
             block = entry->block;
             __atomic_store_n(entry->place, size_code(class, wanted), __ATOMIC_RELAXED);
         }
@@ -309,8 +308,7 @@ void *ph_sized_take(struct local *lo, unsigned class, size_t wanted)
 static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned class)
 {
     struct stack *st = &lo->stack[class];
-    const struct span *pg = ph_span_at(entry_span(entry));
-    const unsigned index = ph_page_index(pg, block);
+    uint16_t *place = sized_place(entry, block);
     if (unlikely(!stack_has_room(st)))
         ph_stack_open(lo, st, class);
     if (st->top >= st->limit)
@@ -318,9 +316,8 @@ static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned 
     if (st->top >= st->limit)
         ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
     /* a live block's page cannot go away, so the place is read after the flush */
-    const bool live = index != PAGE_BLOCKS && map_get(block) == entry && ph_page_wanted(pg, index) != SIZE_MAX;
+    const bool live = place != NULL && map_get(block) == entry && __atomic_load_n(place, __ATOMIC_RELAXED) != 0;
     if (live) {
-        uint16_t *place = ph_page_size_place(pg, index);
         __atomic_store_n(place, 0, __ATOMIC_RELAXED);
         *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
         __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);

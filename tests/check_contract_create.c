@@ -349,6 +349,8 @@ START_TEST(threads_may_make_and_end_heaps_at_once)
     for (int i = 0; i < 500; i++) {
         const DWORD count = GetProcessHeaps(COUNT(list), list);
         ck_assert_uint_le(count, before + 4);
+        for (DWORD k = 0; k < count; k++)
+            ck_assert_ptr_nonnull(list[k]);
         ck_assert_ptr_eq(list[0], GetProcessHeap());
     }
     for (int i = 0; i < 4; i++) {

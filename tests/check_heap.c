@@ -78,7 +78,8 @@ END_TEST
 
 enum { HEAPS = 2000 };
 
-static struct heap *many[HEAPS], *listed[HEAPS + 10];
+static struct heap *many[HEAPS];
+static void *listed[HEAPS + 10];
 
 START_TEST(two_thousand_heaps_live_side_by_side)
 {
@@ -93,7 +94,7 @@ START_TEST(two_thousand_heaps_live_side_by_side)
     ck_assert_uint_eq(ph_heap_list(listed, HEAPS + 10), before + HEAPS);
     for (int i = 0; i < HEAPS; i++) {
         ck_assert_ptr_eq(ph_heap_of_handle(many[i]->handle), many[i]);
-        ck_assert_ptr_eq(listed[before + (unsigned)i], many[i]);
+        ck_assert_ptr_eq(listed[before + (unsigned)i], many[i]->handle);
         ck_assert_uint_eq(room_sums(many[i]).live_blocks, 1);
     }
     for (int i = 0; i < HEAPS; i++)
@@ -104,18 +105,19 @@ END_TEST
 
 START_TEST(list_has_the_process_heap_first_then_the_oldest) /* W32 3.11 */
 {
-    struct heap *made[5], *out[20] = {NULL};
+    struct heap *made[5];
+    void *out[20] = {NULL};
     const unsigned before = ph_heap_list(NULL, 0);
     for (int i = 0; i < 4; i++)
         made[i] = room_heap(0);
     ph_heap_destroy(made[1]);
     made[4] = room_heap(0); /* in the descriptor of the second: still the youngest */
     ck_assert_uint_eq(ph_heap_list(out, 20), before + 4);
-    ck_assert_ptr_eq(out[0], ph_heap_process());
-    ck_assert_ptr_eq(out[before], made[0]);
-    ck_assert_ptr_eq(out[before + 1], made[2]);
-    ck_assert_ptr_eq(out[before + 2], made[3]);
-    ck_assert_ptr_eq(out[before + 3], made[4]);
+    ck_assert_ptr_eq(out[0], ph_heap_process()->handle);
+    ck_assert_ptr_eq(out[before], made[0]->handle);
+    ck_assert_ptr_eq(out[before + 1], made[2]->handle);
+    ck_assert_ptr_eq(out[before + 2], made[3]->handle);
+    ck_assert_ptr_eq(out[before + 3], made[4]->handle);
     made[1] = made[4];
     for (int i = 0; i < 4; i++)
         ph_heap_destroy(made[i]);
@@ -124,7 +126,7 @@ END_TEST
 
 START_TEST(short_list_has_the_first_and_nothing_beyond)
 {
-    struct heap *all[20], *out[20];
+    void *all[20], *out[20];
     struct heap *a = room_heap(0), *b = room_heap(0);
     const unsigned count = ph_heap_list(all, 20);
     for (unsigned room = 0; room <= count; room++) {

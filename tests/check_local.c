@@ -447,6 +447,26 @@ static void exit_under_the_lock(void)
     ck_assert_ptr_null(wrong);
 }
 
+/* Its owner may look at what was the youngest entry when that is another's block again, where the program may have
+ * written what it likes: the block's own address is what an empty circular list has there. */
+START_TEST(stopped_stack_gives_no_block_whatever_is_written_there)
+{
+    become_biased();
+    void *block = take(64);
+    ck_assert(give(block));
+    uint64_t *second = block_key(block);
+    const uint64_t key = *second;
+    ph_gate_close(heap, ENTER_PATIENTLY);
+    for (unsigned i = 0; i < 3; i++) {
+        *second = i == 0 ? (uintptr_t)block : i == 1 ? key : block_page_key(block);
+        ck_assert_ptr_null(local_take(ph_local, class_of(64)));
+        local_leave(ph_local);
+    }
+    *second = key;
+    ph_gate_open(heap);
+}
+END_TEST
+
 START_TEST(thread_exits_while_another_holds_the_heap_lock)
 {
     exit_under_the_lock();
@@ -474,6 +494,7 @@ static void add_threads(Suite *suite)
     tcase_add_test(threads, free_block_of_a_thread_that_exited_lies_in_its_page);
     tcase_add_test(threads, threads_in_a_row_share_one_local);
     tcase_add_test(threads, thread_on_its_way_out_is_served_without_stacks);
+    tcase_add_test(threads, stopped_stack_gives_no_block_whatever_is_written_there);
     tcase_add_test(threads, thread_exits_while_another_holds_the_heap_lock);
     tcase_add_test(threads, orphan_is_adopted_blocks_and_all);
 }

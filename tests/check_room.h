@@ -115,6 +115,19 @@ static inline void room_aborts(void (*act)(void *), void *with, const char *text
     ck_assert_msg(strstr(end.text, text) != NULL, "\"%s\" is not in: %s", text, end.text);
 }
 
+/* It follows no threads that the child of a process with several makes. */
+static inline bool room_is_thread_sanitized(void)
+{
+#if defined(__SANITIZE_THREAD__)
+    return true;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+    return true;
+#endif
+#endif
+    return false;
+}
+
 static inline bool room_is_under_valgrind(void)
 {
     const char *preloaded = getenv("LD_PRELOAD");

@@ -255,6 +255,20 @@ START_TEST(stacks_of_heaps_that_another_thread_ended_serve_again)
 }
 END_TEST
 
+START_TEST(stacks_of_an_ended_heap_stay_their_owners)
+{
+    HANDLE mortal = HeapCreate(0, 64 * KB, 0);
+    ck_assert(earn(mortal));
+    struct local *lo = sized_local(mortal);
+    in_thread(end_it, mortal);
+    ck_assert_ptr_null(lo->heap);
+    ck_assert(!ph_local_detach(lo)); /* nobody else may have them */
+    ck_assert_uint_eq(lo->state, LOCAL_DEAD);
+    ck_assert(earn(heap));
+    ck_assert_ptr_eq(sized_local(heap), lo);
+}
+END_TEST
+
 /* ---- threads that end ---- */
 
 static void *fill_stacks_and_end(void *kept)
@@ -665,6 +679,7 @@ START_TEST(child_of_a_fork_has_its_stacks_and_inherits_the_others)
 {
     pthread_t thread;
     void *wrong, *mine;
+    if (room_is_thread_sanitized()) return;
     ck_assert(earn(heap));
     ck_assert_ptr_nonnull(mine = HeapAlloc(heap, 0, 1000));
     pass_turn(0);
@@ -686,6 +701,7 @@ static void add_lives(Suite *suite)
     tcase_add_test(ends, heap_that_another_thread_ended_is_gone);
     tcase_add_test(ends, heap_at_the_address_of_an_ended_one_is_another);
     tcase_add_test(ends, stacks_of_heaps_that_another_thread_ended_serve_again);
+    tcase_add_test(ends, stacks_of_an_ended_heap_stay_their_owners);
     TCase *threads = room_case(suite, "threads end", setup_heap, teardown_heap);
     tcase_add_test(threads, thread_that_ends_gives_its_stacks_back);
     tcase_add_test(threads, destructors_of_a_thread_may_use_the_heap);

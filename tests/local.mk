@@ -79,6 +79,7 @@ HELPERS =
 HELPERS += %D%/limits
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
+HELPERS += %D%/stress_private
 HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
@@ -240,6 +241,8 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c
 %C%_stress_heap_LDADD = lib/libprivheap.la
 %C%_stress_heap_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_stress_private_LDADD = lib/libprivheap.la
+%C%_stress_private_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_check_throw_SOURCES = %D%/check_throw.cc
 %C%_check_throw_LDADD = lib/libprivheap.la
 %C%_check_throw_LDFLAGS = $(AM_LDFLAGS) -no-install
@@ -274,6 +277,7 @@ PL_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_DRIVER = $(LOG_DRIVER)
 
 # What every test finds in its environment; all paths are absolute.  It starts in the build folder.
+# Under sanitizers: children of a fork start threads, and what Check itself frees must not count as resident.
 AM_TESTS_ENVIRONMENT = \
 	top_srcdir=`cd $(srcdir) && pwd`; \
 	top_builddir='$(abs_top_builddir)'; \
@@ -281,7 +285,8 @@ AM_TESTS_ENVIRONMENT = \
 	preload_object='$(abs_top_builddir)/preload/.libs/libprivheap-preload.so'; \
 	build_flavour='$(CFLAGS) debug $(PH_DEBUG)'; \
 	CC='$(CC)'; CXX='$(CXX)'; PKG_CONFIG='$(PKG_CONFIG)'; \
-	export top_srcdir top_builddir privheap preload_object build_flavour CC CXX PKG_CONFIG;
+	TSAN_OPTIONS="die_after_fork=0 $$TSAN_OPTIONS"; ASAN_OPTIONS="quarantine_size_mb=1 $$ASAN_OPTIONS"; \
+	export top_srcdir top_builddir privheap preload_object build_flavour CC CXX PKG_CONFIG TSAN_OPTIONS ASAN_OPTIONS;
 
 # The harness's summary has one place for text of ours, in the shell that ends with the summary:
 # there we ask that shell to name the slowest tests when it exits, failed tests or not.
