@@ -109,8 +109,7 @@ static void heap_begin(struct heap *hp, unsigned flags, bool bounded)
     if (hp->debug != 0)
         hp->flags &= ~(unsigned)HEAPF_PAGED;
     hp->compatibility = 0;
-    if (hp->name != NULL)
-        hp->name[0] = '\0';
+    hp->name[0] = '\0';
 }
 
 /* It can be found from now on.  Held: the registry lock. */

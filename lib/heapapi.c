@@ -119,7 +119,7 @@ BOOL HeapDestroy(HANDLE hHeap) /* W32 3.2 */
     struct heap *hp = ph_heap_of_handle(hHeap);
     if (hp == NULL || hp == &ph_process_heap)
         return ph_api_refuse(ERROR_INVALID_HANDLE);
-    if (ph_heap_label(hp)[0] != '\0')
+    if (hp->name[0] != '\0')
         ph_api_unname(hp);
     if (!ph_heap_destroy(hp))
         return ph_api_refuse(ERROR_INVALID_HANDLE);

@@ -185,6 +185,7 @@ struct packed {
     uint32_t bins;      /* bit: some card may have free blocks of that bin */
     uint64_t cards[PACKED_BINS]; /* bit: that card, or that group of 64 cards, may */
     uint64_t *grouped;  /* [bin][group]: a bit for each card; NULL while 64 cards are enough */
+    size_t mapped_bytes; /* of shadow and groups, when they have a mapping */
 };
 
 /* ---- shard.c -------------------------------------------------------------------------------- */
@@ -316,10 +317,8 @@ struct heap {
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard *shard;     /* NULL until the first page */
     uint32_t compatibility;     /* what HeapQueryInformation says: 0 or 2 */
-    char *name;                 /* for people, HEAP_NAME_BYTES; NULL: never had one.  Span lock */
+    char name[HEAP_NAME_BYTES]; /* for people; "": none.  Span lock */
 };
-
-static inline const char *ph_heap_label(const struct heap *hp) { return hp->name != NULL ? hp->name : ""; }
 
 enum heap_flag {
     HEAPF_NO_SERIALIZE = 1,
@@ -575,7 +574,7 @@ enum {
     CELL_CHUNK_BYTES = 65536,
     CELLS_LOG = 16 - CELL_BITS,
     CELL_CHUNKS = 1 << (26 - CELLS_LOG), /* a page-map entry has 26 bits for a descriptor */
-    POOL_COUNT = 13,
+    POOL_COUNT = 12,
 };
 struct pool {
     ph_lock lock;

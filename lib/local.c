@@ -82,17 +82,15 @@ void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
 }
 
 /* A sized local was earned, and two threads that take few blocks at a time in turn would write to the
- * same lines of size codes: its stacks begin wide, side by side in the order in which they are used.
- * Busy on entry. */
+ * same lines of size codes: its stacks begin in the wide room.  Busy on entry. */
 static void sized_open(struct local *lo, struct stack *st, unsigned class)
 {
     enum { FIRST_ENTRIES = 32, FIRST_BYTES = 16384 };
     const unsigned fit = FIRST_BYTES / ph_class_bytes[class];
     const unsigned cap = fit > FIRST_ENTRIES ? FIRST_ENTRIES : fit < 1 ? 1 : fit;
-    void **bottom = lo->slot + lo->slots_used + lo->stride;
+    void **bottom = lo->slot + st->wide;
     stack_sentinel(lo, bottom);
-    st->bottom = st->wide = (uint16_t)(bottom - lo->slot);
-    lo->slots_used += (st->cap_max + 1u) * lo->stride;
+    st->bottom = st->wide;
     st->limit = bottom + cap * lo->stride;
     st->top = bottom;
 }

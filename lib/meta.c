@@ -21,7 +21,7 @@ static uint32_t chunks_made; /* meta_lock */
 #define POOL(bytes) {.cells = (bytes) >> CELL_BITS}
 struct pool ph_pool_spans = POOL(64);
 static struct pool pools[POOL_COUNT] = {
-    POOL(64), POOL(128), POOL(192), POOL(256), POOL(320), POOL(384), POOL(576),
+    POOL(64), POOL(128), POOL(192), POOL(256), POOL(384), POOL(576),
     POOL(768), POOL(1024), POOL(1536), POOL(2048), POOL(3072), POOL(4096),
 };
 

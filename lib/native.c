@@ -24,9 +24,7 @@ static_assert(HEAP_NAME_BYTES == PRIVHEAP_NAME_BYTES, "one name");
 static void name_copy(struct heap *hp, char *to)
 {
     ph_lock_take(&hp->span_lock);
-    ph_bytes_zero(to, HEAP_NAME_BYTES);
-    for (unsigned i = 0; i < HEAP_NAME_BYTES - 1 && ph_heap_label(hp)[i] != '\0'; i++)
-        to[i] = hp->name[i];
+    ph_bytes_copy(to, hp->name, sizeof hp->name);
     ph_lock_give(&hp->span_lock);
 }
 
@@ -124,7 +122,7 @@ static void name_clean(char *to, const char *name)
 static void name_regions(const struct heap *hp)
 {
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
-        ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, ph_heap_label(hp)[0] != '\0' ? hp->name : NULL);
+        ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name[0] != '\0' ? hp->name : NULL);
 }
 
 BOOL ph_heap_set_name(HANDLE heap, const char *name)
@@ -135,14 +133,10 @@ BOOL ph_heap_set_name(HANDLE heap, const char *name)
         return FALSE;
     name_clean(clean, name);
     ph_lock_take(&hp->span_lock);
-    if (hp->name == NULL)
-        hp->name = ph_meta_take(HEAP_NAME_BYTES); /* the descriptor's for good */
-    const bool named = hp->name != NULL;
-    if (named)
-        ph_bytes_copy(hp->name, clean, sizeof clean);
+    ph_bytes_copy(hp->name, clean, sizeof clean);
     name_regions(hp);
     ph_lock_give(&hp->span_lock);
-    return named ? TRUE : ph_api_refuse(ERROR_NOT_ENOUGH_MEMORY);
+    return TRUE;
 }
 
 SIZE_T ph_heap_name(HANDLE heap, char *buffer, SIZE_T room)
@@ -166,7 +160,7 @@ SIZE_T ph_heap_name(HANDLE heap, char *buffer, SIZE_T room)
 void ph_api_unname(struct heap *hp)
 {
     ph_lock_take(&hp->span_lock);
-    if (ph_heap_label(hp)[0] != '\0') {
+    if (hp->name[0] != '\0') {
         hp->name[0] = '\0';
         name_regions(hp);
     }

@@ -155,26 +155,15 @@ static char *part_address(const struct region *rg, size_t at) { return rg->base 
 
 /* ---- making -------------------------------------------------------------------------------------- */
 
-static bool shadow_is_mapped(const struct packed *pk) { return pk->granules > SHADOW_CELL_BYTES; }
-
-static size_t group_bytes(const struct packed *pk)
+static bool shadow_map(struct packed *pk, size_t cards)
 {
-    return (pk->granules - 1) >> pk->card_bits >= GROUPS ? PACKED_BINS * GROUPS * sizeof(uint64_t) : 0;
-}
-
-/* Groups, then the shadow. */
-static size_t shadow_map_bytes(const struct packed *pk)
-{
-    return ph_round_up(pk->granules + group_bytes(pk), ph_os_page_bytes());
-}
-
-static bool shadow_map(struct packed *pk)
-{
-    char *got = ph_os_map(shadow_map_bytes(pk), UNIT_BYTES);
+    const size_t groups = cards > GROUPS ? PACKED_BINS * GROUPS * sizeof(uint64_t) : 0;
+    pk->mapped_bytes = ph_round_up(pk->granules + 64 + groups, ph_os_page_bytes());
+    char *got = ph_os_map(pk->mapped_bytes, UNIT_BYTES);
     if (got == NULL)
         return false;
-    pk->grouped = group_bytes(pk) > 0 ? (uint64_t *)(void *)got : NULL;
-    pk->shadow = (uint8_t *)got + group_bytes(pk);
+    pk->grouped = groups > 0 ? (uint64_t *)(void *)got : NULL;
+    pk->shadow = (uint8_t *)got + groups;
     pk->shadowed = pk->granules;
     return true;
 }
@@ -216,7 +205,7 @@ bool ph_packed_add(struct region *rg, uint32_t units)
     pk->card_bits = CARD_BITS;
     while ((pk->granules - 1) >> pk->card_bits >= GROUPS * GROUPS)
         pk->card_bits++;
-    if (shadow_is_mapped(pk) && !shadow_map(pk)) {
+    if (pk->granules > SHADOW_CELL_BYTES && !shadow_map(pk, ((pk->granules - 1) >> pk->card_bits) + 1)) {
         ph_pool_give(ph_pool_of(sizeof *pk), cell);
         return false;
     }
@@ -228,8 +217,8 @@ void ph_packed_drop(struct region *rg)
 {
     struct packed *pk = rg->packed;
     rg->packed = NULL;
-    if (shadow_is_mapped(pk))
-        ph_os_unmap(pk->shadow - group_bytes(pk), shadow_map_bytes(pk));
+    if (pk->mapped_bytes > 0)
+        ph_os_unmap(pk->grouped != NULL ? (void *)pk->grouped : (void *)pk->shadow, pk->mapped_bytes);
     else if (pk->cell != 0)
         ph_pool_give(ph_pool_of(pk->shadowed), pk->cell);
     ph_pool_give(ph_pool_of(sizeof *pk), pk->self);
@@ -467,7 +456,7 @@ bool ph_packed_is_valid(const struct region *rg)
     for (size_t at = CONTROL_GRANULES, length; at < pk->top; at += length)
         if ((length = part_length(pk, at)) == 0 || !part_is_valid(pk, at, length))
             return false;
-    const size_t reach = shadow_is_mapped(pk) ? pk->top + 64 : pk->shadowed; /* a mapping is not touched for this */
+    const size_t reach = pk->mapped_bytes > 0 ? pk->top + 64 : pk->shadowed; /* a mapping is not touched for this */
     for (size_t at = pk->top > CONTROL_GRANULES ? pk->top : 0; at < pk->shadowed && at < reach; at++)
         if (pk->shadow[at] != 0)
             return false;

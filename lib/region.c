@@ -176,7 +176,7 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
     if (rg->top < rg->first)
         rg->top = rg->first;
     region_append(hp, rg);
-    if (ph_heap_label(hp)[0] != '\0')
+    if (hp->name[0] != '\0')
         ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name);
     return rg;
 }
