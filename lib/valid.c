@@ -94,7 +94,7 @@ static const struct span *stack_page(const struct heap *hp, unsigned kind, const
 
 static bool entries_are_valid(const struct heap *hp, struct local *lo, const struct stack *st, unsigned class)
 {
-    for (void **at = stack_bottom(lo, st); at < st->top; at += lo->stride) {
+    for (void **at = stack_bottom(lo, st); stack_has_room(st) && at < st->top; at += lo->stride) {
         const struct span *pg = stack_page(hp, (lo->stride == 1 ? KIND_PLAIN : KIND_SIZED) + class, at[0]);
         if (pg == NULL)
             return false;
@@ -112,10 +112,10 @@ static bool fresh_is_valid(const struct heap *hp, const struct local *lo, const 
 {
     if (lo->stride == 2)
         return st->fresh == NULL && st->fresh_count == 0;
-    const char *last = st->fresh + (size_t)(st->fresh_count - 1) * ph_class_bytes[class];
-    return st->fresh_count == 0 ||
-           (st->fresh_count <= PAGE_BLOCKS && stack_page(hp, KIND_PLAIN + class, st->fresh) != NULL &&
-            stack_page(hp, KIND_PLAIN + class, last) == stack_page(hp, KIND_PLAIN + class, st->fresh));
+    if (st->fresh_count == 0)
+        return true;
+    const struct span *pg = stack_page(hp, KIND_PLAIN + class, st->fresh);
+    return pg != NULL && ph_page_index(pg, st->fresh) + st->fresh_count <= pg->carved;
 }
 
 /* `count` grows by the blocks of one local. */
