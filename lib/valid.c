@@ -96,7 +96,7 @@ static bool entries_are_valid(const struct heap *hp, struct local *lo, const str
 {
     for (void **at = stack_bottom(lo, st); stack_has_room(st) && at < st->top; at += lo->stride) {
         const struct span *pg = stack_page(hp, (lo->stride == 1 ? KIND_PLAIN : KIND_SIZED) + class, at[0]);
-        if (pg == NULL)
+        if (pg == NULL || (lo->stride == 1 && *block_key(at[0]) != block_key_value(at[0])))
             return false;
         if (lo->stride == 1)
             continue;
