@@ -409,15 +409,14 @@ size_t ph_packed_control_bytes(void) { return CONTROL_GRANULES << GRANULE_BITS; 
 bool ph_packed_part(const struct region *rg, const void *address, struct packed_part *out)
 {
     const struct packed *pk = rg->packed;
-    size_t at = part_index(rg, address);
-    if (at < CONTROL_GRANULES)
-        at = CONTROL_GRANULES;
+    const size_t wish = part_index(rg, address), inside = wish < CONTROL_GRANULES ? CONTROL_GRANULES : wish;
+    size_t at = inside;
     if (at >= pk->top)
         return false;
     while (at > CONTROL_GRANULES && !(pk->shadow[at] & START))
         at--;
     const size_t length = part_length(pk, at);
-    if (length == 0 || !(pk->shadow[at] & START))
+    if (length <= inside - at || !(pk->shadow[at] & START))
         return false;
     *out = (struct packed_part){.at = part_address(rg, at), .bytes = length << GRANULE_BITS, .live = is_live(pk->shadow[at])};
     const size_t slack = pk->shadow[at] >> 1 & 31;

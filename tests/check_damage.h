@@ -12,6 +12,8 @@
 /* Bytes side by side of one heap. */
 struct stretch {
     struct heap *heap;
+    HANDLE handle; /* as it was */
+    void *known;   /* a live block */
     const char *what;
     const char *why; /* nobody reads them, because; NULL: a flip in any of them is found */
     uint8_t *at;
@@ -24,6 +26,6 @@ extern unsigned stretch_count;
 /* A lock: a flip says that somebody has it, who will never give it back. */
 extern const char why_lock[];
 
-void damage_collect(struct heap *hp); /* append all of that heap's */
+void damage_collect(struct heap *hp, void *known); /* append all of that heap's, which has that block */
 
 #endif

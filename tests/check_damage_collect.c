@@ -8,6 +8,7 @@
 struct stretch *stretches;
 unsigned stretch_count;
 static struct heap *heap;
+static void *known;
 
 /* ---- bytes that nobody reads, and why ---- */
 
@@ -27,7 +28,7 @@ static void add(const char *what, const void *at, size_t bytes, const char *why)
     if (bytes == 0) return;
     if (stretch_count % STEP == 0) stretches = realloc(stretches, (stretch_count + STEP) * sizeof *stretches);
     ck_assert_ptr_nonnull(stretches);
-    stretches[stretch_count++] = (struct stretch){heap, what, why, (uint8_t *)(uintptr_t)at, bytes};
+    stretches[stretch_count++] = (struct stretch){heap, heap->handle, known, what, why, (uint8_t *)(uintptr_t)at, bytes};
 }
 
 struct field {
@@ -143,9 +144,10 @@ static void add_stack(const struct local *lo, const struct stack *st)
     if (st->bottom != 0) add("stack entry", lo->slot + st->bottom, (size_t)((char *)st->top - (char *)(uintptr_t)(lo->slot + st->bottom)), NULL);
 }
 
-void damage_collect(struct heap *hp)
+void damage_collect(struct heap *hp, void *block)
 {
     heap = hp;
+    known = block;
     add_fields(hp, heap_fields, COUNT(heap_fields));
     add_fields(&hp->gate, gate_fields, COUNT(gate_fields));
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
