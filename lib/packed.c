@@ -173,7 +173,8 @@ static bool shadow_reach(struct packed *pk, size_t granules)
         return false;
     uint8_t *now = ph_cell_at(cell);
     const size_t known = pk->shadow != NULL ? pk->top : 0;
-    ph_bytes_copy(now, pk->shadow, known);
+    if (known > 0)
+        ph_bytes_copy(now, pk->shadow, known);
     ph_bytes_zero(now + known, bytes - known);
     if (pk->cell != 0)
         ph_pool_give(ph_pool_of(pk->shadowed), pk->cell);

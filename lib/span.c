@@ -461,7 +461,7 @@ struct span *ph_span_containing(struct heap *hp, const void *address)
         if (entry_kind(entry) == KIND_NONE)
             continue;
         struct span *sp = ph_map_span(entry);
-        return sp != NULL && ((uintptr_t)unit >> UNIT_BITS) - sp->start < sp->units ? sp : NULL;
+        return sp != NULL && ((uintptr_t)address >> UNIT_BITS) - sp->start < sp->units ? sp : NULL;
     }
     return NULL;
 }

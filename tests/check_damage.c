@@ -209,13 +209,14 @@ static void flip_and_walk(void *unused)
 /* Every bit of the structs: of what there is many of, a few. */
 static void flip_fields(void *unused)
 {
+    enum { EACH = 5 };
     static unsigned seen[4096];
     (void)unused;
     (void)signal(SIGALRM, SIG_DFL);
     for (unsigned i = 0; i < stretch_count; i++) {
         const struct stretch *st = &stretches[i];
         unsigned *of_this = &seen[((uintptr_t)st->what >> 3) % COUNT(seen)];
-        if ((*of_this)++ >= 3 * HEAPS || st->bytes > 600) continue;
+        if ((*of_this)++ >= EACH || st->bytes > 600) continue;
         for (size_t byte = 0; byte < st->bytes; byte++)
             for (unsigned bit = 0; bit < 8; bit++)
                 flip(i, byte, bit, must_be_found);
