@@ -8,6 +8,7 @@
  * Why:     packed memory costs least and is best while blocks are few; stacks and pages are fast once
  *          a class has proved busy; runs and mappings waste least for what is big. */
 #include "hot.h"
+#include "valid.h"
 
 #include "small.h"
 
@@ -71,9 +72,9 @@ static void *alloc_packed(struct heap *hp, const struct request *rq, bool *zero)
 /* The first blocks of each class stand side by side; a class that is used more has pages. */
 static bool is_packed_first(struct heap *hp, unsigned class)
 {
-    if ((hp->flags & HEAPF_PAGED) || __atomic_load_n(&hp->uses[class], __ATOMIC_RELAXED) >= PACKED_USES)
+    if ((hp->flags & HEAPF_PAGED) || __atomic_load_n(&hp->uses[class], __ATOMIC_RELAXED) >= PACKED_USES * USES_STEP)
         return false;
-    __atomic_fetch_add(&hp->uses[class], 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&hp->uses[class], USES_STEP, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -87,8 +88,7 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
     struct pass ps = ph_gate_enter(hp, rq->enter);
     struct span *sp = ph_span_take(hp, KIND_RUN, (uint32_t)units, (uint32_t)align);
     if (sp != NULL) {
-        sp->wanted = rq->bytes;
-        sp->sized = rq->sized;
+        span_want(sp, rq->bytes, rq->sized);
         *zero = sp->state != SPAN_DIRTY;
     }
     ph_gate_leave(hp, ps);
@@ -99,10 +99,8 @@ static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct pass ps = ph_gate_enter(hp, rq->enter);
     struct span *sp = ph_large_take(hp, rq->bytes > 0 ? rq->bytes : 1, rq->align, zero);
-    if (sp != NULL) {
-        sp->wanted = rq->bytes;
-        sp->sized = rq->sized;
-    }
+    if (sp != NULL)
+        span_want(sp, rq->bytes, rq->sized);
     ph_gate_leave(hp, ps);
     if (sp != NULL && hp->debug != 0 && !*zero) { /* W32 2.8: all zero */
         ph_bytes_zero(ph_span_start(sp), rq->bytes);

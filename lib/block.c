@@ -11,6 +11,7 @@
  * Why:     the malloc family and the Win32 functions differ in what they do about a bad pointer,
  *          not in how they know one. */
 #include "hot.h"
+#include "valid.h"
 
 #include "small.h"
 
@@ -32,7 +33,7 @@ static enum block_verdict look_sized(uint64_t entry, const void *block, struct b
 
 static enum block_verdict look_plain(uint64_t entry, const struct span *pg, const void *block, struct block_info *out)
 {
-    const unsigned index = ph_page_index(pg, block);
+    const unsigned index = ph_page_is_sound(pg) ? ph_page_index(pg, block) : PAGE_BLOCKS;
     if (index == PAGE_BLOCKS || index >= __atomic_load_n(&pg->carved, __ATOMIC_RELAXED))
         return BLOCK_BAD;
     out->sized = false;
@@ -50,10 +51,9 @@ static bool is_inside_large(struct heap *hp, const void *address)
 {
     bool inside = false;
     ph_lock_take(&hp->span_lock);
-    for (uint32_t i = hp->large; i != SPAN_NONE && !inside; i = ph_span_at(i)->next) {
-        const struct span *sp = ph_span_at(i);
+    const struct span *sp = ph_span_known(hp->large);
+    for (uint64_t left = hp->large_count; sp != NULL && left > 0 && !inside; left--, sp = ph_span_known(sp->next))
         inside = (uintptr_t)address - (uintptr_t)ph_span_start(sp) < sp->mapped_bytes;
-    }
     ph_lock_give(&hp->span_lock);
     return inside;
 }
@@ -110,7 +110,8 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     out->heap = ph_heap_at(entry_heap(entry));
     if (out->heap == NULL)
         return BLOCK_BAD;
-    out->span = ph_span_at(entry_span(entry));
+    if ((out->span = ph_map_span(entry)) == NULL)
+        return BLOCK_BAD;
     if (kind_is_sized(kind) && kind < KIND_RUN)
         return look_sized(entry, block, out);
     struct span room;
@@ -202,7 +203,7 @@ static bool resize_run(struct heap *hp, struct span *sp, size_t bytes)
         return false;
     if (units < sp->units)
         ph_span_shrink(hp, sp, units);
-    sp->wanted = bytes;
+    span_want(sp, bytes, sp->sized);
     return true;
 }
 
@@ -258,10 +259,8 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
         done = resize_run(hp, bi->span, bytes);
     else if (bi->kind == KIND_LARGE)
         done = ph_large_resize(hp, bi->span, bytes > 0 ? bytes : 1, false);
-    if (done && bi->kind == KIND_LARGE)
-        bi->span->wanted = bytes;
     if (done && (bi->kind == KIND_LARGE || bi->kind == KIND_RUN))
-        bi->span->sized = rq->sized;
+        span_want(bi->span, bytes, rq->sized);
     ph_gate_leave(hp, ps);
     return done;
 }
@@ -274,7 +273,7 @@ static void *resize_large(struct heap *hp, const struct block_info *bi, const st
     struct pass ps = ph_gate_enter(hp, rq->enter);
     const bool done = ph_large_resize(hp, bi->span, rq->bytes, true);
     if (done)
-        bi->span->sized = rq->sized;
+        span_want(bi->span, rq->bytes, rq->sized);
     ph_gate_leave(hp, ps);
     return done ? ph_span_start(bi->span) : NULL;
 }

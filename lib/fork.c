@@ -53,7 +53,7 @@ static void take_gates(void)
 {
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
-        hp->fork_held = hp->handle != NULL;
+        hp->fork_held = hp->handle != NULL ? FLAG_SET : 0;
         if (hp->fork_held && !interrupted)
             ph_lock_fork_take(&hp->gate.lock);
     }

@@ -10,6 +10,7 @@
  * Why:     one lock for all costs 10 ns an operation and does not scale; a store and a load that
  *          nobody else writes cost 0.5 ns, and only the rare stop pays for the barrier. */
 #include "hot.h"
+#include "valid.h"
 
 #include "small.h"
 
@@ -33,7 +34,7 @@ bool ph_gate_bias(struct local *lo)
     const bool plain = lo->stride == 1;
     __atomic_store_n(&lo->tag, hp->tag | (plain ? KIND_PLAIN : KIND_SIZED), __ATOMIC_RELAXED);
     __atomic_store_n(&lo->check, plain ? ph_secret : 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&lo->biased, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&lo->biased, FLAG_SET, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -60,7 +61,7 @@ static void wait_until_out(const struct local *lo)
  * now on this heap is served under its lock. */
 static void wait_without_membarrier(struct gate *gt)
 {
-    gt->no_membarrier = 1;
+    gt->no_membarrier = FLAG_SET;
     ph_os_sleep(10 * 1000 * 1000);
 }
 
@@ -77,7 +78,7 @@ static void note_stop(struct gate *gt)
 }
 
 /* Take the bias of every local away and wait until nobody is inside.  Held: the gate lock. */
-static void stop_locals(struct heap *hp)
+void ph_gate_stop(struct heap *hp)
 {
     bool any = false, others = false;
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
@@ -99,12 +100,18 @@ static void stop_locals(struct heap *hp)
 
 /* ---- entering --------------------------------------------------------------------------------- */
 
+/* One that cannot have locked the heap is nobody to wait for: somebody else wrote there. */
+static bool is_locked_by_another(const struct gate *gt)
+{
+    return gt->owner != NULL && gt->owner != ph_thread_self() && gt->seal == owner_seal(gt);
+}
+
 /* Take the gate lock; unless told not to wait, not before HeapLock is free or ours. */
 static void gate_take(struct heap *hp, enum enter enter)
 {
     struct gate *gt = &hp->gate;
     ph_lock_take(&gt->lock);
-    while (gt->owner != NULL && gt->owner != ph_thread_self() && enter == ENTER_PATIENTLY) {
+    while (enter == ENTER_PATIENTLY && is_locked_by_another(gt)) {
         const uint32_t turn = gt->turn;
         gt->waiters++;
         ph_lock_give(&gt->lock);
@@ -179,7 +186,7 @@ void ph_gate_leave(struct heap *hp, struct pass ps)
 void ph_gate_close(struct heap *hp, enum enter enter)
 {
     gate_take(hp, enter);
-    stop_locals(hp);
+    ph_gate_stop(hp);
 }
 
 void ph_gate_open(struct heap *hp) { ph_lock_give(&hp->gate.lock); }
@@ -192,6 +199,7 @@ void ph_gate_heap_lock(struct heap *hp)
     ph_gate_close(hp, ENTER_PATIENTLY);
     __atomic_store_n(&hp->gate.owner, ph_thread_self(), __ATOMIC_RELAXED);
     hp->gate.depth++;
+    hp->gate.seal = owner_seal(&hp->gate);
     ph_lock_give(&hp->gate.lock);
 }
 
@@ -207,6 +215,8 @@ bool ph_gate_heap_unlock(struct heap *hp)
         __atomic_add_fetch(&gt->turn, 1, __ATOMIC_RELAXED);
         wake = gt->waiters > 0;
     }
+    if (mine)
+        gt->seal = owner_seal(gt);
     ph_lock_give(&gt->lock);
     if (wake)
         ph_os_wake(&gt->turn, UINT32_MAX >> 1);
@@ -220,7 +230,7 @@ void ph_gate_reset(struct heap *hp)
     const bool wake = gt->waiters > 0;
     __atomic_store_n(&gt->owner, NULL, __ATOMIC_RELAXED);
     gt->depth = gt->stops = gt->backoff_ms = gt->no_membarrier = gt->emptied = 0;
-    gt->rebias_ms = gt->stopped_ms = 0;
+    gt->rebias_ms = gt->stopped_ms = gt->seal = 0;
     __atomic_add_fetch(&gt->turn, 1, __ATOMIC_RELAXED);
     if (wake)
         ph_os_wake(&gt->turn, UINT32_MAX >> 1);
@@ -237,5 +247,15 @@ void ph_gate_fork_child(struct heap *hp, bool interrupted)
     if (gt->owner != NULL && gt->owner != ph_thread_self()) {
         gt->owner = NULL;
         gt->depth = 0;
+        gt->seal = 0;
     }
+}
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+bool ph_gate_is_valid(const struct gate *gt)
+{
+    return gt->seal == owner_seal(gt) && (gt->owner != NULL) == (gt->depth != 0) && flag_is_good(gt->no_membarrier) &&
+           flag_is_good(gt->emptied) && gt->backoff_ms <= BACKOFF_MOST_MS &&
+           (gt->rebias_ms == 0 || gt->rebias_ms == gt->stopped_ms + gt->backoff_ms);
 }

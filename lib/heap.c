@@ -13,6 +13,7 @@
  *          new one costs two locks and no system call. */
 #include "hot.h"
 #include "options.h"
+#include "valid.h"
 
 #include <sys/auxv.h>
 #include <unistd.h>
@@ -55,6 +56,7 @@ static bool region_pack(struct heap *hp, struct region *rg)
     rg->first = units;
     if (rg->top < units)
         rg->top = units;
+    rg->seal = region_seal(rg);
     return true;
 }
 
@@ -109,7 +111,17 @@ static void heap_begin(struct heap *hp, unsigned flags, bool bounded)
     if (hp->debug != 0)
         hp->flags &= ~(unsigned)HEAPF_PAGED;
     hp->compatibility = 0;
-    hp->name[0] = '\0';
+    if (hp->name[0] != '\0') {
+        ph_bytes_zero(hp->name, sizeof hp->name);
+        hp->name_seal = 0;
+    }
+}
+
+/* A descriptor that no heap had before. */
+static void heap_first_seals(struct heap *hp)
+{
+    hp->locals_seal = locals_seal(hp);
+    hp->regions_seal = regions_seal(hp);
 }
 
 /* It can be found from now on.  Held: the registry lock. */
@@ -122,6 +134,7 @@ static void heap_publish(struct heap *hp)
     else
         first_live = hp;
     last_live = hp;
+    hp->seal = heap_seal(hp, hp->regions->base);
     __atomic_store_n(&hp->handle, hp->regions->base, __ATOMIC_RELEASE);
 }
 
@@ -156,6 +169,7 @@ static COLD bool process_heap_make(void)
         ph_heap_begin(NULL);
         ph_secret = ph_os_random() | 1;
         ph_process_heap.id = PROCESS_HEAP;
+        heap_first_seals(&ph_process_heap);
         const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);
         const size_t initial = ph_round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
         heap_begin(&ph_process_heap, HEAPF_PAGED, most != 0);
@@ -203,6 +217,7 @@ static struct heap *heap_descriptor(void)
     if ((hp = ph_meta_take(sizeof *hp)) == NULL)
         return NULL;
     hp->id = ++heaps_made;
+    heap_first_seals(hp);
     __atomic_store_n(&heap_table[hp->id], hp, __ATOMIC_RELEASE);
     return hp;
 }

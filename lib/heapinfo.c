@@ -54,6 +54,11 @@ BOOL HeapSummary(HANDLE hHeap, DWORD dwFlags, LPHEAP_SUMMARY lpSummary) /* W32 3
 
 /* ---- what is asked for by class ------------------------------------------------------------------ */
 
+static ULONG compatibility_of(const struct heap *hp)
+{
+    return __atomic_load_n(&hp->compatibility, __ATOMIC_RELAXED) != 0 ? COMPATIBILITY_LOW_FRAGMENTATION : COMPATIBILITY_STANDARD;
+}
+
 BOOL HeapQueryInformation(HANDLE HeapHandle, HEAP_INFORMATION_CLASS HeapInformationClass, PVOID HeapInformation,
                           SIZE_T HeapInformationLength, PSIZE_T ReturnLength) /* W32 3.12 */
 {
@@ -68,7 +73,7 @@ BOOL HeapQueryInformation(HANDLE HeapHandle, HEAP_INFORMATION_CLASS HeapInformat
         return ph_api_refuse(ERROR_INSUFFICIENT_BUFFER);
     if (HeapInformation == NULL)
         return ph_api_refuse(ERROR_NOACCESS);
-    const ULONG now = __atomic_load_n(&hp->compatibility, __ATOMIC_RELAXED);
+    const ULONG now = compatibility_of(hp);
     ph_bytes_copy(HeapInformation, &now, sizeof now); /* aligned or not */
     return TRUE;
 }
@@ -85,11 +90,11 @@ static BOOL set_compatibility(HANDLE handle, const void *information, SIZE_T len
     if (information == NULL || (hp->flags & HEAPF_NO_SERIALIZE))
         return ph_api_refuse(ERROR_INVALID_PARAMETER);
     ph_bytes_copy(&wish, information, sizeof wish);
-    if (wish == COMPATIBILITY_STANDARD && __atomic_load_n(&hp->compatibility, __ATOMIC_RELAXED) == wish)
+    if (wish == COMPATIBILITY_STANDARD && compatibility_of(hp) == wish)
         return TRUE;
     if (wish != COMPATIBILITY_LOW_FRAGMENTATION || ph_api_is_fixed(hp)) /* D17 */
         return ph_api_refuse(ERROR_GEN_FAILURE);
-    __atomic_store_n(&hp->compatibility, wish, __ATOMIC_RELAXED); /* D16: also a second time */
+    __atomic_store_n(&hp->compatibility, FLAG_SET, __ATOMIC_RELAXED); /* D16: also a second time */
     return TRUE;
 }
 

@@ -110,6 +110,7 @@ enum {
 };
 #define LARGE_BYTES ((size_t)1 << 20) /* from here on a mapping each */
 #define SPAN_NONE 0u                  /* no descriptor: cell 0 is never given */
+#define FLAG_SET UINT32_MAX           /* flags that no flip of one bit sets or clears: see valid.h */
 
 enum kind {
     KIND_NONE = 0,
@@ -123,13 +124,14 @@ enum kind {
 
 /* ---- span.c: a run of units; also the descriptor of the page, run or large block in it ------ */
 
-enum span_state { SPAN_DIRTY = 0, SPAN_PURGED = 1, SPAN_VIRGIN = 2 };
+enum span_state { SPAN_DIRTY = 0, SPAN_PURGED = 3, SPAN_VIRGIN = 5 }; /* a flip of one bit makes none of another */
 
 struct span {
     uint64_t start : 40; /* address / UNIT_BYTES */
     uint64_t units : 24; /* 0 for a large block: see mapped_bytes */
     uint32_t tag;        /* low half of its map entries: kind, heap, shard */
-    uint32_t next : 31;  /* descriptors: list of a class, a bin, or the large blocks */
+    uint32_t next : 26;  /* descriptors: list of a class, a bin, or the large blocks; else 0 */
+    uint32_t state : 3;  /* enum span_state: of the memory when taken, or now if free */
     uint32_t listed : 1; /* page: in the list of its class */
     uint32_t prev;
     uint16_t free_count; /* page: set bits */
@@ -138,8 +140,7 @@ struct span {
     uint64_t self : 26;     /* its own number */
     uint64_t cell : 26;     /* sized page: its struct size_cell */
     uint64_t capacity : 9;  /* page: blocks in all */
-    uint64_t state : 2;     /* enum span_state: of the memory when taken, or now if free */
-    uint64_t sized : 1;     /* run, large: HeapSize is `wanted`, not the capacity */
+    uint64_t sized : 1;     /* run, large: HeapSize is `wanted`, not the capacity; plain page: parity of carved */
     union {
         uint64_t bits[PAGE_BLOCKS / 64]; /* page: 1 = free */
         struct {
@@ -147,6 +148,7 @@ struct span {
             size_t mapped_bytes; /* large: bytes of its mapping */
             uint32_t freed_ms;   /* free span: when */
             uint32_t dirty_first, dirty_count; /* dirty free span: the units that are, from its start */
+            uint32_t seal;       /* of these, and of the bits above but for the state */
         };
     };
 };
@@ -163,6 +165,7 @@ struct region {
     uint32_t index;     /* running number in its heap */
     struct packed *packed; /* blocks side by side in the units before `first`; NULL: none */
     struct region *next;
+    uint64_t seal;
 };
 
 /* ---- packed.c: blocks of all sizes side by side; the gate lock guards it ---------------------- */
@@ -171,6 +174,7 @@ enum {
     GRANULE_BITS = 4,
     PACKED_BINS = 32,
     PACKED_FIRST_UNITS = 16, /* of a growable private heap */
+    USES_STEP = 3,           /* no flip of one bit makes a multiple of another */
     PACKED_USES = 16,        /* blocks of one class; from then on it has pages */
 };
 struct packed {
@@ -179,6 +183,7 @@ struct packed {
     size_t shadowed;    /* granules that have a shadow byte by now */
     size_t top;         /* from here on nothing is live: virgin again */
     size_t high;        /* from here on nobody ever wrote, if the region was new */
+    size_t high_not;    /* its complement */
     uint32_t cell;      /* of the shadow, while it is that small */
     uint32_t self;      /* own cell */
     uint32_t card_bits; /* log2 granules of a card */
@@ -186,6 +191,8 @@ struct packed {
     uint64_t cards[PACKED_BINS]; /* bit: that card, or that group of 64 cards, may */
     uint64_t *grouped;  /* [bin][group]: a bit for each card; NULL while 64 cards are enough */
     size_t mapped_bytes; /* of shadow and groups, when they have a mapping */
+    uint64_t seal;
+    uint64_t card_sum;  /* exclusive or of the words that have a bit for each card */
 };
 
 /* ---- shard.c -------------------------------------------------------------------------------- */
@@ -225,16 +232,17 @@ enum local_state {
 struct local {
     uint64_t check;      /* ph_secret, or CHECK_STOPPED: the key of every block differs; sized: 0, or SIZED_STOPPED */
     uint32_t tag;        /* map entry of class 0, or TAG_STOPPED: free's test fails */
-    uint32_t biased;     /* neither is stopped */
+    uint32_t biased;     /* flag: neither is stopped */
     uintptr_t busy;      /* frame address of the operation inside, else 0 */
     struct heap *heap;   /* NULL: not set up (ph_local_none) */
     void *owner;         /* thread pointer */
     struct local *next;  /* all locals that the heap ever had */
-    uint32_t state;      /* enum local_state */
+    uint16_t state;      /* enum local_state */
+    uint16_t stride;     /* words of an entry: 1; 2 in a sized local */
     uint32_t cap_bytes;  /* of blocks that the stacks may hold beyond their first room */
     uint32_t refills;    /* now and then the slow path looks at the clock */
     uint32_t slots_used; /* by first rooms, in the order in which classes were used */
-    uint32_t stride;     /* words of an entry: 1; 2 in a sized local */
+    uint32_t seal;
     uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
     struct local *sibling;     /* sized: the next of the same thread, or in the pool */
     struct stack stack[CLASS_COUNT];
@@ -282,9 +290,10 @@ struct gate {
     uint32_t depth;          /* of HeapLock */
     uint32_t waiters;        /* threads that wait for HeapLock */
     uint32_t turn;           /* they sleep on this: changes at each last unlock */
-    uint32_t no_membarrier;  /* refused once: this heap stays on its lock */
-    uint32_t emptied;        /* all stacks are empty, and nobody was biased since */
+    uint32_t no_membarrier;  /* flag: refused once, this heap stays on its lock */
+    uint32_t emptied;        /* flag: all stacks are empty, and nobody was biased since */
     uint64_t stopped_ms;     /* the last stop that had somebody to stop */
+    uint64_t seal;           /* of owner and depth */
 };
 
 struct heap {
@@ -296,13 +305,15 @@ struct heap {
     struct heap *next_free;  /* while free */
     struct heap *next_live, *previous_live; /* creation order */
     uint32_t debug;          /* bits of contract 2.8: every block packed, filled and checked */
-    bool packed_only;        /* bounded or debug: no pages, no runs */
-    uint8_t uses[CLASS_COUNT]; /* of packed memory, by class */
-    bool fork_held;          /* fork_prepare has its locks */
-    bool lost;               /* a thread that fork left behind may have had blocks in its hands */
+    uint32_t packed_only;    /* bounded or debug: no pages, no runs */
+    uint64_t seal;           /* of what stays while the heap lives */
+    uint8_t uses[CLASS_COUNT]; /* of packed memory, by class; USES_STEP for each */
+    uint32_t fork_held;      /* flag: fork_prepare has its locks */
+    uint32_t lost;           /* flag: a thread that fork left behind may have had blocks in its hands */
     struct gate gate __attribute__((aligned(64)));
     struct local *locals;    /* gate lock */
     uint32_t local_count;
+    uint64_t locals_seal;
     ph_lock span_lock __attribute__((aligned(64)));
     struct region *regions, *last_region;
     uint64_t reserved_units, live_units, dirty_units; /* live: in pages, runs */
@@ -316,8 +327,10 @@ struct heap {
     uint64_t large_count;
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard *shard;     /* NULL until the first page */
-    uint32_t compatibility;     /* what HeapQueryInformation says: 0 or 2 */
-    char name[HEAP_NAME_BYTES]; /* for people; "": none.  Span lock */
+    uint64_t regions_seal;   /* and of the shard */
+    uint32_t compatibility;     /* flag: HeapQueryInformation says 2, not 0 */
+    char name[HEAP_NAME_BYTES]; /* for people, zeros behind it; "": none.  Gate and span lock */
+    uint64_t name_seal;
 };
 
 enum heap_flag {
@@ -434,6 +447,7 @@ void ph_gate_rebias(struct local *lo, enum enter enter);
 void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
 void ph_gate_open(struct heap *hp);
+void ph_gate_stop(struct heap *hp); /* nobody is inside any more.  Held: gate lock */
 bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: not yet */
 void ph_gate_unbias(struct local *lo);
 void ph_gate_heap_lock(struct heap *hp);
@@ -528,6 +542,7 @@ struct span *ph_span_new(void);      /* a descriptor */
 void ph_span_drop(struct span *sp);
 struct span *ph_span_descriptor(struct heap *hp); /* one of its spares, if there is; held: span lock */
 uint32_t ph_span_limit(void); /* numbers of descriptors are below */
+struct span *ph_span_known(uint32_t index); /* NULL where no descriptor can be */
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
@@ -554,6 +569,7 @@ void ph_region_fork_unlock(void);
 
 /* map.c -- what stands at an address */
 bool ph_map_prepare(const void *base, size_t bytes); /* entries of that range can be written */
+struct span *ph_map_span(uint64_t entry); /* that it names; NULL: none, or one that says otherwise */
 void ph_map_fill(struct span *sp);   /* every unit */
 void ph_map_ends(struct span *sp);   /* first and last unit */
 void ph_map_first(struct span *sp);
@@ -600,7 +616,7 @@ static inline struct span *ph_span_at(uint32_t index) { return ph_cell_at(index)
 void ph_meta_fork_lock(void);
 void ph_meta_fork_unlock(void);
 
-/* walk.c -- reads a heap from outside */
+/* walk.c, valid.c -- read a heap from outside */
 struct walk_entry {
     char *at;
     size_t bytes;

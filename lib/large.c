@@ -10,6 +10,7 @@
  *          to build anew, so a few stay for a second. */
 #include "hot.h"
 #include "options.h"
+#include "valid.h"
 
 #include "small.h"
 
@@ -177,8 +178,8 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
     }
     sp->start = (uintptr_t)base >> UNIT_BITS;
     sp->tag = hp->tag | KIND_LARGE;
-    sp->wanted = bytes;
     sp->mapped_bytes = mapped;
+    span_want(sp, bytes, false);
     large_link(hp, sp);
     return sp;
 }
@@ -233,7 +234,7 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
     if (now != NULL) {
         hp->large_bytes += mapped - sp->mapped_bytes;
         sp->mapped_bytes = mapped;
-        sp->wanted = bytes;
+        span_want(sp, bytes, sp->sized);
     }
     if (now != NULL && now != base) {
         ph_map_clear_first(sp);

@@ -43,12 +43,6 @@ static bool exit_key_made;
 
 /* ---- setting up ------------------------------------------------------------------------------- */
 
-static unsigned stack_cap_most(unsigned class)
-{
-    const unsigned fit = STACK_BYTES / ph_class_bytes[class];
-    return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
-}
-
 /* The entry that is none, below the room that begins at `bottom`. */
 static void stack_sentinel(struct local *lo, void **bottom)
 {
@@ -136,7 +130,8 @@ static void local_salvage(struct local *lo)
     lo->slots_used = 0;
     lo->cap_bytes = 0;
     lo->state = LOCAL_POOLED;
-    lo->heap->lost = lo->stride == 2;
+    lo->seal = local_seal(lo);
+    lo->heap->lost = lo->stride == 2 ? FLAG_SET : 0;
 }
 
 /* A local that nobody uses, with the blocks that an orphan has.  Held: the gate lock. */
@@ -157,8 +152,19 @@ void ph_local_own(struct heap *hp, struct local *lo)
     __atomic_store_n(&lo->owner, ph_thread_self(), __ATOMIC_RELAXED);
     lo->busy = 0;
     __atomic_store_n(&lo->state, LOCAL_OWNED, __ATOMIC_RELEASE);
+    lo->seal = local_seal(lo);
     (void)ph_gate_bias(lo);
     CHECK_INTERNAL(lo->heap == hp);
+}
+
+/* Held: the gate lock. */
+void ph_local_add(struct heap *hp, struct local *lo)
+{
+    lo->next = hp->locals;
+    lo->seal = local_seal(lo);
+    __atomic_store_n(&hp->locals, lo, __ATOMIC_RELEASE);
+    hp->local_count++;
+    hp->locals_seal = locals_seal(hp);
 }
 
 static struct local *local_make(struct heap *hp)
@@ -168,9 +174,7 @@ static struct local *local_make(struct heap *hp)
         return NULL;
     first_taken = true;
     ph_local_shape(lo, hp, 1);
-    lo->next = hp->locals;
-    __atomic_store_n(&hp->locals, lo, __ATOMIC_RELEASE);
-    hp->local_count++;
+    ph_local_add(hp, lo);
     return lo;
 }
 
@@ -257,8 +261,8 @@ void ph_local_empty_all(struct heap *hp)
         ph_local_empty(lo);
     if (hp->lost)
         ph_shard_sweep(hp);
-    hp->lost = false;
-    hp->gate.emptied = 1;
+    hp->lost = 0;
+    hp->gate.emptied = FLAG_SET;
 }
 
 /* At the end of the process: give this thread's free blocks back, for the checks on the way. */
@@ -290,6 +294,7 @@ bool ph_local_detach(struct local *lo)
             lo->state = LOCAL_POOLED;
         }
         __atomic_store_n(&lo->owner, NULL, __ATOMIC_RELAXED);
+        lo->seal = local_seal(lo);
     }
     ph_lock_give(&hp->gate.lock);
     return live;
@@ -303,6 +308,7 @@ void ph_local_forget_others(struct heap *hp)
         lo->state = LOCAL_STRAY;
         lo->owner = NULL;
         lo->busy = 0;
+        lo->seal = local_seal(lo);
         ph_gate_unbias(lo);
     }
 }

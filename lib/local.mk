@@ -24,6 +24,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/shadow.h \
 	%D%/stack.h \
 	%D%/text.h \
+	%D%/valid.h \
 	%D%/windows.h \
 	%D%/alloc.c \
 	%D%/block.c \
@@ -47,6 +48,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/options.c \
 	%D%/os.c \
 	%D%/packed.c \
+	%D%/packedcheck.c \
 	%D%/page.c \
 	%D%/purge.c \
 	%D%/raise.c \
@@ -55,7 +57,9 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/sizeclass.c \
 	%D%/sized.c \
 	%D%/span.c \
+	%D%/spancheck.c \
 	%D%/stats.c \
+	%D%/valid.c \
 	%D%/visit.c \
 	%D%/walk.c
 

@@ -11,6 +11,7 @@
  * Why:     leaves are reserved readable and made writable in pieces of 64 KB: neither a limit on
  *          data nor strict overcommit counts the rest. */
 #include "hot.h"
+#include "valid.h"
 
 #include "small.h"
 
@@ -118,6 +119,48 @@ void ph_map_clear_inner(const struct span *sp)
 {
     for (unsigned i = 1; i < sp->units; i++)
         map_set(sp->start + i, 0);
+}
+
+bool ph_map_is_clear(const void *base, uint32_t units)
+{
+    uintptr_t unit = (uintptr_t)base >> UNIT_BITS;
+    const uintptr_t end = unit + units;
+    while (unit < end && map_get(ph_unit_address(unit)) == 0)
+        unit++;
+    return unit == end;
+}
+
+/* A page has entries in all its units, a run or a free span in its first and last, a large block in one. */
+bool ph_map_names(const struct span *sp)
+{
+    const unsigned kind = entry_kind(sp->tag);
+    const bool is_page = kind < KIND_RUN;
+    for (uint32_t i = 0; is_page && i < sp->units; i++)
+        if (map_get(ph_unit_address(sp->start + i)) != map_entry(sp, (unsigned)sp->units - i))
+            return false;
+    if (is_page)
+        return true;
+    const uint64_t entry = map_entry(sp, 0);
+    if (kind == KIND_LARGE || sp->units == 1)
+        return map_get(ph_span_start(sp)) == entry;
+    return map_get(ph_span_start(sp)) == entry && map_get(ph_unit_address(sp->start + sp->units - 1)) == entry &&
+           ph_map_is_clear(ph_unit_address(sp->start + 1), (uint32_t)sp->units - 2);
+}
+
+/* Only what both say alike is followed: either may be damaged. */
+struct span *ph_map_span(uint64_t entry)
+{
+    const unsigned kind = entry_kind(entry);
+    uint32_t index = entry >> 32 & 0x3ffffff;
+    if (kind == KIND_NONE || kind > KIND_FREE)
+        return NULL;
+    if (kind_is_sized(kind) && kind < KIND_RUN) {
+        if (ph_span_known(entry_cell_number(entry)) == NULL || (entry >> 32 & ((1u << CELL_BITS) - 1)) != 0)
+            return NULL;
+        index = entry_cell(entry)->span;
+    }
+    struct span *sp = ph_span_known(index);
+    return sp != NULL && sp->self == index && sp->tag == (uint32_t)entry ? sp : NULL;
 }
 
 void ph_map_clear_first(const struct span *sp) { map_set(sp->start, 0); }

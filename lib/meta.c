@@ -150,6 +150,11 @@ struct span *ph_span_new(void)
 
 uint32_t ph_span_limit(void) { return __atomic_load_n(&chunks_made, __ATOMIC_RELAXED) << CELLS_LOG; }
 
+struct span *ph_span_known(uint32_t index)
+{
+    return index != SPAN_NONE && index < ph_span_limit() && ph_cell_chunk[index >> CELLS_LOG] != NULL ? ph_span_at(index) : NULL;
+}
+
 void ph_span_drop(struct span *sp) { ph_pool_give(&ph_pool_spans, sp->self); }
 
 void ph_meta_fork_lock(void)

@@ -4,10 +4,12 @@
  *
  * Owns:    struct heap's name.
  * Calls:   walk.c, heap.c, region.c's list of regions, os.c; heapapi.c and heapinfo.c beside.
- * Locks:   LOCK heaplock around figures; LOCK span around the name, because region.c reads it under that.
+ * Locks:   LOCK heaplock around figures; LOCK span around the name, because region.c reads it under that, and
+ *          LOCK gate around its change, because a heap that is looked at stands still.
  * Always:  arguments, the last error and errno as in heapapi.c. */
 #include "api.h"
 #include "options.h"
+#include "valid.h"
 
 #include "small.h"
 
@@ -125,6 +127,19 @@ static void name_regions(const struct heap *hp)
         ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name[0] != '\0' ? hp->name : NULL);
 }
 
+static void name_put(struct heap *hp, const char *clean)
+{
+    struct pass ps = ph_gate_enter_locked(hp, ENTER_UNLOCKED);
+    ph_lock_take(&hp->span_lock);
+    if (clean[0] != '\0' || hp->name[0] != '\0') {
+        ph_bytes_copy(hp->name, clean, sizeof hp->name);
+        hp->name_seal = name_seal(hp);
+        name_regions(hp);
+    }
+    ph_lock_give(&hp->span_lock);
+    ph_gate_leave(hp, ps);
+}
+
 BOOL ph_heap_set_name(HANDLE heap, const char *name)
 {
     char clean[HEAP_NAME_BYTES];
@@ -132,10 +147,7 @@ BOOL ph_heap_set_name(HANDLE heap, const char *name)
     if (hp == NULL)
         return FALSE;
     name_clean(clean, name);
-    ph_lock_take(&hp->span_lock);
-    ph_bytes_copy(hp->name, clean, sizeof clean);
-    name_regions(hp);
-    ph_lock_give(&hp->span_lock);
+    name_put(hp, clean);
     return TRUE;
 }
 
@@ -159,10 +171,6 @@ SIZE_T ph_heap_name(HANDLE heap, char *buffer, SIZE_T room)
 
 void ph_api_unname(struct heap *hp)
 {
-    ph_lock_take(&hp->span_lock);
-    if (hp->name[0] != '\0') {
-        hp->name[0] = '\0';
-        name_regions(hp);
-    }
-    ph_lock_give(&hp->span_lock);
+    static const char none[HEAP_NAME_BYTES];
+    name_put(hp, none);
 }

@@ -13,45 +13,28 @@
  * Why:     out of line, so that 253 KB fit into a heap of 256, no write past or after a block
  *          reaches it, and a heap of a few blocks costs a few hundred bytes. */
 #include "shadow.h"
+#include "valid.h"
 
 #include "small.h"
 
 enum {
-    EXACT_BINS = 8,
     CARD_BITS = 8,             /* 4 KB: what a search reads at most is 256 bytes */
-    GROUPS = 64,
     SHADOW_CELL_BYTES = 4096,  /* larger ones have a mapping */
     TRIES = 8,
 };
 
 /* ---- bins and cards ------------------------------------------------------------------------------ */
 
-/* Exact to 8 granules, then two a doubling; every part of a later bin is larger than all of an earlier. */
-static unsigned bin_of(size_t length)
-{
-    if (length <= EXACT_BINS)
-        return (unsigned)length - 1;
-    const unsigned log = 63 - (unsigned)__builtin_clzll(length - 1);
-    const unsigned bin = EXACT_BINS + (log - 3) * 2 + ((length - 1) >> (log - 1) & 1);
-    return bin < PACKED_BINS ? bin : PACKED_BINS - 1;
-}
-
 static void card_set(struct packed *pk, unsigned bin, size_t at)
 {
     const size_t card = at >> pk->card_bits;
     const size_t group = pk->grouped != NULL ? card / GROUPS : card;
-    if (pk->grouped != NULL)
-        pk->grouped[bin * GROUPS + group] |= 1ULL << (card % GROUPS);
+    const uint64_t bit = 1ULL << (card % GROUPS);
+    uint64_t *word = pk->grouped != NULL ? &pk->grouped[bin * GROUPS + group] : &pk->cards[bin];
+    pk->card_sum ^= bit & ~*word;
+    *word |= bit;
     pk->cards[bin] |= 1ULL << group;
     pk->bins |= 1u << bin;
-}
-
-static bool card_is_set(const struct packed *pk, unsigned bin, size_t at)
-{
-    const size_t card = at >> pk->card_bits;
-    const size_t group = pk->grouped != NULL ? card / GROUPS : card;
-    return (pk->bins >> bin & 1) && (pk->cards[bin] >> group & 1) &&
-           (pk->grouped == NULL || (pk->grouped[bin * GROUPS + group] >> (card % GROUPS) & 1));
 }
 
 static size_t byte_find(const uint8_t *bytes, size_t from, size_t to, uint8_t what)
@@ -101,8 +84,10 @@ static size_t bin_search(struct packed *pk, unsigned bin, size_t need, unsigned 
                 return at;
             if (tries == 0)
                 return NOWHERE;
-            if (!any)
+            if (!any) {
                 *word &= ~(1ULL << bit);
+                pk->card_sum ^= 1ULL << bit;
+            }
         }
         if (*word == 0)
             pk->cards[bin] &= ~(1ULL << group);
@@ -155,6 +140,12 @@ static char *part_address(const struct region *rg, size_t at) { return rg->base 
 
 /* ---- making -------------------------------------------------------------------------------------- */
 
+static void high_set(struct packed *pk, size_t high)
+{
+    pk->high = high;
+    pk->high_not = ~high;
+}
+
 static bool shadow_map(struct packed *pk, size_t cards)
 {
     const size_t groups = cards > GROUPS ? PACKED_BINS * GROUPS * sizeof(uint64_t) : 0;
@@ -190,6 +181,7 @@ static bool shadow_reach(struct packed *pk, size_t granules)
     pk->cell = cell;
     pk->shadow = now;
     pk->shadowed = bytes;
+    pk->seal = packed_seal(pk);
     return true;
 }
 
@@ -201,7 +193,7 @@ bool ph_packed_add(struct region *rg, uint32_t units)
         return false;
     struct packed *pk = ph_cell_at(cell);
     *pk = (struct packed){.self = cell, .granules = (size_t)units << (UNIT_BITS - GRANULE_BITS), .top = CONTROL_GRANULES};
-    pk->high = rg->top > rg->first ? (size_t)rg->top << (UNIT_BITS - GRANULE_BITS) : 0;
+    high_set(pk, rg->top > rg->first ? (size_t)rg->top << (UNIT_BITS - GRANULE_BITS) : 0);
     pk->card_bits = CARD_BITS;
     while ((pk->granules - 1) >> pk->card_bits >= GROUPS * GROUPS)
         pk->card_bits++;
@@ -209,6 +201,7 @@ bool ph_packed_add(struct region *rg, uint32_t units)
         ph_pool_give(ph_pool_of(sizeof *pk), cell);
         return false;
     }
+    pk->seal = packed_seal(pk);
     __atomic_store_n(&rg->packed, pk, __ATOMIC_RELAXED); /* the region may be in its heap's list already */
     return true;
 }
@@ -237,9 +230,21 @@ void ph_packed_reset(struct region *rg)
             ph_bytes_zero(pk->grouped + bin * GROUPS, GROUPS * sizeof(uint64_t));
     }
     pk->bins = 0;
+    pk->card_sum = 0;
 }
 
 /* ---- taking -------------------------------------------------------------------------------------- */
+
+/* Spans of the same region may grow meanwhile. */
+static bool top_commit(struct heap *hp, struct region *rg, uint32_t units)
+{
+    if (units <= __atomic_load_n(&rg->committed, __ATOMIC_RELAXED))
+        return true;
+    ph_lock_take(&hp->span_lock);
+    const bool done = ph_region_commit(rg, units, hp->flags & HEAPF_EXECUTE);
+    ph_lock_give(&hp->span_lock);
+    return done;
+}
 
 /* Memory beyond `top`, up to which the part is free then. */
 static size_t top_search(struct heap *hp, struct region *rg, size_t need)
@@ -249,7 +254,7 @@ static size_t top_search(struct heap *hp, struct region *rg, size_t need)
         return NOWHERE;
     const size_t end = pk->top + need;
     const size_t units = (end + (1 << (UNIT_BITS - GRANULE_BITS)) - 1) >> (UNIT_BITS - GRANULE_BITS);
-    if (!ph_region_commit(rg, (uint32_t)units, hp->flags & HEAPF_EXECUTE) || !shadow_reach(pk, end))
+    if (!top_commit(hp, rg, (uint32_t)units) || !shadow_reach(pk, end))
         return NOWHERE;
     const size_t at = pk->top;
     pk->top = end;
@@ -291,7 +296,7 @@ void *ph_packed_take(struct heap *hp, struct region *rg, size_t bytes, size_t al
         free_write(pk, found, head, true);
     *zero = at >= pk->high;
     if (pk->high < at + need)
-        pk->high = at + need;
+        high_set(pk, at + need);
     return part_address(rg, at);
 }
 
@@ -376,7 +381,7 @@ bool ph_packed_resize(struct heap *hp, struct region *rg, void *block, size_t by
     if (room > need)
         part_free(pk, at + need, room - need, join);
     if (pk->high < at + need)
-        pk->high = at + need;
+        high_set(pk, at + need);
     return true;
 }
 
@@ -405,60 +410,17 @@ size_t ph_packed_control_bytes(void) { return CONTROL_GRANULES << GRANULE_BITS; 
 bool ph_packed_part(const struct region *rg, const void *address, struct packed_part *out)
 {
     const struct packed *pk = rg->packed;
-    size_t at = part_index(rg, address);
-    if (at < CONTROL_GRANULES)
-        at = CONTROL_GRANULES;
+    const size_t wish = part_index(rg, address), inside = wish < CONTROL_GRANULES ? CONTROL_GRANULES : wish;
+    size_t at = inside;
     if (at >= pk->top)
         return false;
     while (at > CONTROL_GRANULES && !(pk->shadow[at] & START))
         at--;
     const size_t length = part_length(pk, at);
-    if (length == 0 || !(pk->shadow[at] & START))
+    if (length <= inside - at || !(pk->shadow[at] & START))
         return false;
     *out = (struct packed_part){.at = part_address(rg, at), .bytes = length << GRANULE_BITS, .live = is_live(pk->shadow[at])};
     const size_t slack = pk->shadow[at] >> 1 & 31;
     out->wanted = out->live && slack <= out->bytes ? out->bytes - slack : out->bytes;
-    return true;
-}
-
-/* Marks have even parity, what is no mark says 0. */
-static bool bytes_are_valid(const struct packed *pk, size_t at, size_t length)
-{
-    const uint8_t *byte = pk->shadow + at;
-    const size_t head = head_bytes(length), tail = is_free(byte[0]) ? tail_bytes(length) : 0;
-    for (size_t i = 0; i < length; i++) {
-        const bool is_mark = i < head || i >= length - tail;
-        if (is_mark ? __builtin_parity(byte[i]) != 0 : byte[i] != 0)
-            return false;
-    }
-    return true;
-}
-
-static bool part_is_valid(const struct packed *pk, size_t at, size_t length)
-{
-    const uint8_t start = pk->shadow[at];
-    const unsigned said = start >> 1 & 31;
-    if (!(start & START) || !bytes_are_valid(pk, at, length))
-        return false;
-    if (is_live(start))
-        return said <= 16 && (said < 16 || length == 1);
-    return said == bin_of(length) && card_is_set(pk, said, at) && free_before(pk, at + length) == at;
-}
-
-bool ph_packed_is_valid(const struct region *rg)
-{
-    const struct packed *pk = rg->packed;
-    if (pk->top < CONTROL_GRANULES || pk->top > pk->granules || (pk->top > CONTROL_GRANULES && pk->top > pk->shadowed) ||
-        pk->high < (pk->top > CONTROL_GRANULES ? pk->top : 0))
-        return false;
-    if (pk->shadow != NULL && pk->shadow[0] != 0)
-        return false;
-    for (size_t at = CONTROL_GRANULES, length; at < pk->top; at += length)
-        if ((length = part_length(pk, at)) == 0 || !part_is_valid(pk, at, length))
-            return false;
-    const size_t reach = pk->mapped_bytes > 0 ? pk->top + 64 : pk->shadowed; /* a mapping is not touched for this */
-    for (size_t at = pk->top > CONTROL_GRANULES ? pk->top : 0; at < pk->shadowed && at < reach; at++)
-        if (pk->shadow[at] != 0)
-            return false;
     return true;
 }

@@ -5,11 +5,13 @@
  * Owns:    the page fields of struct span; the size bytes of sized pages.
  * Calls:   span.c and meta.c for memory, map.c.  Never: shard.c, local.c.
  * Locks:   held on entry: the class lock.  Takes: span, map, meta, in that order.
- * Always:  popcount(bits) == free_count <= carved <= capacity, and no bit at or beyond carved.
+ * Always:  popcount(bits) == free_count <= carved <= capacity, and no bit at or beyond carved; a block of a
+ *          sized page has a size code only while it is live.
  *          Checked by ph_page_is_valid.
  * Why:     bits out of line, so that a write after free never reaches our structures and a walk
  *          never follows memory that the program may have damaged. */
 #include "hot.h"
+#include "valid.h"
 
 static unsigned page_class(const struct span *pg) { return kind_class(entry_kind(pg->tag)); }
 
@@ -58,7 +60,8 @@ static void page_key_all(struct span *pg)
         *block_key(block) = block_page_key(block);
         pg->bits[i / 64] |= 1ULL << (i % 64);
     }
-    pg->carved = pg->free_count = pg->capacity;
+    page_carved_set(pg, pg->capacity);
+    pg->free_count = pg->capacity;
 }
 
 static bool page_size_cell(struct span *pg)
@@ -84,7 +87,7 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
     pg->capacity = (unsigned)(ph_span_bytes(pg) / ph_class_bytes[kind_class(kind)]);
     CHECK_INTERNAL(pg->capacity <= PAGE_BLOCKS);
     pg->free_count = pg->carved = 0;
-    pg->listed = 0;
+    pg->listed = pg->sized = 0;
     pg->cell = 0;
     for (unsigned i = 0; i < PAGE_BLOCKS / 64; i++)
         pg->bits[i] = 0;
@@ -152,7 +155,10 @@ unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
     *first = ph_page_block(pg, pg->carved);
     if (pg->state == SPAN_PURGED && !page_is_sized(pg))
         page_check_zero(*first, got, bytes);
-    __atomic_store_n(&pg->carved, (uint16_t)(pg->carved + got), __ATOMIC_RELAXED);
+    if (page_is_sized(pg))
+        __atomic_store_n(&pg->carved, (uint16_t)(pg->carved + got), __ATOMIC_RELAXED);
+    else
+        page_carved_set(pg, pg->carved + got);
     CHECK_INTERNAL(pg->carved <= pg->capacity);
     return got;
 }
@@ -208,7 +214,26 @@ unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
     return done;
 }
 
-bool ph_page_is_valid(const struct span *pg)
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+static bool size_cell_is_sound(const struct span *pg)
+{
+    if (ph_span_known(pg->cell) == NULL)
+        return false;
+    const struct size_cell *cell = ph_cell_at(pg->cell);
+    return cell->span == pg->self && cell->end == (char *)ph_span_start(pg) + ph_span_bytes(pg) &&
+           cell->magic == ph_class_magic[page_class(pg)];
+}
+
+bool ph_page_is_sound(const struct span *pg)
+{
+    if (entry_kind(pg->tag) - KIND_PLAIN >= 2 * CLASS_COUNT || pg->units - 1u >= PAGE_UNITS || pg->capacity > PAGE_BLOCKS)
+        return false;
+    const size_t left = ph_span_bytes(pg) - (size_t)pg->capacity * ph_class_bytes[page_class(pg)];
+    return left < ph_class_bytes[page_class(pg)] && (page_is_sized(pg) ? size_cell_is_sound(pg) : pg->cell == 0);
+}
+
+static bool bits_are_valid(const struct span *pg)
 {
     unsigned set = 0;
     for (unsigned word = 0; word < PAGE_BLOCKS / 64; word++)
@@ -216,18 +241,30 @@ bool ph_page_is_valid(const struct span *pg)
     if (set != pg->free_count || pg->free_count > pg->carved || pg->carved > pg->capacity)
         return false;
     for (unsigned i = pg->carved; i < PAGE_BLOCKS; i++)
-        if (pg->bits[i / 64] >> (i % 64) & 1)
+        if (ph_page_is_free(pg, i))
             return false;
-    if (!page_is_sized(pg))
-        return true;
-    const struct size_cell *cell = ph_cell_at(pg->cell);
-    if (cell->span != pg->self || cell->end != (char *)ph_span_start(pg) + ph_span_bytes(pg) ||
-        cell->magic != ph_class_magic[page_class(pg)])
-        return false;
-    for (unsigned i = 0; i < pg->capacity; i++) {
-        const bool is_free = i >= pg->carved || (pg->bits[i / 64] >> (i % 64) & 1);
-        if (is_free != (*ph_page_size_place(pg, i) == 0) || !size_is_valid(pg, i))
-            return false;
-    }
     return true;
+}
+
+/* A block without a size that is not free lies in some stack. */
+bool ph_page_count(const struct span *pg, uint64_t *missing)
+{
+    if (!ph_page_is_sound(pg) || !bits_are_valid(pg))
+        return false;
+    if (!page_is_sized(pg))
+        return pg->sized == ((unsigned)__builtin_parity(pg->carved) & 1);
+    for (unsigned i = 0; i < pg->capacity; i++) {
+        const bool is_free = i >= pg->carved || ph_page_is_free(pg, i);
+        const bool is_live = *ph_page_size_place(pg, i) != 0;
+        if ((is_free && is_live) || !size_is_valid(pg, i))
+            return false;
+        *missing += !is_free && !is_live;
+    }
+    return pg->sized == 0;
+}
+
+bool ph_page_is_valid(const struct span *pg)
+{
+    uint64_t missing = 0;
+    return ph_page_count(pg, &missing);
 }

@@ -12,6 +12,7 @@
  *          region is committed whole, later ones in steps. */
 #include "hot.h"
 #include "options.h"
+#include "valid.h"
 
 #include "small.h"
 
@@ -138,12 +139,16 @@ static void region_append(struct heap *hp, struct region *rg)
 {
     rg->next = NULL;
     rg->index = hp->last_region ? hp->last_region->index + 1 : 0;
-    if (hp->last_region != NULL)
+    rg->seal = region_seal(rg);
+    if (hp->last_region != NULL) {
         __atomic_store_n(&hp->last_region->next, rg, __ATOMIC_RELEASE);
-    else
+        hp->last_region->seal = region_seal(hp->last_region);
+    } else {
         __atomic_store_n(&hp->regions, rg, __ATOMIC_RELEASE);
+    }
     hp->last_region = rg;
     hp->reserved_units += rg->units;
+    hp->regions_seal = regions_seal(hp);
 }
 
 /* In the page map; the process heap's regions are known by its list alone. */
@@ -198,7 +203,8 @@ bool ph_region_commit(struct region *rg, uint32_t units, bool executable)
         if (ph_os_commit(from, (size_t)(goal - rg->committed) << UNIT_BITS, executable) != 0)
             return false;
     }
-    rg->committed = goal;
+    __atomic_store_n(&rg->committed, goal, __ATOMIC_RELAXED);
+    rg->seal = region_seal(rg);
     return true;
 }
 
@@ -211,6 +217,23 @@ struct region *ph_region_of(const struct heap *hp, const void *address)
         if ((uintptr_t)address - (uintptr_t)rg->base < (size_t)rg->units << UNIT_BITS)
             return rg;
     return NULL;
+}
+
+/* Its owner in the page map is its heap; the process heap's regions have none. */
+static bool region_is_owned(const struct heap *hp, const struct region *rg)
+{
+    const uint32_t owner = hp == &ph_process_heap ? 0 : hp->id;
+    for (size_t at = 0; at < (size_t)rg->units << UNIT_BITS; at += HEAP_ALIGN)
+        if (ph_map_owner(rg->base + at) != owner)
+            return false;
+    return true;
+}
+
+bool ph_region_is_valid(const struct heap *hp, const struct region *rg)
+{
+    return rg->seal == region_seal(rg) && rg->first <= rg->top && rg->committed <= rg->units &&
+           (rg->top <= rg->committed || rg->top == rg->first) && region_is_owned(hp, rg) &&
+           ph_map_is_clear(rg->base, rg->first) && ph_map_is_clear(ph_region_unit(rg, rg->top), rg->units - rg->top);
 }
 
 /* Cached ranges go back to the system. */
@@ -230,7 +253,9 @@ void ph_region_drop_rest(struct heap *hp)
     struct region *rg = hp->regions->next;
     __atomic_store_n(&hp->regions->next, NULL, __ATOMIC_RELEASE);
     hp->last_region = hp->regions;
+    hp->regions->seal = region_seal(hp->regions);
     hp->reserved_units = hp->regions->units;
+    hp->regions_seal = regions_seal(hp);
     for (struct region *next; rg != NULL; rg = next) {
         next = rg->next;
         region_drop(hp, rg);
@@ -244,6 +269,7 @@ void ph_region_drop_all(struct heap *hp)
     struct region *rg = hp->regions;
     hp->regions = hp->last_region = NULL;
     hp->reserved_units = 0;
+    hp->regions_seal = regions_seal(hp);
     for (struct region *next; rg != NULL; rg = next) {
         next = rg->next;
         region_drop(hp, rg);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* shadow.h -- what the shadow bytes of packed memory say; for packed.c alone.
+/* shadow.h -- what the shadow bytes of packed memory say; for packed.c and packedcheck.c alone.
  *
  * A byte for each granule, of even parity.  A part begins with a start byte: 0x80, and 0x40
  *          if it is live, then five bits: of a live part the bytes of its last granule that nobody
@@ -22,6 +22,8 @@ enum {
     DIGITS = 6,
     DIGIT_BITS = 6,
     HEAD_BYTES = 2 + DIGITS, /* of a long part */
+    EXACT_BINS = 8,
+    GROUPS = 64,
 };
 #define NOWHERE SIZE_MAX
 
@@ -90,6 +92,26 @@ static inline size_t free_before(const struct packed *pk, size_t at)
     if (length == 0 || length > at - CONTROL_GRANULES || !is_free(pk->shadow[at - length]))
         return NOWHERE;
     return length == 1 || part_length(pk, at - length) == length ? at - length : NOWHERE; /* at `at` there may be no mark */
+}
+
+/* ---- bins and cards ---- */
+
+/* Exact to 8 granules, then two a doubling; every part of a later bin is larger than all of an earlier. */
+static inline unsigned bin_of(size_t length)
+{
+    if (length <= EXACT_BINS)
+        return (unsigned)length - 1;
+    const unsigned log = 63 - (unsigned)__builtin_clzll(length - 1);
+    const unsigned bin = EXACT_BINS + (log - 3) * 2 + ((length - 1) >> (log - 1) & 1);
+    return bin < PACKED_BINS ? bin : PACKED_BINS - 1;
+}
+
+static inline bool card_is_set(const struct packed *pk, unsigned bin, size_t at)
+{
+    const size_t card = at >> pk->card_bits;
+    const size_t group = pk->grouped != NULL ? card / GROUPS : card;
+    return (pk->bins >> bin & 1) && (pk->cards[bin] >> group & 1) &&
+           (pk->grouped == NULL || (pk->grouped[bin * GROUPS + group] >> (card % GROUPS) & 1));
 }
 
 #endif

@@ -10,6 +10,7 @@
  * Why:     a stack's top changes while its class lock is held, so that the child of a fork
  *          finds every block either in a stack or in a page. */
 #include "hot.h"
+#include "valid.h"
 
 enum {
     FRESH_BYTES = 2048, /* carve about so much at once */
@@ -33,6 +34,7 @@ bool ph_shard_ready(struct heap *hp)
     if (hp->shard == NULL) {
         struct shard *sh = hp == &ph_process_heap ? &process_shard : ph_meta_take(sizeof *sh);
         __atomic_store_n(&hp->shard, sh, __ATOMIC_RELEASE);
+        hp->regions_seal = regions_seal(hp);
     }
     ph_lock_give(&hp->span_lock);
     return hp->shard != NULL;
@@ -70,6 +72,7 @@ static void list_remove(struct shard_class *sc, struct span *pg)
         ph_span_at(pg->prev)->next = pg->next;
     else
         sc->pages = pg->next;
+    pg->next = pg->prev = SPAN_NONE;
     pg->listed = 0;
 }
 
@@ -194,7 +197,7 @@ void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st)
     struct span *pg = ph_span_at(entry_span(map_get(st->fresh)));
     const unsigned index = ph_page_index(pg, st->fresh);
     if (index + st->fresh_count == pg->carved) {
-        __atomic_store_n(&pg->carved, (uint16_t)(pg->carved - st->fresh_count), __ATOMIC_RELAXED);
+        page_carved_set(pg, pg->carved - st->fresh_count);
     } else {
         for (unsigned i = 0; i < st->fresh_count; i++) {
             char *block = st->fresh + (size_t)i * kind_bytes(kind);
@@ -405,6 +408,50 @@ void ph_shard_trim(struct heap *hp)
         }
         ph_lock_give(&sc->lock);
     }
+}
+
+/* ---- reading ---------------------------------------------------------------------------------------- */
+
+static const struct span *page_of(const struct heap *hp, unsigned kind, uint32_t index)
+{
+    const struct span *pg = ph_span_known(index);
+    return pg != NULL && pg->self == index && pg->tag == (hp->tag | kind) ? pg : NULL;
+}
+
+/* Listed when it has room, and is not the one kept back; then its neighbours know it. */
+bool ph_shard_lists_page(const struct heap *hp, const struct span *pg)
+{
+    const unsigned kind = entry_kind(pg->tag);
+    const struct shard_class *sc = &hp->shard->class[kind - KIND_PLAIN];
+    if (!pg->listed)
+        return pg->next == SPAN_NONE && pg->prev == SPAN_NONE && page_has_room(pg) == (sc->empty == pg->self);
+    const struct span *before = page_of(hp, kind, pg->prev), *after = page_of(hp, kind, pg->next);
+    return page_has_room(pg) && sc->empty != pg->self &&
+           (pg->prev == SPAN_NONE ? sc->pages == pg->self : before != NULL && before->next == pg->self) &&
+           (pg->next == SPAN_NONE || (after != NULL && after->prev == pg->self));
+}
+
+/* While the heap is closed only a fork, which may have interrupted a thread inside, has such a lock. */
+static bool lock_is_free(const ph_lock *lock)
+{
+    enum { TRIES = 20, PAUSE_NS = 10 * 1000 * 1000 };
+    for (unsigned i = 0; i < TRIES && (__atomic_load_n(lock, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_WAITED) == LOCK_BY_FORK; i++)
+        ph_os_sleep(PAUSE_NS);
+    return __atomic_load_n(lock, __ATOMIC_RELAXED) == 0;
+}
+
+/* `units`: of all pages, by kind. */
+bool ph_shard_is_valid(const struct heap *hp, const uint32_t *units)
+{
+    for (unsigned i = 0; hp->shard != NULL && i < 2 * CLASS_COUNT; i++) {
+        const struct shard_class *sc = &hp->shard->class[i];
+        const struct span *first = page_of(hp, KIND_PLAIN + i, sc->pages), *kept = page_of(hp, KIND_PLAIN + i, sc->empty);
+        if (!lock_is_free(&sc->lock) || sc->units != units[i] ||
+            (sc->pages != SPAN_NONE && (first == NULL || !first->listed || first->prev != SPAN_NONE)) ||
+            (sc->empty != SPAN_NONE && (kept == NULL || kept->listed || !page_is_empty(kept))))
+            return false;
+    }
+    return true;
 }
 
 void ph_shard_fork_lock(struct heap *hp)

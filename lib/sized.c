@@ -156,9 +156,7 @@ static struct local *local_for(struct heap *hp, struct thread *th)
         mine_add(th, lo);
     }
     ph_local_shape(lo, hp, 2);
-    lo->next = hp->locals;
-    __atomic_store_n(&hp->locals, lo, __ATOMIC_RELEASE);
-    hp->local_count++;
+    ph_local_add(hp, lo);
     return lo;
 }
 
@@ -221,6 +219,7 @@ void ph_sized_forget(struct heap *hp)
     struct local *lo = hp->locals;
     hp->locals = NULL;
     hp->local_count = 0;
+    hp->locals_seal = locals_seal(hp);
     while (lo != NULL) {
         struct local *next = lo->next;
         ph_gate_unbias(lo);

@@ -9,6 +9,8 @@
  *          and last unit name it, those between are 0.
  * Why:     bins by size with good fit and joining at once keep memory as dense as boundary tags
  *          do, with nothing of ours inside anybody's memory. */
+#include "valid.h"
+
 #include "hot.h"
 
 #include "small.h"
@@ -20,7 +22,6 @@ enum {
     REGION_LEAST_BYTES = 4 << 20,
     REGION_MOST_BYTES = 1 << 30,
     MOST_UNITS = 1 << 24,                          /* of one span: 64 GB */
-    SPARES = 32,                                   /* descriptors that a heap keeps at hand */
 };
 
 /* ---- descriptors ---------------------------------------------------------------------------- */
@@ -39,10 +40,11 @@ struct span *ph_span_descriptor(struct heap *hp)
 
 static void descriptor_give(struct heap *hp, struct span *sp)
 {
-    if (hp->spare_count >= SPARES) {
+    if (hp->spare_count >= SPAN_SPARES) {
         ph_span_drop(sp);
         return;
     }
+    sp->tag = hp->tag; /* a spare of this heap */
     sp->next = hp->spares;
     hp->spares = sp->self;
     hp->spare_count++;
@@ -50,7 +52,7 @@ static void descriptor_give(struct heap *hp, struct span *sp)
 
 /* ---- bins: free spans by units -------------------------------------------------------------- */
 
-static unsigned bin_of(uint32_t units)
+unsigned ph_span_bin(uint32_t units)
 {
     if (units <= EXACT_BINS)
         return units - 1;
@@ -61,7 +63,7 @@ static unsigned bin_of(uint32_t units)
 
 static void bin_insert(struct heap *hp, struct span *sp)
 {
-    const unsigned bin = bin_of(sp->units);
+    const unsigned bin = ph_span_bin(sp->units);
     sp->prev = SPAN_NONE;
     sp->next = hp->bin[bin];
     if (sp->next != SPAN_NONE)
@@ -74,7 +76,7 @@ static void bin_insert(struct heap *hp, struct span *sp)
 
 static void bin_remove(struct heap *hp, struct span *sp)
 {
-    const unsigned bin = bin_of(sp->units);
+    const unsigned bin = ph_span_bin(sp->units);
     if (sp->next != SPAN_NONE)
         ph_span_at(sp->next)->prev = sp->prev;
     if (sp->prev != SPAN_NONE)
@@ -101,7 +103,7 @@ static struct span *bin_search(struct heap *hp, unsigned bin, uint32_t units, un
  * bin whose spans may be smaller. */
 static struct span *bin_take(struct heap *hp, uint32_t units, unsigned tries)
 {
-    const unsigned least = bin_of(units);
+    const unsigned least = ph_span_bin(units);
     uint64_t used = hp->bins_used & (~0ULL << least);
     while (used != 0) {
         const unsigned bin = (unsigned)__builtin_ctzll(used);
@@ -122,6 +124,7 @@ static void span_file(struct heap *hp, struct span *sp)
 {
     CHECK_INTERNAL(sp->units > 0);
     sp->tag = hp->tag | KIND_FREE;
+    sp->seal = span_seal(sp);
     ph_map_ends(sp);
     bin_insert(hp, sp);
     CHECK_COSTLY(ph_span_is_valid(hp, sp));
@@ -282,6 +285,7 @@ static struct span *top_take(struct heap *hp, struct region *rg, uint32_t units,
     }
     sp->units += more;
     rg->top += (uint32_t)more;
+    rg->seal = region_seal(rg);
     return sp;
 }
 
@@ -343,6 +347,8 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
         if (hp->live_units > hp->peak_units)
             hp->peak_units = hp->live_units;
         sp->tag = hp->tag | kind;
+        sp->next = sp->prev = SPAN_NONE;
+        sp->seal = span_seal(sp);
         ph_map_ends(sp);
     }
     ph_lock_give(&hp->span_lock);
@@ -454,15 +460,8 @@ struct span *ph_span_containing(struct heap *hp, const void *address)
         const uint64_t entry = map_get(unit);
         if (entry_kind(entry) == KIND_NONE)
             continue;
-        return ph_span_at(entry_span(entry));
+        struct span *sp = ph_map_span(entry);
+        return sp != NULL && ((uintptr_t)address >> UNIT_BITS) - sp->start < sp->units ? sp : NULL;
     }
     return NULL;
-}
-
-bool ph_span_is_valid(const struct heap *hp, const struct span *sp)
-{
-    const uint64_t entry = map_get(ph_span_start(sp));
-    const uint64_t last = map_get(ph_unit_address(sp->start + sp->units - 1));
-    return sp->units > 0 && entry_span(entry) == sp->self && entry_span(last) == sp->self &&
-           (uint32_t)entry == sp->tag && (uint32_t)last == sp->tag && (sp->tag & 0xffff00) == hp->tag;
 }

@@ -8,6 +8,7 @@
 #define PH_STACK_H
 
 #include "hot.h"
+#include "valid.h"
 
 enum {
     REFILL_PART = 2,       /* an empty stack is filled by so much of its room, */
@@ -37,6 +38,12 @@ static inline unsigned stack_cap_first(unsigned class)
     return fit > SLOTS_FIRST ? SLOTS_FIRST : fit < 1 ? 1 : fit;
 }
 
+static inline unsigned stack_cap_most(unsigned class)
+{
+    const unsigned fit = STACK_BYTES / ph_class_bytes[class];
+    return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
+}
+
 /* Small blocks are half a stack at a time: for them the lock is the greater part of the cost. */
 static inline unsigned stack_flush_count(struct local *lo, const struct stack *st, unsigned class)
 {
@@ -49,6 +56,7 @@ void ph_stack_widen(struct local *lo, struct stack *st, unsigned class); /* one 
 void ph_stack_close(struct local *lo, struct stack *st);                 /* without room again, whatever was in it */
 void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride);
 struct local *ph_local_adopt(struct heap *hp, unsigned stride); /* one that nobody uses; NULL: none */
+void ph_local_add(struct heap *hp, struct local *lo);           /* to the heap's */
 void ph_local_own(struct heap *hp, struct local *lo);           /* it is this thread's now */
 bool ph_local_may_attach(void);
 bool ph_local_at_exit(void *mark); /* have the destructor run for this thread; false: it cannot */

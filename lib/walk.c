@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* walk.c -- reads a heap from outside: HeapWalk, HeapValidate, sums.
+/* walk.c -- reads a heap from outside: HeapWalk, sums.  HeapValidate: valid.c.
  *
  * Owns:    nothing.
  * Calls:   gate.c and local.c to close the heap and empty its stacks; then reads span.c, page.c,
@@ -10,6 +10,7 @@
  * Why:     with every stack emptied into its pages first, the bits alone say what is live: a block
  *          that lies in some thread's stack is never shown as busy. */
 #include "hot.h"
+#include "valid.h"
 
 #include "small.h"
 
@@ -24,6 +25,13 @@ static char *span_end(const struct span *sp) { return (char *)ph_span_start(sp) 
 static bool span_is_page(const struct span *sp) { return entry_kind(sp->tag) < KIND_RUN; }
 
 static unsigned page_bytes(const struct span *pg) { return ph_class_bytes[kind_class(entry_kind(pg->tag))]; }
+
+/* NULL also where it would lead out of bounds. */
+static const struct span *walk_span(struct heap *hp, const char *at)
+{
+    const struct span *sp = ph_span_containing(hp, at);
+    return sp != NULL && (!span_is_page(sp) || ph_page_is_sound(sp)) ? sp : NULL;
+}
 
 /* A part of packed memory; the tail of a debug heap's block is no part of what was wanted. */
 static bool packed_part(const struct heap *hp, const struct region *rg, const char *at, struct packed_part *out)
@@ -58,11 +66,14 @@ static enum walk_result show_region(const struct region *rg, struct walk_entry *
     return WALK_ENTRY;
 }
 
-static enum walk_result show_large(uint32_t index, struct walk_entry *we)
+/* The large block of that number, the next of the one `before`. */
+static enum walk_result show_large(const struct heap *hp, uint32_t index, uint32_t before, struct walk_entry *we)
 {
     if (index == SPAN_NONE)
         return WALK_END;
-    const struct span *sp = ph_span_at(index);
+    const struct span *sp = ph_span_known(index);
+    if (sp == NULL || sp->tag != (hp->tag | KIND_LARGE) || sp->prev != before)
+        return WALK_BAD;
     (void)show(we, WALK_BUSY, ph_span_start(sp), sp->sized ? sp->wanted : sp->mapped_bytes, 0);
     we->large = true;
     return WALK_ENTRY;
@@ -139,7 +150,7 @@ static bool show_page(const struct span *pg, char *at, unsigned region, struct w
 
 static enum walk_result show_next_region(struct heap *hp, const struct region *rg, struct walk_entry *we)
 {
-    return rg->next != NULL ? show_region(rg->next, we) : show_large(hp->large, we);
+    return rg->next != NULL ? show_region(rg->next, we) : show_large(hp, hp->large, SPAN_NONE, we);
 }
 
 /* Packed memory: the element at or behind `at`; false when none is left.  *bad: it is damaged. */
@@ -179,7 +190,7 @@ static enum walk_result show_at(struct heap *hp, const struct region *rg, char *
         at = ph_region_unit(rg, rg->first);
     }
     while (at < ph_region_unit(rg, rg->top)) {
-        const struct span *sp = ph_span_containing(hp, at);
+        const struct span *sp = walk_span(hp, at);
         if (sp == NULL)
             return WALK_BAD;
         const bool live = entry_kind(sp->tag) != KIND_FREE;
@@ -230,7 +241,7 @@ static bool names_nothing(struct heap *hp, const struct region *rg, const char *
                (!packed_part(hp, rg, at, &part) || (part.live && is_within(part.at, part.wanted, part.bytes, at)));
     if (at >= ph_region_unit(rg, rg->top))
         return false;
-    const struct span *sp = ph_span_containing(hp, at);
+    const struct span *sp = walk_span(hp, at);
     if (sp == NULL)
         return true;
     if (span_is_page(sp))
@@ -246,9 +257,8 @@ static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
     const struct region *rg = ph_region_of(hp, we->at);
     if (rg == NULL) {
         const uint64_t entry = map_get(we->at);
-        if ((uint32_t)entry != (hp->tag | KIND_LARGE))
-            return WALK_BAD;
-        return show_large(ph_span_at(entry_span(entry))->next, we);
+        const struct span *sp = (uint32_t)entry == (hp->tag | KIND_LARGE) ? ph_map_span(entry) : NULL;
+        return sp != NULL ? show_large(hp, sp->next, sp->self, we) : WALK_BAD;
     }
     if (we->what == WALK_REGION)
         return we->at == rg->base ? show_at(hp, rg, region_start(rg), we) : WALK_BAD;
@@ -261,83 +271,14 @@ static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
 
 enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, enum enter enter)
 {
-    ph_walk_close(hp, enter);
-    const enum walk_result result = walk_step(hp, we);
+    struct stacked stacks;
+    enum walk_result result = WALK_BAD;
+    if (ph_valid_close(hp, enter) && (hp->gate.emptied || ph_valid_stacks(hp, &stacks))) {
+        ph_local_empty_all(hp);
+        result = walk_step(hp, we);
+    }
     ph_gate_open(hp);
     return result;
-}
-
-/* ---- validation --------------------------------------------------------------------------------- */
-
-static bool spans_are_valid(struct heap *hp, const struct region *rg, uint64_t *live, uint64_t *dirty)
-{
-    for (uint32_t unit = rg->first; unit < rg->top;) {
-        const struct span *sp = ph_span_containing(hp, ph_region_unit(rg, unit));
-        if (sp == NULL || ph_span_start(sp) != ph_region_unit(rg, unit) || !ph_span_is_valid(hp, sp))
-            return false;
-        if (span_is_page(sp) && !ph_page_is_valid(sp))
-            return false;
-        if (entry_kind(sp->tag) != KIND_FREE)
-            *live += sp->units;
-        else if (sp->state == SPAN_DIRTY)
-            *dirty += sp->dirty_count;
-        unit += (uint32_t)sp->units;
-        if (unit > rg->top)
-            return false;
-    }
-    return true;
-}
-
-static bool region_is_valid(struct heap *hp, const struct region *rg)
-{
-    if (rg->first > rg->top || (rg->top > rg->first && rg->top > rg->committed) || rg->committed > rg->units)
-        return false;
-    return rg->packed == NULL || (ph_packed_is_valid(rg) && (hp->debug == 0 || ph_debug_free_is_good(hp, rg)));
-}
-
-static bool large_list_is_valid(const struct heap *hp)
-{
-    uint64_t count = 0, bytes = 0;
-    uint32_t before = SPAN_NONE;
-    for (uint32_t i = hp->large; i != SPAN_NONE && count <= hp->large_count; count++) {
-        if (i >= ph_span_limit())
-            return false;
-        const struct span *sp = ph_span_at(i);
-        if (sp->tag != (hp->tag | KIND_LARGE) || sp->prev != before || sp->wanted > sp->mapped_bytes ||
-            sp->self != i || entry_span(map_get(ph_span_start(sp))) != i)
-            return false;
-        bytes += sp->mapped_bytes;
-        before = i;
-        i = sp->next;
-    }
-    return count == hp->large_count && bytes == hp->large_bytes;
-}
-
-static bool heap_is_valid(struct heap *hp)
-{
-    uint64_t live = 0, dirty = 0, reserved = 0;
-    for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
-        if (!region_is_valid(hp, rg) || !spans_are_valid(hp, rg, &live, &dirty))
-            return false;
-        reserved += rg->units;
-    }
-    return live == hp->live_units && dirty == hp->dirty_units && reserved == hp->reserved_units && large_list_is_valid(hp);
-}
-
-/* W32 3.7: a block is asked for in passing; the whole heap stands still. */
-bool ph_walk_validate(struct heap *hp, const void *block, enum enter enter)
-{
-    struct block_info bi;
-    if (block != NULL) {
-        if (enter == ENTER_PATIENTLY)
-            ph_gate_wait(hp);
-        return ph_heap_look(block, &bi) == BLOCK_OK && bi.heap == hp &&
-               (bi.kind != KIND_PACKED || ph_debug_tail_is_good(hp, block, bi.wanted));
-    }
-    ph_walk_close(hp, enter);
-    const bool valid = heap_is_valid(hp);
-    ph_gate_open(hp);
-    return valid;
 }
 
 /* ---- sums --------------------------------------------------------------------------------------- */

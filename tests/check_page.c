@@ -3,6 +3,7 @@
 
 /* check_page.c -- equal-size blocks in one page: bits, exact sizes, keys, and what is noticed of damage. */
 #include "check_room.h"
+#include "valid.h"
 
 enum { KINDS_END = KIND_RUN };
 
@@ -345,7 +346,7 @@ static void make_one_bad(int how)
     case 1: taken[BAD_AT] = taken[BAD_AT - 1]; break;
     case 2: taken[BAD_AT] = outside; break;
     case 3: ck_assert(ph_page_give(pg, ph_page_index(pg, taken[BAD_AT]))); break;
-    default: pg->carved = ph_page_index(pg, taken[BAD_AT]); break; /* never handed out */
+    default: page_carved_set(pg, ph_page_index(pg, taken[BAD_AT])); break; /* never handed out */
     }
 }
 

@@ -11,15 +11,15 @@
 rooms='
     entrance=heapapi=heapinfo=native=raise=visit
     stats fork
-    walk
+    walk=valid
     block
     alloc
     heap
     debug
     local=gate=sized
     shard
-    page large packed
-    span=purge=forget
+    page large packed=packedcheck
+    span=purge=forget=spancheck
     region
     map sizeclass
     meta

@@ -7,6 +7,7 @@
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_block
+CHECK_SUITES += %D%/check_damage
 CHECK_SUITES += %D%/check_debug
 CHECK_SUITES += %D%/check_decisions
 CHECK_SUITES += %D%/check_contract_blocks
@@ -84,6 +85,9 @@ HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+if HAVE_CHECK
+LONG_TESTS += %D%/validate_soak.sh
+endif
 
 # Programs without Check that start themselves again with the object preloaded.
 PRELOADED_TESTS =
@@ -143,12 +147,14 @@ EXTRA_DIST += %D%/slowest.sh
 EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
 EXTRA_DIST += %D%/symbols.libprivheap.expected
 EXTRA_DIST += %D%/tally.sh
+EXTRA_DIST += %D%/validate_soak.sh
 
 # ---- how they are built ---------------------------------------------------------------------
 
 AM_CPPFLAGS += $(CHECK_CFLAGS)
 LDADD = lib/libcore.la $(CHECK_LIBS)
 
+%C%_check_damage_SOURCES = %D%/check_damage.h %D%/check_damage.c %D%/check_damage_collect.c
 %C%_check_debug_SOURCES = %D%/check_debug.c %D%/check_heapapi.h
 # They know the library as a program of its users does.
 %C%_check_contract_blocks_SOURCES = %D%/check_contract.h %D%/check_contract_blocks.c
