@@ -40,22 +40,13 @@ done
 shift $((OPTIND - 1))
 
 here=$(dirname "$0")
+. "$here/peers.sh"
 if [ -z "$build" ]; then
     build=.
     [ -x bench/bench_one_size ] || build=build
 fi
 [ -x "$build/bench/bench_one_size" ] || die "no bench/bench_one_size under '$build': make it first, or say -d BUILD"
 : "${object:=$build/preload/.libs/libprivheap-preload.so}"
-
-# The file of a peer's name where the loader looks; empty when it is not installed.
-library() {
-    for dir in $(/sbin/ldconfig -v -N 2>/dev/null | sed -n 's/^\(\/[^:]*\):.*/\1/p') /usr/lib/*-linux-gnu /usr/lib; do
-        if [ -e "$dir/$1" ]; then
-            echo "$dir/$1"
-            return
-        fi
-    done
-}
 
 raw=$(mktemp)
 trap 'rm -f "$raw" "$raw.one"' EXIT
@@ -70,12 +61,8 @@ done
 object=$(cd "$(dirname "$object")" && pwd)/$(basename "$object")
 all="$peers privheap:$object"
 
-# An object that cannot be loaded would silently measure glibc: the loader only warns.
 for one in $all; do
-    file=${one#*:}
-    [ -z "$file" ] && continue
-    warning=$(LD_PRELOAD=$file /bin/true 2>&1 >/dev/null) || die "${one%%:*}: /bin/true fails under $file"
-    case $warning in *"cannot be preloaded"*) die "${one%%:*}: $warning" ;; esac
+    [ -z "${one#*:}" ] || loads "${one%%:*}" "${one#*:}"
 done
 
 one_round() { # one_round ROUND ALLOCATOR:FILE BENCH OPTIONS
@@ -95,8 +82,7 @@ while [ "$round" -le "$rounds" ]; do
 done
 [ -z "$keep" ] || cp "$raw" "$keep"
 
-model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
-echo "machine   $model, $(getconf _NPROCESSORS_ONLN) cpus, Linux $(uname -r)"
+machine
 for one in $peers; do
     [ -n "${one#*:}" ] && echo "peer      ${one%%:*} $(basename "$(readlink -f "${one#*:}")")"
 done

@@ -21,6 +21,7 @@ END
 }
 
 die() { echo "startup.sh: $1" >&2; exit 2; }
+. "$(dirname "$0")/peers.sh"
 
 max_instructions=40000 max_private_kib=200 max_space_kib=65536
 
@@ -45,8 +46,7 @@ idle=$build/bench/bench_startup
 : "${object:=$build/preload/.libs/libprivheap-preload.so}"
 [ -e "$object" ] || die "no preload object '$object' (say -p OBJECT)"
 object=$(cd "$(dirname "$object")" && pwd)/$(basename "$object")
-warning=$(LD_PRELOAD=$object /bin/true 2>&1 >/dev/null) || die "/bin/true fails under $object"
-case $warning in *"cannot be preloaded"*) die "$warning" ;; esac
+loads privheap "$object"
 
 work=$(mktemp -d)
 waiting=
@@ -97,9 +97,8 @@ row allocator instructions 'more than bare' 'private KiB' 'space KiB' 'more than
 measure glibc ''
 if [ "$others" = 1 ]; then
     for peer in jemalloc:libjemalloc.so.2 mimalloc:libmimalloc.so.2 tcmalloc:libtcmalloc_minimal.so.4; do
-        for file in /usr/lib/*-linux-gnu/"${peer#*:}" /usr/lib/"${peer#*:}"; do
-            [ -e "$file" ] && { measure "${peer%%:*}" "$file"; break; }
-        done
+        file=$(library "${peer#*:}")
+        [ -z "$file" ] || measure "${peer%%:*}" "$file"
     done
 fi
 measure privheap "$object"

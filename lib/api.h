@@ -14,6 +14,8 @@ BOOL ph_api_refuse(DWORD code);                /* FALSE, and the last error set 
 struct heap *ph_api_heap(HANDLE handle);       /* the live heap, or NULL and ERROR_INVALID_HANDLE set */
 struct request ph_api_request(DWORD flags, SIZE_T bytes);
 bool ph_api_is_servable(const struct heap *hp, SIZE_T bytes); /* false: no block of that heap is so big */
+LPVOID ph_api_alloc(HANDLE handle, DWORD flags, SIZE_T bytes); /* HeapAlloc, every case */
+BOOL ph_api_free(HANDLE handle, DWORD flags, LPVOID block);
 /* What an allocation does that got nothing: NULL and the last error set, unless a handler leaves. */
 LPVOID ph_api_fail_alloc(const struct heap *hp, DWORD flags, SIZE_T bytes);
 LPVOID ph_api_fail_handle(HANDLE handle, DWORD flags, SIZE_T bytes);

@@ -3,8 +3,8 @@
 /* block.c -- one block from outside: what is it, free it, resize it.
  *
  * Owns:    nothing.
- * Calls:   heap.c (beside: allocation when a block must move), shard.c, large.c, span.c through
- *          gate_enter.
+ * Calls:   heap.c (beside: allocation when a block must move), sized.c, shard.c, packed.c, large.c,
+ *          span.c through gate_enter.
  * Locks:   as heap.c.  ph_heap_look takes none on the way of a good block.
  * Always:  an address is judged by the page map and the descriptors alone and never touched, so
  *          any value is refused without a fault.
@@ -16,23 +16,31 @@
 
 /* ---- looking ----------------------------------------------------------------------------------- */
 
+static enum block_verdict look_sized(unsigned index, struct block_info *out)
+{
+    out->sized = true;
+    out->kind = KIND_SIZED;
+    out->wanted = ph_page_wanted(out->span, index);
+    return out->wanted != SIZE_MAX ? BLOCK_OK : BLOCK_TWICE;
+}
+
 static enum block_verdict look_page(const void *block, unsigned kind, struct block_info *out)
 {
     const unsigned index = ph_page_index(out->span, block);
-    if (index == PAGE_BLOCKS || index >= out->span->carved)
+    if (index == PAGE_BLOCKS)
         return BLOCK_BAD;
-    out->sized = kind_is_sized(kind);
-    out->kind = out->sized ? KIND_SIZED : KIND_PLAIN;
     out->class = kind_class(kind);
     out->capacity = out->wanted = ph_class_bytes[out->class];
-    if (out->span->bits[index / 64] >> (index % 64) & 1)
+    if (kind_is_sized(kind))
+        return look_sized(index, out);
+    if (index >= out->span->carved)
+        return BLOCK_BAD;
+    out->sized = false;
+    out->kind = KIND_PLAIN;
+    if (ph_page_is_free(out->span, index))
         return BLOCK_TWICE;
-    if (!out->sized && *block_key((void *)(uintptr_t)block) == block_key_value(block))
+    if (*block_key((void *)(uintptr_t)block) == block_key_value(block))
         return BLOCK_TWICE; /* it lies in some stack */
-    const size_t wanted = out->sized ? ph_page_wanted(out->span, index) : out->wanted;
-    if (wanted == SIZE_MAX)
-        return BLOCK_TWICE;
-    out->wanted = wanted;
     return BLOCK_OK;
 }
 
@@ -48,17 +56,46 @@ static bool is_inside_large(struct heap *hp, const void *address)
     return inside;
 }
 
-/* An address without an entry of its own: inside some heap, or nobody's. */
-static enum block_verdict look_nowhere(const void *block)
+static bool is_inside_any_large(const void *block)
 {
     for (uint32_t id = 1; id < HEAP_COUNT; id++) {
         struct heap *hp = ph_heap_at(id);
         if (hp == NULL)
             break;
-        if (hp->handle != NULL && (ph_region_of(hp, block) != NULL || is_inside_large(hp, block)))
-            return BLOCK_BAD;
+        if (hp->handle != NULL && hp->large != SPAN_NONE && is_inside_large(hp, block))
+            return true;
     }
-    return BLOCK_NOT_OURS;
+    return false;
+}
+
+/* Held: the gate lock of the region's heap. */
+static enum block_verdict look_packed(struct heap *hp, struct region *rg, const void *block, struct block_info *out)
+{
+    if ((size_t)((const char *)block - rg->base) >= (size_t)rg->first << UNIT_BITS ||
+        !ph_packed_look(rg, block, &out->wanted, &out->capacity))
+        return BLOCK_BAD;
+    out->kind = KIND_PACKED;
+    out->region = rg;
+    out->sized = true;
+    out->wanted -= ph_debug_tail_bytes(hp);
+    out->capacity = out->wanted; /* what follows is the heap's */
+    return BLOCK_OK;
+}
+
+/* An address without an entry of its own: in packed memory, inside some heap, or nobody's. */
+static enum block_verdict look_nowhere(const void *block, struct block_info *out)
+{
+    struct heap *hp = ph_heap_around(block);
+    if (hp == NULL)
+        return is_inside_any_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
+    out->heap = hp;
+    struct region *rg = ph_region_of(hp, block);
+    if (rg == NULL || rg->packed == NULL)
+        return BLOCK_BAD;
+    struct pass ps = ph_gate_enter_locked(hp, ENTER_UNLOCKED);
+    const enum block_verdict verdict = look_packed(hp, rg, block, out);
+    ph_gate_leave(hp, ps);
+    return verdict;
 }
 
 enum block_verdict ph_heap_look(const void *block, struct block_info *out)
@@ -66,9 +103,9 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     const uint64_t entry = map_get(block);
     const unsigned kind = entry_kind(entry);
     if (kind == KIND_NONE)
-        return look_nowhere(block);
+        return look_nowhere(block, out);
     out->heap = ph_heap_at(entry_heap(entry));
-    if (kind == KIND_EDGE || out->heap == NULL)
+    if (out->heap == NULL)
         return BLOCK_BAD;
     out->span = ph_span_at(entry_span(entry));
     if (kind < KIND_RUN)
@@ -103,9 +140,42 @@ static bool free_looked(struct heap *hp, void *block, const struct block_info *b
     return done;
 }
 
+/* Into this thread's stacks, if it has some by now. */
+static bool free_stacked(struct heap *hp, void *block, enum enter enter)
+{
+    struct local *lo = enter != ENTER_NOT ? ph_sized_earned(hp) : NULL;
+    if (lo == NULL)
+        return false;
+    if (!__atomic_load_n(&lo->biased, __ATOMIC_RELAXED))
+        ph_gate_rebias(lo, enter);
+    return ph_sized_give(lo, block);
+}
+
+static enum block_verdict free_packed(struct heap *hp, struct region *rg, void *block, enum enter enter)
+{
+    struct block_info bi = {.heap = hp};
+    struct pass ps = ph_gate_enter_locked(hp, enter);
+    const enum block_verdict verdict = look_packed(hp, rg, block, &bi);
+    if (verdict == BLOCK_OK) {
+        size_t wanted, capacity;
+        if (hp->debug != 0 && ph_packed_look(rg, block, &wanted, &capacity))
+            ph_debug_freed(hp, block, capacity);
+        (void)ph_packed_give(rg, block, !(hp->debug & DEBUG_NO_JOIN));
+    }
+    ph_gate_leave(hp, ps);
+    return verdict;
+}
+
 enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
 {
     struct block_info bi;
+    const uint64_t entry = map_get(block);
+    if (entry == 0 && ph_heap_around(block) == hp) {
+        struct region *rg = ph_region_of(hp, block);
+        return rg != NULL && rg->packed != NULL ? free_packed(hp, rg, block, enter) : BLOCK_BAD;
+    }
+    if ((uint32_t)entry - (hp->tag | KIND_SIZED) < CLASS_COUNT && free_stacked(hp, block, enter))
+        return BLOCK_OK;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (verdict != BLOCK_OK)
         return verdict;
@@ -129,6 +199,22 @@ static bool resize_run(struct heap *hp, struct span *sp, size_t bytes)
     return true;
 }
 
+/* Held: the gate lock. */
+static bool resize_packed(struct heap *hp, const struct block_info *bi, void *block, size_t bytes)
+{
+    size_t wanted, before, after;
+    const bool join = !(hp->debug & DEBUG_NO_JOIN);
+    if (!ph_packed_look(bi->region, block, &wanted, &before) ||
+        !ph_packed_resize(hp, bi->region, block, bytes + ph_debug_tail_bytes(hp), join))
+        return false;
+    if (hp->debug == 0)
+        return true;
+    if (ph_packed_look(bi->region, block, &wanted, &after) && after < before)
+        ph_debug_freed(hp, (char *)block + after, before - after);
+    ph_debug_resized(hp, block, bi->wanted, bytes);
+    return true;
+}
+
 /* Whether the size fits a page's block without wasting more than half of it. */
 static bool page_fits(const struct block_info *bi, size_t bytes)
 {
@@ -141,6 +227,12 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
                             bool thrifty)
 {
     const size_t bytes = rq->bytes;
+    if (bi->kind == KIND_PACKED) {
+        struct pass locked = ph_gate_enter_locked(hp, rq->enter);
+        const bool resized = resize_packed(hp, bi, block, bytes);
+        ph_gate_leave(hp, locked);
+        return resized;
+    }
     if (bi->kind == KIND_PLAIN || bi->kind == KIND_SIZED) {
         if (bytes > bi->capacity || (thrifty && !page_fits(bi, bytes)))
             return false;
@@ -199,7 +291,7 @@ static void *resize_by_copy(struct heap *hp, const struct block_info *bi, void *
     step.zero = false;
     if (rq->sized) {
         step.enter = ENTER_NOT;
-        struct pass ps = ph_gate_enter(hp, rq->enter);
+        struct pass ps = ph_gate_enter_locked(hp, rq->enter);
         now = copy_over(hp, bi, block, &step);
         ph_gate_leave(hp, ps);
         step.enter = rq->enter;

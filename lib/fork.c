@@ -21,7 +21,10 @@ static bool interrupted; /* written while all locks are held */
 /* ph_local_none is every new thread's: its busy says nothing. */
 static bool is_interrupting(void)
 {
-    return ph_locks_held > 0 || (ph_local->heap != NULL && ph_local->busy != 0);
+    bool busy = ph_local->heap != NULL && ph_local->busy != 0;
+    for (const struct local *lo = ph_thread->mine; lo != NULL && !busy; lo = lo->sibling)
+        busy = lo->busy != 0;
+    return ph_locks_held > 0 || busy;
 }
 
 /* fork takes stdio's list lock after the prepare handlers.  A thread that holds that and waits for a
@@ -64,6 +67,7 @@ static void fork_prepare(void)
     interrupted = interrupting;
     stdio_locked = locked;
     take_gates();
+    ph_sized_fork_lock();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
         if (!hp->fork_held)
@@ -93,6 +97,7 @@ static void fork_release(void)
             ph_shard_fork_unlock(hp);
         ph_lock_fork_give(&hp->gate.lock);
     }
+    ph_sized_fork_unlock();
     ph_heap_registry_fork_unlock();
 }
 
@@ -101,13 +106,12 @@ static void fork_child(void)
 {
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
-        if (!hp->fork_held) { /* another thread made it after prepare had looked: it may be locked for ever */
-            hp->handle = NULL;
+        if (!hp->fork_held)
             continue;
-        }
         ph_gate_fork_child(hp, interrupted);
         ph_local_forget_others(hp);
     }
+    ph_sized_fork_child();
     fork_release();
 }
 

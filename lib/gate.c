@@ -30,8 +30,9 @@ bool ph_gate_bias(struct local *lo)
         return false;
     hp->gate.rebias_ms = 0;
     hp->gate.emptied = 0;
-    __atomic_store_n(&lo->tag, hp->tag | KIND_PLAIN, __ATOMIC_RELAXED);
-    __atomic_store_n(&lo->check, ph_secret, __ATOMIC_RELAXED);
+    const bool plain = lo->stride == 1;
+    __atomic_store_n(&lo->tag, hp->tag | (plain ? KIND_PLAIN : KIND_SIZED), __ATOMIC_RELAXED);
+    __atomic_store_n(&lo->check, plain ? ph_secret : 0, __ATOMIC_RELAXED);
     __atomic_store_n(&lo->biased, 1, __ATOMIC_RELAXED);
     return true;
 }
@@ -40,7 +41,7 @@ bool ph_gate_bias(struct local *lo)
 void ph_gate_unbias(struct local *lo)
 {
     __atomic_store_n(&lo->biased, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&lo->check, CHECK_STOPPED, __ATOMIC_RELAXED);
+    __atomic_store_n(&lo->check, lo->stride == 1 ? CHECK_STOPPED : SIZED_STOPPED, __ATOMIC_RELAXED);
     __atomic_store_n(&lo->tag, TAG_STOPPED, __ATOMIC_RELAXED);
 }
 
@@ -113,29 +114,58 @@ static void gate_take(struct heap *hp, enum enter enter)
     }
 }
 
+/* This thread's local of that heap, plain or sized: either keeps a stop out. */
+static struct local *local_of(struct heap *hp)
+{
+    return ph_local->heap == hp ? ph_local : ph_sized_local(hp);
+}
+
 /* Be inside: busy in this thread's own local when it is biased or can be again, else under the
  * gate lock.  The caller then takes leaf locks only, and leaves soon. */
 struct pass ph_gate_enter(struct heap *hp, enum enter enter)
 {
-    struct local *lo = ph_local;
     if (enter == ENTER_NOT)
         return (struct pass){.none = true};
-    if (lo->heap != hp)
-        lo = NULL;
+    struct local *lo = local_of(hp);
     if (lo != NULL) {
         local_enter(lo);
         if (__atomic_load_n(&lo->biased, __ATOMIC_RELAXED))
             return (struct pass){.lo = lo};
         local_leave(lo);
     }
-    if (hp->flags & HEAPF_NO_SERIALIZE)
-        return (struct pass){.none = true};
     gate_take(hp, enter);
     if (lo == NULL || !ph_gate_bias(lo))
         return (struct pass){.lo = NULL};
     local_enter(lo);
     ph_lock_give(&hp->gate.lock);
     return (struct pass){.lo = lo};
+}
+
+/* Be inside under the gate lock, as packed memory needs it; others may be busy elsewhere. */
+struct pass ph_gate_enter_locked(struct heap *hp, enum enter enter)
+{
+    if (enter == ENTER_NOT)
+        return (struct pass){.none = true};
+    gate_take(hp, enter);
+    return (struct pass){.lo = NULL};
+}
+
+/* W32 3.9: what only reads waits for HeapLock too. */
+void ph_gate_wait(struct heap *hp)
+{
+    if (__atomic_load_n(&hp->gate.owner, __ATOMIC_ACQUIRE) == NULL)
+        return;
+    gate_take(hp, ENTER_PATIENTLY);
+    ph_lock_give(&hp->gate.lock);
+}
+
+/* Let a local's owner go the fast way again, if it may by now. */
+void ph_gate_rebias(struct local *lo, enum enter enter)
+{
+    struct heap *hp = lo->heap;
+    gate_take(hp, enter);
+    (void)ph_gate_bias(lo);
+    ph_lock_give(&hp->gate.lock);
 }
 
 void ph_gate_leave(struct heap *hp, struct pass ps)
@@ -181,6 +211,19 @@ bool ph_gate_heap_unlock(struct heap *hp)
     if (wake)
         ph_os_wake(&gt->turn, UINT32_MAX >> 1);
     return mine;
+}
+
+/* For the next heap of this descriptor; whoever waits finds the heap gone. */
+void ph_gate_reset(struct heap *hp)
+{
+    struct gate *gt = &hp->gate;
+    const bool wake = gt->waiters > 0;
+    gt->owner = NULL;
+    gt->depth = gt->stops = gt->backoff_ms = gt->no_membarrier = gt->emptied = 0;
+    gt->rebias_ms = gt->stopped_ms = 0;
+    __atomic_add_fetch(&gt->turn, 1, __ATOMIC_RELAXED);
+    if (wake)
+        ph_os_wake(&gt->turn, UINT32_MAX >> 1);
 }
 
 /* In the child the forking thread is alone: what a thread that is gone held or waited for is free.

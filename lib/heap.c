@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* heap.c -- one heap: create, destroy, the registry, the choice of page / run / large.
+/* heap.c -- one heap: create, destroy, the registry.
  *
- * Owns:    struct heap but for the parts of other rooms; the table of heaps.
- * Calls:   local.c, gate.c, shard.c, large.c, span.c, region.c, options.  Never: block.c.
- * Locks:   LOCK registry around the table; everything below through gate_enter or gate_close.
- * Always:  a handle is the base of a heap's first region, whose entry in the page map carries the
- *          heap's number; so a handle is proved without touching it.
+ * Owns:    struct heap but for the parts of other rooms; the table and the list of heaps.
+ * Calls:   local.c, sized.c, gate.c, shard.c, packed.c, large.c, span.c, region.c, options.
+ *          Never: alloc.c.
+ * Locks:   LOCK registry around table and lists; everything below through gate_enter or gate_close.
+ * Always:  a handle is the base of a heap's first region, whose owner in the page map is the heap's
+ *          number; so a handle is proved without touching it.
  * Why:     descriptors of heaps are never unmapped and keep their number: a stale handle finds a
- *          descriptor whose handle differs. */
+ *          descriptor whose handle differs.  A few dead heaps stay warm, first region and all: then a
+ *          new one costs two locks and no system call. */
 #include "hot.h"
 #include "options.h"
 
@@ -17,7 +19,13 @@
 
 #include "small.h"
 
-enum { PROCESS_HEAP = 1, LARGE_ALIGN_BYTES = 4 << 20 }; /* more: rarely to be had in a region */
+enum {
+    PROCESS_HEAP = 1,
+    WARM_HEAPS = 32,       /* dead heaps that keep their first region, */
+    WARM_TOP_UNITS = 256,  /* of which so much may be dirty */
+    WARM_MOST_UNITS = 2048,
+    WARM_TRIES = 8,
+};
 
 struct heap ph_process_heap __attribute__((common)); /* as ph_map_root is */
 
@@ -26,9 +34,10 @@ static struct heap *first_table[FIRST_HEAPS];
 static struct heap **heap_table = first_table; /* by number; NULL: never made.  A larger one replaces it */
 static uint32_t heap_room = FIRST_HEAPS;
 static ph_lock registry_lock;
-static struct heap *free_heaps;
+static struct heap *free_heaps, *warm_heaps;
+static unsigned warm_count;
+static struct heap *first_live, *last_live; /* oldest first: W32 3.11 */
 static uint32_t heaps_made; /* the highest number ever used */
-static uint64_t births;
 static uint32_t process_ready;
 
 void ph_heap_registry_fork_lock(void) { ph_lock_fork_take(&registry_lock); }
@@ -36,34 +45,94 @@ void ph_heap_registry_fork_unlock(void) { ph_lock_fork_give(&registry_lock); }
 
 /* ---- making ------------------------------------------------------------------------------------ */
 
+/* The part of a region that is packed memory: all of it where nothing else may be. */
+static bool region_pack(struct heap *hp, struct region *rg)
+{
+    const uint32_t first = PACKED_FIRST_UNITS;
+    const uint32_t units = hp->packed_only || rg->units < first ? rg->units : first;
+    if (!ph_packed_add(rg, units))
+        return false;
+    rg->first = units;
+    if (rg->top < units)
+        rg->top = units;
+    return true;
+}
+
+/* Packed memory of these regions is dirty up to where it was used. */
+static void regions_unpack(struct region *rg)
+{
+    enum { IN_UNIT = 1 << (UNIT_BITS - GRANULE_BITS) };
+    for (; rg != NULL; rg = rg->next) {
+        if (rg->packed == NULL)
+            continue;
+        const size_t high = ph_round_up(rg->packed->high, IN_UNIT) / IN_UNIT;
+        if (rg->top <= rg->first)
+            rg->top = high < rg->units ? (uint32_t)high : rg->units;
+        ph_packed_drop(rg);
+    }
+}
+
+static void regions_drop(struct heap *hp)
+{
+    regions_unpack(hp->regions);
+    ph_region_drop_all(hp);
+}
+
 /* The first region decides: a bounded heap is one region of its bound. */
 static bool heap_reserve(struct heap *hp, size_t initial_bytes, size_t max_bytes)
 {
     const size_t bytes = max_bytes ? max_bytes : initial_bytes;
-    hp->bound_units = max_bytes ? (uint32_t)(max_bytes >> UNIT_BITS) : 0;
+    const uint32_t initial = (uint32_t)((initial_bytes < bytes ? initial_bytes : bytes) >> UNIT_BITS);
+    hp->bound_units = (uint32_t)(max_bytes >> UNIT_BITS);
     ph_lock_take(&hp->span_lock);
     struct region *rg = ph_region_add(hp, bytes, bytes);
-    if (rg != NULL)
+    if (rg != NULL) /* W32 3.1: committed in the books; where the system refuses, later, as needed */
+        (void)ph_region_commit(rg, initial, hp->flags & HEAPF_EXECUTE);
+    bool done = rg != NULL;
+    if (done && !(hp->flags & HEAPF_PAGED))
+        done = region_pack(hp, rg);
+    if (done && !hp->packed_only)
         ph_span_file_used(hp, rg);
-    if (rg != NULL) { /* W32 3.1: committed in the books; where the system refuses, later, as needed */
-        const size_t units = initial_bytes >> UNIT_BITS;
-        (void)ph_region_commit(rg, units < rg->units ? (uint32_t)units : rg->units, hp->flags & HEAPF_EXECUTE);
-    }
     ph_lock_give(&hp->span_lock);
-    if (rg == NULL)
-        return false;
-    hp->purge_ms = ph_os_clock_ms();
-    __atomic_store_n(&hp->handle, rg->base, __ATOMIC_RELEASE);
-    return true;
+    if (!done && rg != NULL)
+        regions_drop(hp);
+    return done;
 }
 
-static void heap_number(struct heap *hp, uint32_t id, unsigned flags)
+/* Held: the registry lock. */
+static void heap_begin(struct heap *hp, unsigned flags, bool bounded)
 {
-    hp->id = id;
-    hp->tag = id << 8;
+    hp->tag = hp->id << 8;
     hp->flags = flags;
+    hp->debug = (uint32_t)ph_option(OPT_DEBUG_FLAGS);
+    hp->packed_only = hp->debug != 0 || (bounded && !(flags & HEAPF_PAGED));
+    if (hp->debug != 0)
+        hp->flags &= ~(unsigned)HEAPF_PAGED;
     hp->compatibility = 0;
     hp->name[0] = '\0';
+}
+
+/* It can be found from now on.  Held: the registry lock. */
+static void heap_publish(struct heap *hp)
+{
+    hp->previous_live = last_live;
+    hp->next_live = NULL;
+    if (last_live != NULL)
+        last_live->next_live = hp;
+    else
+        first_live = hp;
+    last_live = hp;
+    __atomic_store_n(&hp->handle, hp->regions->base, __ATOMIC_RELEASE);
+}
+
+static void heap_unpublish(struct heap *hp)
+{
+    __atomic_store_n(&hp->handle, NULL, __ATOMIC_RELEASE);
+    hp->previous_live->next_live = hp->next_live; /* the process heap stands before all others */
+    if (hp->next_live != NULL)
+        hp->next_live->previous_live = hp->previous_live;
+    else
+        last_live = hp->previous_live;
 }
 
 /* What the kernel was told to distrust ignores the environment. */
@@ -86,12 +155,14 @@ static COLD bool process_heap_make(void)
     if (process_ready == 0) {
         ph_heap_begin(NULL);
         ph_secret = ph_os_random() | 1;
-        heap_number(&ph_process_heap, PROCESS_HEAP, 0);
+        ph_process_heap.id = PROCESS_HEAP;
         const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);
         const size_t initial = ph_round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
-        if (heap_reserve(&ph_process_heap, initial, most) && ph_local_thread_key()) {
+        heap_begin(&ph_process_heap, HEAPF_PAGED, most != 0);
+        if (heap_reserve(&ph_process_heap, initial, most) && ph_shard_ready(&ph_process_heap) && ph_local_thread_key()) {
             heap_table[PROCESS_HEAP] = &ph_process_heap;
             heaps_made = PROCESS_HEAP; /* nobody makes another before */
+            heap_publish(&ph_process_heap);
             __atomic_store_n(&process_ready, 1, __ATOMIC_RELEASE);
         }
     }
@@ -136,12 +207,35 @@ static struct heap *heap_descriptor(void)
     return hp;
 }
 
-static void heap_retire(struct heap *hp)
+/* A dead heap whose first region is just what is wanted.  Held: the registry lock. */
+static struct heap *warm_take(unsigned flags, uint32_t units, bool bounded)
 {
-    ph_lock_take(&registry_lock);
-    hp->next_free = free_heaps;
-    free_heaps = hp;
-    ph_lock_give(&registry_lock);
+    struct heap **at = &warm_heaps;
+    if (flags & (HEAPF_PAGED | HEAPF_EXECUTE))
+        return NULL;
+    for (unsigned tries = WARM_TRIES; *at != NULL && tries > 0; at = &(*at)->next_free, tries--) {
+        struct heap *hp = *at;
+        if (hp->regions->units != units || hp->packed_only != bounded)
+            continue;
+        *at = hp->next_free;
+        warm_count--;
+        return hp;
+    }
+    return NULL;
+}
+
+static bool heap_ready(struct heap *hp, size_t initial_bytes, size_t max_bytes)
+{
+    if (hp->regions == NULL)
+        return heap_reserve(hp, initial_bytes, max_bytes);
+    struct region *rg = hp->regions;
+    ph_lock_take(&hp->span_lock);
+    (void)ph_region_commit(rg, (uint32_t)(initial_bytes >> UNIT_BITS) < rg->units ? (uint32_t)(initial_bytes >> UNIT_BITS) : rg->units,
+                           false);
+    if (!hp->packed_only && rg->top > rg->first)
+        ph_span_file_used(hp, rg);
+    ph_lock_give(&hp->span_lock);
+    return true;
 }
 
 /* W32 3.1.  Sizes are rounded by us; max_bytes 0: unbounded.  NULL: no memory or too many heaps. */
@@ -150,33 +244,93 @@ struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_byt
     const size_t most = (size_t)HEAP_MOST_UNITS << UNIT_BITS;
     if (initial_bytes > most || max_bytes > most || ph_heap_process() == NULL)
         return NULL;
+    initial_bytes = ph_round_up(initial_bytes, max_bytes ? UNIT_BYTES : HEAP_ALIGN);
+    max_bytes = ph_round_up(max_bytes, UNIT_BYTES);
+    const uint32_t units = (uint32_t)((max_bytes ? max_bytes : initial_bytes) >> UNIT_BITS);
     ph_lock_take(&registry_lock);
-    struct heap *hp = heap_descriptor();
-    ph_lock_give(&registry_lock);
+    struct heap *hp = warm_take(flags, units, max_bytes != 0);
     if (hp == NULL)
-        return NULL;
-    heap_number(hp, hp->id, flags);
-    hp->born = __atomic_add_fetch(&births, 1, __ATOMIC_RELAXED);
-    if (!heap_reserve(hp, ph_round_up(initial_bytes, HEAP_ALIGN), ph_round_up(max_bytes, UNIT_BYTES))) {
-        heap_retire(hp);
-        return NULL;
+        hp = heap_descriptor();
+    if (hp != NULL) {
+        heap_begin(hp, flags, max_bytes != 0);
+        if (heap_ready(hp, initial_bytes, max_bytes)) {
+            heap_publish(hp);
+        } else {
+            hp->next_free = free_heaps;
+            free_heaps = hp;
+            hp = NULL;
+        }
     }
+    ph_lock_give(&registry_lock);
     return hp;
 }
 
-/* W32 3.2.  Never the process heap. */
-void ph_heap_destroy(struct heap *hp)
+/* Whether a dead heap may keep its first region; then nothing else is left of it. */
+static bool heap_cool(struct heap *hp)
 {
-    ph_lock_take(&registry_lock);
-    __atomic_store_n(&hp->handle, NULL, __ATOMIC_RELEASE);
-    ph_lock_give(&registry_lock);
+    struct region *rg = hp->regions;
+    const bool keep = !(hp->flags & (HEAPF_PAGED | HEAPF_EXECUTE)) && hp->debug == 0 && warm_count < WARM_HEAPS && rg->units <= WARM_MOST_UNITS &&
+                      (hp->packed_only ? rg->packed->high >> (UNIT_BITS - GRANULE_BITS) : rg->top) <= WARM_TOP_UNITS;
+    if (!keep) {
+        regions_drop(hp);
+        return false;
+    }
+    if (rg->next != NULL) {
+        regions_unpack(rg->next);
+        ph_region_drop_rest(hp);
+    }
+    ph_packed_reset(rg);
+    return true;
+}
+
+static void heap_end(struct heap *hp)
+{
+    ph_lock_take(&hp->gate.lock);
+    if (hp->locals != NULL)
+        ph_sized_forget(hp);
+    ph_gate_reset(hp);
+    ph_lock_give(&hp->gate.lock);
     ph_large_forget(hp);
     ph_span_forget(hp);
-    ph_region_drop_all(hp);
-    for (unsigned i = 0; i < 2 * CLASS_COUNT; i++)
-        hp->shard[0].class[i] = (struct shard_class){0};
-    hp->gate = (struct gate){0};
-    heap_retire(hp);
+    ph_shard_forget(hp);
+    for (unsigned class = 0; class < CLASS_COUNT; class++)
+        hp->uses[class] = 0;
+}
+
+/* W32 3.2.  Never the process heap.  False: somebody else ended it meanwhile. */
+bool ph_heap_destroy(struct heap *hp)
+{
+    ph_lock_take(&registry_lock);
+    const bool live = hp->handle != NULL;
+    if (live)
+        heap_unpublish(hp);
+    ph_lock_give(&registry_lock);
+    if (!live)
+        return false;
+    heap_end(hp);
+    const bool warm = heap_cool(hp);
+    ph_lock_take(&registry_lock);
+    struct heap **list = warm ? &warm_heaps : &free_heaps;
+    hp->next_free = *list;
+    *list = hp;
+    warm_count += warm;
+    ph_lock_give(&registry_lock);
+    return true;
+}
+
+/* Warm heaps become cold: their regions go back.  Held: the registry lock. */
+static void warm_trim(void)
+{
+    struct heap *hp = warm_heaps;
+    warm_heaps = NULL;
+    warm_count = 0;
+    while (hp != NULL) {
+        struct heap *next = hp->next_free;
+        regions_drop(hp);
+        hp->next_free = free_heaps;
+        free_heaps = hp;
+        hp = next;
+    }
 }
 
 /* ---- the registry ----------------------------------------------------------------------------- */
@@ -193,125 +347,71 @@ struct heap *ph_heap_of_handle(const void *handle)
 {
     if (handle == NULL || ((uintptr_t)handle & (HEAP_ALIGN - 1)) != 0)
         return NULL;
-    struct heap *hp = ph_heap_at(entry_heap(map_get(handle)));
+    if (handle == __atomic_load_n(&ph_process_heap.handle, __ATOMIC_ACQUIRE))
+        return &ph_process_heap;
+    struct heap *hp = ph_heap_at(ph_map_owner(handle));
     return hp != NULL && __atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) == handle ? hp : NULL;
 }
 
+/* The live heap in one of whose regions an address lies; NULL: none. */
+struct heap *ph_heap_around(const void *address)
+{
+    const uint32_t id = ph_map_owner(address);
+    struct heap *hp = id != 0 ? ph_heap_at(id) : &ph_process_heap;
+    return hp != NULL && __atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) != NULL && ph_region_of(hp, address) != NULL ? hp : NULL;
+}
 
 /* W32 3.11: process heap first, then the oldest first. */
 unsigned ph_heap_list(struct heap **out, unsigned room)
 {
     unsigned count = 0;
     ph_lock_take(&registry_lock);
-    for (uint32_t id = 1; id <= heaps_made; id++) {
-        struct heap *hp = ph_heap_at(id);
-        if (hp == NULL || hp->handle == NULL)
-            continue;
-        unsigned at = count < room ? count : room;
-        for (; at > 0 && out[at - 1]->born > hp->born; at--)
-            if (at < room)
-                out[at] = out[at - 1];
-        if (at < room)
-            out[at] = hp;
-        count++;
-    }
+    for (struct heap *hp = first_live; hp != NULL; hp = hp->next_live, count++)
+        if (count < room)
+            out[count] = hp;
     ph_lock_give(&registry_lock);
     return count;
 }
 
-/* ---- allocation -------------------------------------------------------------------------------- */
+/* ---- growing, and giving back --------------------------------------------------------------- */
 
-static void *alloc_stacked(struct local *lo, unsigned class, bool *zero)
+/* A new region where all memory is packed.  Held: the gate lock. */
+struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes)
 {
-    void *block = local_take(lo, class);
-    return block != NULL ? block : ph_local_take_slow(lo, class, zero);
-}
-
-static void *alloc_page_block(struct heap *hp, const struct request *rq, unsigned class, bool *zero)
-{
-    if (!rq->sized && ph_local->heap == hp && rq->enter == ENTER_PATIENTLY)
-        return alloc_stacked(ph_local, class, zero);
-    const unsigned kind = (rq->sized ? KIND_SIZED : KIND_PLAIN) + class;
-    struct pass ps = ph_gate_enter(hp, rq->enter);
-    void *block = ph_shard_take(hp, kind, rq->bytes, zero);
-    ph_gate_leave(hp, ps);
-    return block;
-}
-
-static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
-{
-    const size_t bytes = rq->bytes > 0 ? rq->bytes : 1;
-    const size_t units = (bytes + UNIT_BYTES - 1) >> UNIT_BITS;
-    const size_t align = rq->align > UNIT_BYTES ? rq->align >> UNIT_BITS : 1;
-    if (units + align >= 1u << 24)
+    if (!hp->packed_only || hp->bound_units != 0)
         return NULL;
-    struct pass ps = ph_gate_enter(hp, rq->enter);
-    struct span *sp = ph_span_take(hp, KIND_RUN, (uint32_t)units, (uint32_t)align);
-    if (sp != NULL) {
-        sp->wanted = rq->bytes;
-        sp->sized = rq->sized;
-        *zero = sp->state != SPAN_DIRTY;
-    }
-    ph_gate_leave(hp, ps);
-    return sp != NULL ? ph_span_start(sp) : NULL;
+    const size_t least = ph_round_up(bytes + UNIT_BYTES, HEAP_ALIGN);
+    const size_t wish = ph_round_up((size_t)hp->reserved_units << UNIT_BITS, HEAP_ALIGN);
+    ph_lock_take(&hp->span_lock);
+    struct region *rg = ph_region_add(hp, wish > least ? wish : least, least);
+    if (rg != NULL && !region_pack(hp, rg))
+        rg = NULL; /* an empty region: no harm */
+    ph_lock_give(&hp->span_lock);
+    return rg;
 }
 
-static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
-{
-    struct pass ps = ph_gate_enter(hp, rq->enter);
-    struct span *sp = ph_large_take(hp, rq->bytes > 0 ? rq->bytes : 1, rq->align, zero);
-    if (sp != NULL) {
-        sp->wanted = rq->bytes;
-        sp->sized = rq->sized;
-    }
-    ph_gate_leave(hp, ps);
-    return sp != NULL ? ph_span_start(sp) : NULL;
-}
-
-/* By size and alignment; a large block that gets no mapping of its own becomes a run. */
-static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
-{
-    unsigned class = CLASS_COUNT;
-    if (rq->bytes <= CLASS_BYTES)
-        class = rq->align <= 16 ? class_of(rq->bytes) : ph_class_aligned(rq->bytes, rq->align);
-    if (class < CLASS_COUNT)
-        return alloc_page_block(hp, rq, class, zero);
-    void *block = NULL;
-    if ((rq->bytes >= LARGE_BYTES || rq->align > LARGE_ALIGN_BYTES) && hp->bound_units == 0)
-        block = alloc_large(hp, rq, zero);
-    return block != NULL ? block : alloc_run(hp, rq, zero);
-}
-
-/* Before any NULL: every stack emptied, every kept page and mapping given back, once more. */
-static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *zero)
-{
-    struct request once = *rq;
-    (void)ph_heap_trim(hp);
-    return alloc_once(hp, &once, zero);
-}
-
-void *ph_heap_alloc(struct heap *hp, const struct request *rq)
-{
-    bool zero = false;
-    if (rq->bytes > PTRDIFF_MAX)
-        return NULL;
-    void *block = alloc_once(hp, rq, &zero);
-    if (unlikely(block == NULL && rq->enter != ENTER_NOT))
-        block = alloc_last(hp, rq, &zero);
-    if (block != NULL && rq->zero && !zero)
-        ph_bytes_zero(block, rq->bytes);
-    return block;
-}
-
-/* Everything that is not in use goes back: stacks, kept pages, dirty spans, kept mappings. */
-bool ph_heap_trim(struct heap *hp)
+/* Stacks, kept pages, dirty spans of one heap; true: there were some. */
+static bool trim_one(struct heap *hp)
 {
     ph_gate_close(hp, ENTER_UNLOCKED);
     ph_local_empty_all(hp);
     ph_shard_trim(hp);
+    for (struct region *rg = hp->regions; (hp->debug & DEBUG_NO_JOIN) && rg != NULL; rg = rg->next)
+        if (rg->packed != NULL)
+            ph_packed_join(rg);
     const bool had = hp->dirty_units > 0;
     ph_purge_all(hp);
     ph_gate_open(hp);
+    return had;
+}
+
+/* Everything that is not in use goes back: the heap's, and what is kept for all. */
+bool ph_heap_trim(struct heap *hp)
+{
+    const bool had = trim_one(hp);
+    ph_lock_take(&registry_lock);
+    warm_trim();
+    ph_lock_give(&registry_lock);
     ph_region_trim();
     return ph_large_trim() || had;
 }
@@ -321,11 +421,13 @@ bool ph_heap_trim(struct heap *hp)
 void ph_heap_trim_all(void)
 {
     ph_lock_take(&registry_lock);
-    for (uint32_t id = 1; id <= heaps_made; id++) {
-        struct heap *hp = ph_heap_at(id);
-        const void *owner = hp != NULL ? __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED) : NULL;
-        if (hp != NULL && hp->handle != NULL && (owner == NULL || owner == ph_thread_self()))
-            (void)ph_heap_trim(hp);
+    for (struct heap *hp = first_live; hp != NULL; hp = hp->next_live) {
+        const void *owner = __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED);
+        if (owner == NULL || owner == ph_thread_self())
+            (void)trim_one(hp);
     }
+    warm_trim();
     ph_lock_give(&registry_lock);
+    ph_region_trim();
+    (void)ph_large_trim();
 }

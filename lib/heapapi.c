@@ -119,8 +119,10 @@ BOOL HeapDestroy(HANDLE hHeap) /* W32 3.2 */
     struct heap *hp = ph_heap_of_handle(hHeap);
     if (hp == NULL || hp == &ph_process_heap)
         return ph_api_refuse(ERROR_INVALID_HANDLE);
-    ph_api_unname(hp);
-    ph_heap_destroy(hp);
+    if (hp->name[0] != '\0')
+        ph_api_unname(hp);
+    if (!ph_heap_destroy(hp))
+        return ph_api_refuse(ERROR_INVALID_HANDLE);
     return TRUE;
 }
 
@@ -154,7 +156,7 @@ bool ph_api_is_servable(const struct heap *hp, SIZE_T bytes)
     return !ph_api_is_fixed(hp) || bytes < BLOCK_LIMIT_BYTES;
 }
 
-LPVOID HeapAlloc(HANDLE hHeap, DWORD dwFlags, SIZE_T dwBytes) /* W32 3.3 */
+LPVOID ph_api_alloc(HANDLE hHeap, DWORD dwFlags, SIZE_T dwBytes) /* W32 3.3 */
 {
     struct heap *hp = ph_heap_of_handle(hHeap);
     if (hp == NULL)
@@ -192,7 +194,7 @@ LPVOID HeapReAlloc(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem, SIZE_T dwBytes) /*
     return now != NULL ? now : ph_api_fail_alloc(hp, dwFlags, dwBytes);
 }
 
-BOOL HeapFree(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem) /* W32 3.5 */
+BOOL ph_api_free(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem) /* W32 3.5 */
 {
     if (lpMem == NULL)
         return TRUE;
@@ -213,7 +215,7 @@ SIZE_T HeapSize(HANDLE hHeap, DWORD dwFlags, LPCVOID lpMem) /* W32 3.6 */
         return (SIZE_T)-1;
     /* W32 3.9: not while another thread owns the heap */
     if (how(dwFlags) == ENTER_PATIENTLY && __atomic_load_n(&hp->gate.owner, __ATOMIC_RELAXED) != NULL) {
-        ph_gate_leave(hp, ph_gate_enter(hp, ENTER_PATIENTLY));
+        ph_gate_wait(hp);
         if (!is_block_of(hp, lpMem, &bi, "HeapSize"))
             return (SIZE_T)-1;
     }
@@ -266,7 +268,7 @@ static void entry_from(const struct walk_entry *we, PROCESS_HEAP_ENTRY *e)
         e->wFlags = PROCESS_HEAP_REGION;
         e->Region.dwCommittedSize = saturate((size_t)rg->committed << UNIT_BITS);
         e->Region.dwUnCommittedSize = saturate((size_t)(rg->units - rg->committed) << UNIT_BITS);
-        e->Region.lpFirstBlock = ph_region_unit(rg, rg->first);
+        e->Region.lpFirstBlock = we->first;
         e->Region.lpLastBlock = ph_region_unit(rg, rg->units);
     }
 }

@@ -9,10 +9,11 @@
 
 #include "internal.h"
 
-enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (47 - MAP_LEAF_BITS) };
+enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (47 - MAP_LEAF_BITS), MAP_LEAF_ENTRIES = 1 << (MAP_LEAF_BITS - UNIT_BITS) };
 
 extern uint64_t *ph_map_root[MAP_ROOT_SLOTS];
 
+#define HASHKEY 0x9e378678dde6e5fdull /* handles are steps of 64 KB, often of 4 MB: either is spread evenly */
 #define BLOCK_LIVE 1u /* what malloc writes over the key */
 
 /* What stands at an address, 0 for nothing of ours.  The address itself is not touched. */
@@ -24,7 +25,7 @@ static inline uint64_t map_get(const void *at)
     const uint64_t *leaf = __atomic_load_n(&ph_map_root[address >> MAP_LEAF_BITS], __ATOMIC_RELAXED);
     if (unlikely(leaf == NULL))
         return 0;
-    return __atomic_load_n(&leaf[(address >> UNIT_BITS) & ((1u << (MAP_LEAF_BITS - UNIT_BITS)) - 1)],
+    return __atomic_load_n(&leaf[(address >> UNIT_BITS) & (MAP_LEAF_ENTRIES - 1)],
                            __ATOMIC_RELAXED);
 }
 
@@ -34,9 +35,27 @@ static inline unsigned kind_class(unsigned kind) { return (kind - KIND_PLAIN) % 
 static inline bool kind_is_sized(unsigned kind) { return kind >= KIND_SIZED; }
 
 static inline unsigned entry_heap(uint64_t entry) { return entry >> 8 & 0xffff; }
-static inline unsigned entry_span(uint64_t entry) { return entry >> 32 & 0x3ffffff; }
+/* Of a sized page. */
+static inline struct size_cell *entry_cell(uint64_t entry)
+{
+    return (struct size_cell *)(void *)(ph_cell_chunk[entry >> 48] + (uint16_t)(entry >> 32));
+}
+static inline uint32_t entry_cell_number(uint64_t entry)
+{
+    return (uint32_t)(entry >> 48) << CELLS_LOG | (uint32_t)((uint16_t)(entry >> 32) >> CELL_BITS);
+}
+static inline uint64_t cell_entry(uint32_t cell)
+{
+    return (uint64_t)(cell >> CELLS_LOG) << 48 | (uint64_t)(cell & ((1u << CELLS_LOG) - 1)) << (CELL_BITS + 32);
+}
 
-/* Bytes from the address to the end of its page.  Blocks stand against the end: then this is a
+static inline unsigned entry_span(uint64_t entry)
+{
+    const unsigned kind = entry_kind(entry);
+    return kind_is_sized(kind) && kind < KIND_RUN ? entry_cell(entry)->span : entry >> 32 & 0x3ffffff;
+}
+
+/* Bytes from the address to the end of its page, a plain one.  Blocks stand against the end: then this is a
  * multiple of their size exactly where one starts, also where a few bytes are left over. */
 static inline uint64_t entry_distance(uint64_t entry, const void *at)
 {
@@ -91,6 +110,77 @@ static inline void *local_take(struct local *lo, unsigned class)
     if (block == NULL)
         __builtin_unreachable();
     return block;
+}
+
+/* ---- exact sizes -------------------------------------------------------------------------------- */
+
+/* An entry of a sized stack is two words: the block, and where the code of its size stands, which is
+ * 0 while nobody holds the block.  So the block itself is not touched. */
+struct sized_entry {
+    void *block;
+    uint16_t *place;
+};
+
+static inline uint16_t size_code(unsigned class, size_t wanted) { return (uint16_t)(ph_class_code[class] - 3 * wanted); }
+
+static inline unsigned thread_slot(uintptr_t handle) { return (unsigned)(handle * HASHKEY >> (64 - THREAD_SLOTS_LOG)); }
+
+/* This thread's local of the heap of that handle; NULL when it has none (yet). */
+static inline struct local *sized_local(const void *handle)
+{
+    const struct thread *th = ph_thread;
+    const size_t slot = thread_slot((uintptr_t)handle);
+    if (unlikely(th->key[slot] != (uintptr_t)handle))
+        return NULL;
+    struct local *lo = th->found[slot];
+    if (lo == NULL)
+        __builtin_unreachable();
+    return lo;
+}
+
+/* As local_take, for a block that remembers `wanted`. */
+static inline void *sized_take(struct local *lo, unsigned class, size_t wanted)
+{
+    local_enter(lo);
+    struct stack *st = local_stack(lo, class);
+    struct sized_entry *top = (struct sized_entry *)(void *)st->top;
+    uint16_t *place = top[-1].place;
+    if (unlikely(*place != (uint16_t)__atomic_load_n(&lo->check, __ATOMIC_RELAXED)))
+        return NULL;
+    __atomic_store_n(place, size_code(class, wanted), __ATOMIC_RELAXED);
+    void *block = top[-1].block;
+    __atomic_store_n(&st->top, (void **)(void *)(top - 1), __ATOMIC_RELAXED);
+    local_leave(lo);
+    if (block == NULL)
+        __builtin_unreachable();
+    return block;
+}
+
+/* As local_give, for a sized block; its place says whether it is live.  One test after the other, so
+ * that few registers are in use at a time. */
+static inline bool sized_give(struct local *lo, void *block)
+{
+    local_enter(lo);
+    const uint64_t entry = map_get(block);
+    const uint32_t class = (uint32_t)entry - __atomic_load_n(&lo->tag, __ATOMIC_RELAXED);
+    if (unlikely(class >= CLASS_COUNT))
+        return false;
+    struct size_cell *cell = entry_cell(entry);
+    const unsigned __int128 product = (unsigned __int128)(size_t)(cell->end - (char *)block) * cell->magic;
+    if (unlikely((uint64_t)product >= cell->magic))
+        return false;
+    uint16_t *place = cell->code + (uint64_t)(product >> 64) - 1;
+    if (unlikely(__atomic_load_n(place, __ATOMIC_RELAXED) == 0))
+        return false;
+    struct stack *st = local_stack(lo, class);
+    struct sized_entry *top = (struct sized_entry *)(void *)st->top;
+    if (unlikely((void **)(void *)top >= st->limit))
+        return false;
+    __atomic_store_n(place, 0, __ATOMIC_RELAXED);
+    *top = (struct sized_entry){block, place};
+    __atomic_store_n(&st->top, (void **)(void *)(top + 1), __ATOMIC_RELAXED);
+    local_leave(lo);
+    return true;
 }
 
 /* Put a plain block of this heap back; false, and still busy, when it is not the usual case:

@@ -45,10 +45,12 @@
  * index, 2.2 with a pointer, where every block is freed before the next is taken).
  *
  * What a page-map entry says (8 bytes for each unit):
- *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 units to the page's end
+ *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 units to the page's end; of a
+ *   sized page 32-63 where its struct size_cell is: 16 bits into the chunk, 16 bits which chunk
  *   kinds: 0 nothing; 1-64 page of plain class 0-63; 65-128 page of its sized twin; then
- *   KIND_RUN, KIND_LARGE, KIND_FREE, KIND_EDGE.  Pages fill all their units; a run and a free span
- *   their first and last; a large block its first; all other entries are 0.
+ *   KIND_RUN, KIND_LARGE, KIND_FREE.  Pages fill all their units; a run and a free span their first
+ *   and last; a large block its first; all other entries are 0, packed memory's too.  Whose region
+ *   an address lies in stands beside: a heap's number for each 64 KB, of all but the process heap.
  *
  * The three states of a free span: virgin (never handed out, zero), purged (given back to the
  * system since, zero again), dirty.  A page in dirty memory writes a key into each of its blocks
@@ -60,11 +62,12 @@
  *   LOCK 1  registry  heap.c    the table of heaps
  *   LOCK 2  heaplock  gate.c    HeapLock: owner and depth, held as long as the program likes
  *   LOCK 3  gate      gate.c    one heap: who stops it, which locals it has.  Never while busy.
- *   LOCK 4  class     shard.c   one shard and class: its pages
- *   LOCK 5  span      span.c    one heap: its free spans, regions, large blocks
- *   LOCK 6  map       map.c     process: leaves of the page map
- *   LOCK 7  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c
- *   LOCK 8  meta      meta.c    process: cells for descriptors
+ *   LOCK 4  thread    sized.c   process: which thread has which sized locals; spare ones.  Never while busy.
+ *   LOCK 5  class     shard.c   one shard and class: its pages
+ *   LOCK 6  span      span.c    one heap: its free spans, regions, large blocks
+ *   LOCK 7  map       map.c     process: leaves of the page map
+ *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c
+ *   LOCK 9  meta      meta.c    process: cells for descriptors
  *
  * Locks know their holder, because fork may be called in a signal handler that interrupted us: then
  * its prepare leaves alone what its own thread holds (the interrupted operation goes on, in parent
@@ -115,7 +118,7 @@ enum kind {
     KIND_RUN = KIND_SIZED + CLASS_COUNT,
     KIND_LARGE,
     KIND_FREE,
-    KIND_EDGE,                               /* first unit of a region while nothing stands there */
+    KIND_PACKED,                             /* in no entry: what ph_heap_look says */
 };
 
 /* ---- span.c: a run of units; also the descriptor of the page, run or large block in it ------ */
@@ -128,7 +131,7 @@ struct span {
     uint32_t tag;        /* low half of its map entries: kind, heap, shard */
     uint32_t next, prev; /* descriptors: list of a class, a bin, or the large blocks */
     uint32_t self;       /* its own number */
-    uint32_t cell;       /* sized page: its size bytes */
+    uint32_t cell;       /* sized page: its struct size_cell */
     uint32_t free_count : 9; /* page: set bits */
     uint32_t carved : 9;     /* page: blocks below were handed out at least once, or have a key */
     uint32_t capacity : 9;   /* page: blocks in all */
@@ -154,9 +157,33 @@ struct region {
     uint32_t units;     /* reserved */
     uint32_t committed; /* units from base that can be touched */
     uint32_t top;       /* units from base that were ever handed out: virgin above */
-    uint32_t first;     /* the first unit that may hold blocks: unit 0 stands for the handle, never touched */
+    uint32_t first;     /* the first unit that may hold spans: before it the handle's, or packed memory */
     uint32_t index;     /* running number in its heap */
+    struct packed *packed; /* blocks side by side in the units before `first`; NULL: none */
     struct region *next;
+};
+
+/* ---- packed.c: blocks of all sizes side by side; the gate lock guards it ---------------------- */
+
+enum {
+    GRANULE_BITS = 4,
+    PACKED_BINS = 32,
+    PACKED_FIRST_UNITS = 16, /* of a growable private heap */
+    PACKED_USES = 16,        /* blocks of one class; from then on it has pages */
+};
+struct packed {
+    uint8_t *shadow;    /* a byte for each granule: see packed.c */
+    size_t granules;    /* of 16 bytes, in all */
+    size_t shadowed;    /* granules that have a shadow byte by now */
+    size_t top;         /* from here on nothing is live: virgin again */
+    size_t high;        /* from here on nobody ever wrote, if the region was new */
+    uint32_t cell;      /* of the shadow, while it is that small */
+    uint32_t self;      /* own cell */
+    uint32_t card_bits; /* log2 granules of a card */
+    uint32_t bins;      /* bit: some card may have free blocks of that bin */
+    uint64_t cards[PACKED_BINS]; /* bit: that card, or that group of 64 cards, may */
+    uint64_t *grouped;  /* [bin][group]: a bit for each card; NULL while 64 cards are enough */
+    size_t mapped_bytes; /* of shadow and groups, when they have a mapping */
 };
 
 /* ---- shard.c -------------------------------------------------------------------------------- */
@@ -190,10 +217,11 @@ enum local_state {
     LOCAL_OWNED,
     LOCAL_ORPHAN, /* its thread left it under HeapLock: whole, blocks and all */
     LOCAL_STRAY,  /* its thread is gone in the child of a fork: maybe in the middle of something */
+    LOCAL_DEAD,   /* sized: its heap is gone, its thread may use it for another */
 };
 
 struct local {
-    uint64_t check;      /* ph_secret, or CHECK_STOPPED: the key of every block differs */
+    uint64_t check;      /* ph_secret, or CHECK_STOPPED: the key of every block differs; sized: 0, or SIZED_STOPPED */
     uint32_t tag;        /* map entry of class 0, or TAG_STOPPED: free's test fails */
     uint32_t biased;     /* neither is stopped */
     uintptr_t busy;      /* frame address of the operation inside, else 0 */
@@ -204,13 +232,42 @@ struct local {
     uint32_t cap_bytes;  /* of blocks that the stacks may hold beyond their first room */
     uint32_t refills;    /* now and then the slow path looks at the clock */
     uint32_t slots_used; /* by first rooms, in the order in which classes were used */
+    uint32_t stride;     /* words of an entry: 1; 2 in a sized local */
+    uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
+    struct local *sibling;     /* sized: the next of the same thread, or in the pool */
     struct stack stack[CLASS_COUNT];
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
 };
-enum { LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *) };
+enum {
+    LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *),
+    SIZED_WHOLE_BYTES = sizeof(struct local) + 2 * LOCAL_SLOTS * sizeof(void *),
+};
 extern char ph_first_local[LOCAL_WHOLE_BYTES];
+
+/* What HeapFree asks of a sized page, and the code of each block's size, the last block's first. */
+struct size_cell {
+    char *end;      /* of the page */
+    uint64_t magic; /* of its class */
+    uint32_t span;  /* its descriptor */
+    uint16_t code[];
+};
+
+/* Sized locals are found by their heap's handle, which is never read from a stale one: a heap that
+ * ends stops its locals, and a local serves another heap only after its owner forgot the old. */
+enum { THREAD_SLOTS_LOG = 7, THREAD_SLOTS = 1 << THREAD_SLOTS_LOG };
+#define SLOT_EMPTY(slot) ((slot) == 0 ? 1u : 0u) /* no key that is looked for there: 0 belongs to slot 0, 1 does not */
+struct thread {
+    uintptr_t key[THREAD_SLOTS];       /* handle, or SLOT_EMPTY */
+    struct local *found[THREAD_SLOTS];
+    uintptr_t candidate[THREAD_SLOTS]; /* handle of a heap without a local of this thread, */
+    uint8_t uses[THREAD_SLOTS];        /* and its slow operations on the way to one */
+    struct local *mine;         /* sized locals, whatever their heap */
+    void *owner;                /* thread pointer; NULL: free */
+    struct thread *next;        /* of all that were ever made */
+};
 #define TAG_STOPPED 0x00ffff00u /* heap 65535 does not exist */
 #define CHECK_STOPPED 0ull      /* no key: secrets are odd */
+#define SIZED_STOPPED 0xffffull /* no place in a sized stack says so: those of free blocks are 0 */
 
 /* ---- heap.c --------------------------------------------------------------------------------- */
 
@@ -235,8 +292,12 @@ struct heap {
     uint32_t flags;          /* enum heap_flag */
     uint32_t bound_units;    /* one region of so many units and no large blocks; 0: grows */
     struct heap *next_free;  /* while free */
-    uint64_t born;           /* creation order */
+    struct heap *next_live, *previous_live; /* creation order */
+    uint32_t debug;          /* bits of contract 2.8: every block packed, filled and checked */
+    bool packed_only;        /* bounded or debug: no pages, no runs */
+    uint8_t uses[CLASS_COUNT]; /* of packed memory, by class */
     bool fork_held;          /* fork_prepare has its locks */
+    bool lost;               /* a thread that fork left behind may have had blocks in its hands */
     struct gate gate __attribute__((aligned(64)));
     struct local *locals;    /* gate lock */
     uint32_t local_count;
@@ -252,7 +313,7 @@ struct heap {
     uint64_t large_bytes;
     uint64_t large_count;
     uint32_t bin[BIN_COUNT]; /* free spans by units */
-    struct shard shard[SHARD_COUNT];
+    struct shard *shard;     /* NULL until the first page */
     uint32_t compatibility;     /* what HeapQueryInformation says: 0 or 2 */
     char name[HEAP_NAME_BYTES]; /* for people; "": none.  Span lock */
 };
@@ -261,6 +322,7 @@ enum heap_flag {
     HEAPF_NO_SERIALIZE = 1,
     HEAPF_EXCEPTIONS = 4,
     HEAPF_EXECUTE = 8,
+    HEAPF_PAGED = 16, /* no packed memory; the process heap, and tests */
 };
 
 /* ================================ prototypes, top room first ================================= */
@@ -271,7 +333,7 @@ void ph_heap_begin(char *const *environment); /* read the options, once; NULL: l
 struct heap *ph_heap_process(void); /* the heap behind malloc, made at the first call; NULL: no memory */
 enum { HEAP_MOST_UNITS = 1 << 24 }; /* initial or bound: 64 GB, what one span can be */
 struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes);
-void ph_heap_destroy(struct heap *hp);
+bool ph_heap_destroy(struct heap *hp); /* false: it has ended already */
 struct heap *ph_heap_of_handle(const void *handle); /* live heap, or NULL; never touches the address */
 unsigned ph_heap_list(struct heap **out, unsigned room); /* count of live heaps, process heap first */
 void ph_heap_registry_fork_lock(void);
@@ -290,9 +352,13 @@ struct request {          /* what a caller wants of a new block */
     bool sized;           /* remember `bytes` exactly */
     enum enter enter;
 };
+struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate lock; NULL: not in this heap */
+
+/* alloc.c -- which way of keeping blocks serves a request */
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
 void ph_heap_trim_all(void); /* each heap that no other thread has locked */
+struct heap *ph_heap_around(const void *address); /* whose region it lies in; NULL: nobody's */
 struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not; NULL: beyond the last */
 
 /* block.c -- one block from outside: what is it, free it, resize it */
@@ -302,7 +368,8 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter);
 struct block_info {
     struct heap *heap;
     struct span *span;
-    unsigned kind;   /* KIND_PLAIN/KIND_SIZED (without class), KIND_RUN, KIND_LARGE */
+    struct region *region; /* of a packed block */
+    unsigned kind;   /* KIND_PLAIN/KIND_SIZED (without class), KIND_RUN, KIND_LARGE, KIND_PACKED */
     unsigned class;
     size_t capacity; /* bytes that can be used */
     size_t wanted;   /* exact size if sized, else capacity */
@@ -324,11 +391,34 @@ void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh); /* NULL
 bool ph_local_give_slow(struct local *lo, void *block); /* false: not a plain block of this heap */
 struct local *ph_local_attach(struct heap *hp); /* this thread's local, made if need be; may be none */
 void ph_local_detach(struct local *lo);
+void ph_local_expire(void); /* now and then: what dead heaps and large blocks left goes by age */
 void ph_local_check(void);                  /* empty this thread's stacks, checking each block */
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
 void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
 bool ph_local_thread_key(void);             /* make the key whose destructor detaches; once */
+
+/* sized.c -- locals of private heaps, and how a thread finds them */
+extern const struct thread ph_thread_none;
+extern __thread struct thread *ph_thread __attribute__((tls_model("initial-exec")));
+struct local *ph_sized_local(struct heap *hp);  /* this thread's, or NULL */
+struct local *ph_sized_earned(struct heap *hp); /* the same, made after some operations */
+void *ph_sized_take(struct local *lo, unsigned class, size_t wanted); /* NULL: no memory, or not biased */
+bool ph_sized_give(struct local *lo, void *block); /* false: nothing done, ask block.c */
+void ph_sized_forget(struct heap *hp); /* the heap ends.  Held: gate lock */
+void ph_sized_detach_all(void);        /* this thread ends */
+void ph_sized_fork_child(void);
+void ph_sized_fork_lock(void);
+void ph_sized_fork_unlock(void);
+
+/* debug.c -- fills and tails of heaps with debug flags */
+enum { DEBUG_TAIL = 0x10, DEBUG_FREE = 0x20, DEBUG_PARAMETERS = 0x40, DEBUG_ALL = 0x80, DEBUG_NO_JOIN = 0x200000 };
+size_t ph_debug_tail_bytes(const struct heap *hp);
+bool ph_debug_taken(const struct heap *hp, void *block, size_t bytes, bool zero); /* true: it is zero now */
+void ph_debug_freed(const struct heap *hp, void *memory, size_t bytes);
+void ph_debug_resized(const struct heap *hp, void *block, size_t old_bytes, size_t bytes);
+bool ph_debug_tail_is_good(const struct heap *hp, const void *block, size_t bytes);
+bool ph_debug_free_is_good(const struct heap *hp, const struct region *rg);
 
 /* gate.c -- the biased critical section */
 struct pass {
@@ -336,6 +426,9 @@ struct pass {
     bool none;        /* neither: an unserialised heap, or the caller is inside already */
 };
 struct pass ph_gate_enter(struct heap *hp, enum enter enter); /* be inside, the cheap way if possible */
+struct pass ph_gate_enter_locked(struct heap *hp, enum enter enter); /* under the gate lock: packed memory */
+void ph_gate_wait(struct heap *hp); /* while another thread owns HeapLock */
+void ph_gate_rebias(struct local *lo, enum enter enter);
 void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
 void ph_gate_open(struct heap *hp);
@@ -343,9 +436,17 @@ bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: n
 void ph_gate_unbias(struct local *lo);
 void ph_gate_heap_lock(struct heap *hp);
 bool ph_gate_heap_unlock(struct heap *hp);          /* false: not the owner */
+void ph_gate_reset(struct heap *hp);               /* the heap ends; held: gate lock */
 void ph_gate_fork_child(struct heap *hp, bool interrupted);
 
 /* shard.c -- class locks, and which page serves */
+bool ph_shard_ready(struct heap *hp); /* false: no memory */
+void ph_shard_forget(struct heap *hp);
+void ph_shard_refill_sized(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
+void ph_shard_flush_sized(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count);
+struct sized_entry;
+void ph_shard_sweep(struct heap *hp);
+void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_entry *entry);
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count);
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
@@ -361,9 +462,12 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units);
 unsigned ph_page_take(struct span *pg, void **out, unsigned want);
 unsigned ph_page_carve(struct span *pg, unsigned want, char **first);
 bool ph_page_give(struct span *pg, unsigned index);
+bool ph_page_is_free(const struct span *pg, unsigned index);
 unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count); /* how many were its own */
 unsigned ph_page_index(const struct span *pg, const void *block); /* or PAGE_BLOCKS: no block starts there */
 char *ph_page_block(const struct span *pg, unsigned index);       /* its address; blocks stand against the page's end */
+static inline size_t ph_size_cell_bytes(size_t capacity) { return sizeof(struct size_cell) + capacity * sizeof(uint16_t); }
+uint16_t *ph_page_size_place(const struct span *pg, unsigned index);
 void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted);
 size_t ph_page_wanted(const struct span *pg, unsigned index); /* SIZE_MAX: sized and not live */
 void ph_page_drop(struct heap *hp, struct span *pg);
@@ -374,8 +478,27 @@ extern const uint8_t ph_class_small[SMALL_BYTES / 16 + 1];
 extern const uint8_t ph_class_medium[CLASS_BYTES / 128 + 1];
 extern const uint16_t ph_class_bytes[CLASS_COUNT];
 extern const uint64_t ph_class_magic[CLASS_COUNT]; /* ceil(2^64 / bytes) */
+extern const uint16_t ph_class_code[CLASS_COUNT];  /* of size 0: 3 * (bytes + 1) */
 unsigned ph_class_aligned(size_t bytes, size_t align); /* CLASS_COUNT: none, take a run */
 unsigned ph_class_page_units(unsigned class, unsigned wish);
+
+/* packed.c -- blocks side by side in the first units of a region; held: the gate lock */
+bool ph_packed_add(struct region *rg, uint32_t units); /* false: no memory */
+void ph_packed_drop(struct region *rg);
+void ph_packed_reset(struct region *rg); /* every block is gone */
+void *ph_packed_take(struct heap *hp, struct region *rg, size_t bytes, size_t align, bool *zero);
+bool ph_packed_give(struct region *rg, void *block, bool join); /* false: no live block starts there */
+bool ph_packed_look(const struct region *rg, const void *block, size_t *wanted, size_t *capacity);
+bool ph_packed_resize(struct heap *hp, struct region *rg, void *block, size_t bytes, bool join);
+void ph_packed_join(struct region *rg);
+struct packed_part {
+    char *at;
+    size_t bytes, wanted;
+    bool live;
+};
+bool ph_packed_part(const struct region *rg, const void *address, struct packed_part *out);
+bool ph_packed_is_valid(const struct region *rg);
+size_t ph_packed_control_bytes(void);
 
 /* large.c -- one mapping for one block; held on entry: nothing */
 struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *zero);
@@ -401,6 +524,8 @@ static inline void *ph_span_start(const struct span *sp) { return ph_unit_addres
 static inline size_t ph_span_bytes(const struct span *sp) { return (size_t)sp->units << UNIT_BITS; }
 struct span *ph_span_new(void);      /* a descriptor */
 void ph_span_drop(struct span *sp);
+struct span *ph_span_descriptor(struct heap *hp); /* one of its spares, if there is; held: span lock */
+uint32_t ph_span_limit(void); /* numbers of descriptors are below */
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
@@ -419,7 +544,9 @@ char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
 struct region *ph_region_of(const struct heap *hp, const void *address);
 void ph_region_drop_all(struct heap *hp);
+void ph_region_drop_rest(struct heap *hp); /* all but the first */
 void ph_region_trim(void);
+void ph_region_expire(void); /* what was kept long enough */
 void ph_region_fork_lock(void);
 void ph_region_fork_unlock(void);
 
@@ -429,40 +556,45 @@ void ph_map_fill(struct span *sp);   /* every unit */
 void ph_map_ends(struct span *sp);   /* first and last unit */
 void ph_map_first(struct span *sp);
 void ph_map_clear(const struct span *sp);       /* every unit */
+void ph_map_clear_range(const void *base, uint32_t units);
 void ph_map_clear_inner(const struct span *sp); /* all but the first */
 void ph_map_clear_first(const struct span *sp);
 void ph_map_clear_last(const struct span *sp);  /* if it is not the first too */
 void ph_map_clear_ends(const struct span *sp);
-void ph_map_edge(const void *base, uint32_t tag);
+bool ph_map_own(const void *base, size_t bytes, uint32_t heap);
+uint32_t ph_map_owner(const void *at);
 void ph_map_fork_lock(void);
 void ph_map_fork_unlock(void);
 
-/* meta.c -- memory for descriptors: cells of one size each, found by number, never unmapped */
+/* meta.c -- memory for descriptors: cells found by number, never unmapped */
+enum {
+    CELL_BITS = 6, /* a number counts 64 bytes */
+    CELL_CHUNK_BYTES = 65536,
+    CELLS_LOG = 16 - CELL_BITS,
+    CELL_CHUNKS = 1 << (26 - CELLS_LOG), /* a page-map entry has 26 bits for a descriptor */
+    POOL_COUNT = 12,
+};
 struct pool {
     ph_lock lock;
-    uint32_t cell_bits; /* log2 of a cell's bytes */
+    uint32_t cells;     /* 64-byte cells that one of these is */
     uint32_t free;      /* first free cell; its first word says the next */
-    uint32_t used;      /* cells ever given; cell 0 is never given */
-    char **chunk;       /* POOL_CHUNK_BYTES each; a larger table replaces it, the old one stays readable */
-    uint32_t chunk_room;
+    uint32_t next, end; /* cells of the newest chunk that were never given */
 };
 enum { META_FIRST_BYTES = 256 * 1024 };
 extern char ph_meta_first[META_FIRST_BYTES];
-enum { POOL_CHUNK_BITS = 16, POOL_CHUNK_BYTES = 1 << POOL_CHUNK_BITS };
-extern struct pool ph_pool_spans, ph_pool_sizes;
+extern struct pool ph_pool_spans;
+extern char *ph_cell_chunk[CELL_CHUNKS];
 void *ph_meta_take(size_t bytes); /* zeroed, aligned to 64; NULL: no memory */
+struct pool *ph_pool_number(unsigned number); /* in the order of their cells' bytes */
+struct pool *ph_pool_of(size_t bytes); /* that has cells so large, to 4 KB; NULL: none */
 uint32_t ph_pool_take(struct pool *po); /* 0: no memory; the cell's content is what was there */
 void ph_pool_give(struct pool *po, uint32_t cell);
-static inline void *ph_pool_at(const struct pool *po, uint32_t cell)
+void ph_pool_give_row(struct pool *po, uint32_t first, uint32_t last);
+static inline void *ph_cell_at(uint32_t cell)
 {
-    const uint32_t bits = POOL_CHUNK_BITS - po->cell_bits; /* log2 of the cells in a chunk */
-    return po->chunk[cell >> bits] + ((size_t)(cell & ((1u << bits) - 1)) << po->cell_bits);
+    return ph_cell_chunk[cell >> CELLS_LOG] + ((size_t)(cell & ((1u << CELLS_LOG) - 1)) << CELL_BITS);
 }
-static inline struct span *ph_span_at(uint32_t index)
-{
-    enum { PER_CHUNK = POOL_CHUNK_BYTES / sizeof(struct span) };
-    return (struct span *)ph_pool_spans.chunk[index / PER_CHUNK] + index % PER_CHUNK;
-}
+static inline struct span *ph_span_at(uint32_t index) { return ph_cell_at(index); }
 void ph_meta_fork_lock(void);
 void ph_meta_fork_unlock(void);
 
@@ -474,11 +606,13 @@ struct walk_entry {
     unsigned region;
     enum walk_what { WALK_REGION, WALK_BUSY, WALK_FREE, WALK_UNCOMMITTED } what;
     const struct region *rg; /* WALK_REGION */
+    char *first;             /* WALK_REGION: where its elements begin */
     bool large;
 };
 enum walk_result { WALK_ENTRY, WALK_END, WALK_BAD };
 /* The entry after *we (at == NULL: the first), into *we.  Closes the gate for the step. */
 enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, enum enter enter);
+void ph_walk_close(struct heap *hp, enum enter enter); /* gate closed, all stacks emptied into their pages */
 bool ph_walk_validate(struct heap *hp, const void *block, enum enter enter); /* block NULL: all of it */
 
 struct heap_sums {
@@ -486,10 +620,10 @@ struct heap_sums {
     uint64_t free_blocks;             /* runs of free memory of any length */
     uint64_t committed_bytes, reserved_bytes;
     uint64_t large_blocks, large_bytes, large_live_bytes; /* with mappings of their own; in all three above */
-    uint64_t dirty_bytes, largest_free; /* free, and still memory; of the largest committed free element */
+    uint64_t dirty_bytes;             /* free, and still memory */
+    uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
-bool ph_walk_visit(struct heap *hp, bool (*visit)(void *block, size_t bytes, void *context), void *context);
 
 /* stats.c -- figures as text */
 void ph_stats_print(struct heap *hp);

@@ -184,7 +184,7 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
 static void large_drop(struct heap *hp, struct span *sp)
 {
     char *base = (char *)ph_span_start(sp);
-    if (hp->flags & HEAPF_EXECUTE)
+    if (sp->sized || (hp->flags & HEAPF_EXECUTE)) /* W32 3.5: it goes back to the system */
         ph_os_unmap(base, sp->mapped_bytes);
     else
         kept_give(base, sp->mapped_bytes);

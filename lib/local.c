@@ -11,20 +11,13 @@
  *          there; it serves threads that are new and threads on their way out.
  * Why:     locals are never unmapped and are handed from thread to thread, blocks and all, so a
  *          thread that comes and goes costs no mapping. */
-#include "hot.h"
+#include "stack.h"
 
 #include <pthread.h>
 
 #include "small.h"
 
-enum {
-    REFILL_PART = 2,       /* an empty stack is filled by so much of its room, */
-    FLUSH_PART = 4,        /* a full one gives so much of it back */
-    SMALL_FLUSH_BYTES = 64,
-    REFILLS_PER_CLOCK = 256,
-    CAP_FIRST_BYTES = 4096,
-    LOCAL_BYTES = 1 << 20, /* of blocks that all stacks of one local may hold beyond their first room */
-};
+enum { REFILLS_PER_CLOCK = 256 };
 
 uint64_t ph_secret;
 
@@ -32,6 +25,8 @@ uint64_t ph_no_block[2] __attribute__((aligned(16)));
 
 /* A stack without room: malloc finds the block that is none, free finds no limit. */
 static void *no_entry = ph_no_block;
+static uint16_t no_place = 1; /* neither 0 nor SIZED_STOPPED */
+static struct sized_entry no_sized_entry = {NULL, &no_place};
 #define NO_STACK {.top = &no_entry + 1}
 #define NO_STACKS_8 NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK
 #define NO_STACKS \
@@ -54,51 +49,74 @@ static unsigned stack_cap_most(unsigned class)
     return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
 }
 
-static bool stack_has_room(const struct stack *st) { return st->bottom != 0; }
-
-static void **stack_bottom(struct local *lo, const struct stack *st) { return lo->slot + st->bottom; }
-
-static unsigned stack_count(struct local *lo, const struct stack *st)
+/* The entry that is none, below the room that begins at `bottom`. */
+static void stack_sentinel(struct local *lo, void **bottom)
 {
-    return stack_has_room(st) ? (unsigned)(st->top - stack_bottom(lo, st)) : 0;
+    bottom[-1] = lo->stride == 1 ? (void *)ph_no_block : &no_place;
 }
 
-static unsigned stack_cap(struct local *lo, const struct stack *st)
+void ph_stack_close(struct local *lo, struct stack *st)
 {
-    return stack_has_room(st) ? (unsigned)(st->limit - stack_bottom(lo, st)) : 0;
-}
-
-static unsigned stack_cap_first(unsigned class)
-{
-    const unsigned fit = CAP_FIRST_BYTES / ph_class_bytes[class];
-    return fit > SLOTS_FIRST ? SLOTS_FIRST : fit < 1 ? 1 : fit;
+    st->top = lo->stride == 1 ? &no_entry + 1 : (void **)(void *)(&no_sized_entry + 1);
+    st->limit = NULL;
+    st->bottom = 0;
 }
 
 /* Deal out the slots; nothing is written there before a class is used. */
-static void local_shape(struct local *lo, struct heap *hp)
+void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
 {
-    unsigned wide = CLASS_COUNT * (SLOTS_FIRST + 1);
+    unsigned wide = CLASS_COUNT * (SLOTS_FIRST + 1) * stride;
+    lo->stride = stride;
+    lo->slots_used = lo->cap_bytes = 0;
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
-        st->top = &no_entry + 1;
+        ph_stack_close(lo, st);
         st->cap_max = (uint16_t)stack_cap_most(c);
-        st->wide = (uint16_t)(wide + 1);
-        wide += st->cap_max + 1u;
+        st->wide = (uint16_t)(wide + stride);
+        wide += (st->cap_max + 1u) * stride;
     }
-    if (wide > LOCAL_SLOTS)
+    if (wide > LOCAL_SLOTS * stride)
         ph_check_failed("wide <= LOCAL_SLOTS", __FILE__, __LINE__);
-    lo->heap = hp;
+    __atomic_store_n(&lo->heap, hp, __ATOMIC_RELEASE);
     ph_gate_unbias(lo);
 }
 
-/* A class is used for the first time.  Busy on entry. */
-static void stack_open(struct local *lo, struct stack *st, unsigned class)
+/* A sized local was earned, and two threads that take few blocks at a time in turn would write to the
+ * same lines of size codes: its stacks begin in the wide room.  Busy on entry. */
+static void sized_open(struct local *lo, struct stack *st, unsigned class)
 {
-    lo->slot[lo->slots_used] = ph_no_block;
-    st->bottom = (uint16_t)(lo->slots_used + 1);
-    st->limit = lo->slot + st->bottom + stack_cap_first(class);
-    st->top = lo->slot + st->bottom;
-    lo->slots_used += SLOTS_FIRST + 1;
+    enum { FIRST_ENTRIES = 32, FIRST_BYTES = 16384 };
+    const unsigned fit = FIRST_BYTES / ph_class_bytes[class];
+    const unsigned cap = fit > FIRST_ENTRIES ? FIRST_ENTRIES : fit < 1 ? 1 : fit;
+    void **bottom = lo->slot + st->wide;
+    stack_sentinel(lo, bottom);
+    st->bottom = st->wide;
+    st->limit = bottom + cap * lo->stride;
+    st->top = bottom;
+}
+
+/* Busy on entry. */
+void ph_stack_open(struct local *lo, struct stack *st, unsigned class)
+{
+    if (lo->stride == 2) {
+        sized_open(lo, st, class);
+        return;
+    }
+    void **bottom = lo->slot + lo->slots_used + lo->stride;
+    stack_sentinel(lo, bottom);
+    st->bottom = (uint16_t)(bottom - lo->slot);
+    st->limit = bottom + stack_cap_first(class) * lo->stride;
+    st->top = bottom;
+    lo->slots_used += (SLOTS_FIRST + 1) * lo->stride;
+}
+
+/* An entry that a thread left in mid-air: back to its page, if it is what it says. */
+static void salvage_entry(struct local *lo, unsigned class, void **entry)
+{
+    if (lo->stride == 1)
+        (void)ph_shard_salvage(lo->heap, KIND_PLAIN + class, *entry);
+    else
+        (void)ph_shard_salvage_sized(lo->heap, KIND_SIZED + class, (struct sized_entry *)(void *)entry);
 }
 
 /* In the child of a fork: its thread may have been in the middle of anything but a leaf lock, so
@@ -108,44 +126,63 @@ static void local_salvage(struct local *lo)
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
         void **bottom = stack_bottom(lo, st);
-        if (stack_has_room(st) && st->top >= bottom && st->top <= bottom + st->cap_max)
-            for (void **at = bottom; at < st->top; at++)
-                (void)ph_shard_salvage(lo->heap, KIND_PLAIN + c, *at);
-        st->bottom = 0;
-        st->limit = NULL;
-        st->top = &no_entry + 1;
-        ph_shard_unfresh(lo->heap, KIND_PLAIN + c, st);
+        if (stack_has_room(st) && st->top >= bottom && st->top <= bottom + st->cap_max * lo->stride)
+            for (void **at = bottom; at < st->top; at += lo->stride)
+                salvage_entry(lo, c, at);
+        ph_stack_close(lo, st);
+        if (lo->stride == 1)
+            ph_shard_unfresh(lo->heap, KIND_PLAIN + c, st);
     }
     lo->slots_used = 0;
     lo->cap_bytes = 0;
     lo->state = LOCAL_POOLED;
+    lo->heap->lost = lo->stride == 2;
 }
 
 /* A local that nobody uses, with the blocks that an orphan has.  Held: the gate lock. */
-static struct local *local_adopt(struct heap *hp)
+struct local *ph_local_adopt(struct heap *hp, unsigned stride)
 {
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
-        if (lo->state != LOCAL_OWNED) {
+        if (lo->state != LOCAL_OWNED && lo->stride == stride) {
             if (lo->state == LOCAL_STRAY)
                 local_salvage(lo);
             return lo;
         }
+    return NULL;
+}
+
+/* Held: the gate lock. */
+void ph_local_own(struct heap *hp, struct local *lo)
+{
+    __atomic_store_n(&lo->owner, ph_thread_self(), __ATOMIC_RELAXED);
+    lo->busy = 0;
+    __atomic_store_n(&lo->state, LOCAL_OWNED, __ATOMIC_RELEASE);
+    (void)ph_gate_bias(lo);
+    CHECK_INTERNAL(lo->heap == hp);
+}
+
+static struct local *local_make(struct heap *hp)
+{
     struct local *lo = first_taken ? ph_meta_take(LOCAL_WHOLE_BYTES) : (struct local *)ph_first_local;
     if (lo == NULL)
         return NULL;
     first_taken = true;
-    local_shape(lo, hp);
+    ph_local_shape(lo, hp, 1);
     lo->next = hp->locals;
-    hp->locals = lo;
+    __atomic_store_n(&hp->locals, lo, __ATOMIC_RELEASE);
     hp->local_count++;
     return lo;
 }
 
-static void thread_exits(void *local)
+static void thread_exits(void *mark)
 {
+    struct local *lo = ph_local;
+    (void)mark;
     exiting = true;
     ph_local = &ph_local_none;
-    ph_local_detach(local);
+    if (lo != &ph_local_none)
+        ph_local_detach(lo);
+    ph_sized_detach_all();
 }
 
 bool ph_local_thread_key(void)
@@ -154,36 +191,52 @@ bool ph_local_thread_key(void)
     return exit_key_made;
 }
 
-/* Give this thread stacks of its own.  NULL when it is on its way out, or memory is.  Setting the
- * key's value may allocate, so the local stands first. */
+bool ph_local_may_attach(void) { return !exiting && exit_key_made; }
+
+/* Setting the key's value may allocate, so what the caller made stands first. */
+bool ph_local_at_exit(void *mark)
+{
+    if (pthread_setspecific(exit_key, mark) == 0)
+        return true;
+    thread_exits(mark);
+    return false;
+}
+
+/* Give this thread stacks of its own.  NULL when it is on its way out, or memory is. */
 struct local *ph_local_attach(struct heap *hp)
 {
-    if (exiting || !exit_key_made)
+    if (!ph_local_may_attach() || hp->packed_only)
         return NULL;
     if (ph_local != &ph_local_none)
         return ph_local;
     ph_lock_take(&hp->gate.lock);
-    struct local *lo = local_adopt(hp);
-    if (lo != NULL) {
-        lo->owner = ph_thread_self();
-        lo->state = LOCAL_OWNED;
-        lo->busy = 0;
-        (void)ph_gate_bias(lo);
-    }
+    struct local *lo = ph_local_adopt(hp, 1);
+    if (lo == NULL)
+        lo = local_make(hp);
+    if (lo != NULL)
+        ph_local_own(hp, lo);
     ph_lock_give(&hp->gate.lock);
     if (lo == NULL)
         return NULL;
     ph_local = lo;
-    if (pthread_setspecific(exit_key, lo) != 0) {
-        exiting = true;
-        ph_local = &ph_local_none;
-        ph_local_detach(lo);
-        return NULL;
-    }
-    return lo;
+    return ph_local_at_exit(lo) ? lo : NULL;
 }
 
 /* ---- emptying --------------------------------------------------------------------------------- */
+
+static void stack_empty(struct local *lo, struct stack *st, unsigned class)
+{
+    if (stack_count(lo, st) > 0) {
+        if (lo->stride == 1)
+            ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_count(lo, st));
+        else
+            ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_count(lo, st));
+    }
+    if (lo->stride == 1)
+        ph_shard_unfresh(lo->heap, KIND_PLAIN + class, st);
+    if (stack_has_room(st))
+        st->limit = stack_bottom(lo, st) + stack_cap_first(class) * lo->stride;
+}
 
 void ph_local_empty(struct local *lo)
 {
@@ -191,14 +244,8 @@ void ph_local_empty(struct local *lo)
         local_salvage(lo);
         return;
     }
-    for (unsigned c = 0; c < CLASS_COUNT; c++) {
-        struct stack *st = &lo->stack[c];
-        if (stack_count(lo, st) > 0)
-            ph_shard_flush(lo->heap, KIND_PLAIN + c, st, stack_bottom(lo, st), stack_count(lo, st));
-        ph_shard_unfresh(lo->heap, KIND_PLAIN + c, st);
-        if (stack_has_room(st))
-            st->limit = stack_bottom(lo, st) + stack_cap_first(c);
-    }
+    for (unsigned c = 0; c < CLASS_COUNT; c++)
+        stack_empty(lo, &lo->stack[c], c);
     lo->cap_bytes = 0;
 }
 
@@ -208,6 +255,9 @@ void ph_local_empty_all(struct heap *hp)
         return;
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         ph_local_empty(lo);
+    if (hp->lost)
+        ph_shard_sweep(hp);
+    hp->lost = false;
     hp->gate.emptied = 1;
 }
 
@@ -226,16 +276,20 @@ void ph_local_check(void)
  * change, so the local waits as an orphan for a walk or an heir. */
 void ph_local_detach(struct local *lo)
 {
-    struct heap *hp = lo->heap;
+    struct heap *hp = __atomic_load_n(&lo->heap, __ATOMIC_ACQUIRE);
+    if (hp == NULL)
+        return; /* its heap has ended */
     ph_lock_take(&hp->gate.lock);
-    ph_gate_unbias(lo);
-    if (hp->gate.owner != NULL && hp->gate.owner != ph_thread_self()) {
-        lo->state = LOCAL_ORPHAN;
-    } else {
-        ph_local_empty(lo);
-        lo->state = LOCAL_POOLED;
+    if (lo->heap == hp) {
+        ph_gate_unbias(lo);
+        if (hp->gate.owner != NULL && hp->gate.owner != ph_thread_self()) {
+            lo->state = LOCAL_ORPHAN;
+        } else {
+            ph_local_empty(lo);
+            lo->state = LOCAL_POOLED;
+        }
+        __atomic_store_n(&lo->owner, NULL, __ATOMIC_RELAXED);
     }
-    lo->owner = NULL;
     ph_lock_give(&hp->gate.lock);
 }
 
@@ -256,19 +310,19 @@ void ph_local_forget_others(struct heap *hp)
 /* Out of the first room: entries and sentinel move to the wide one. */
 static void stack_move(struct local *lo, struct stack *st)
 {
-    const unsigned count = stack_count(lo, st);
+    const size_t words = stack_count(lo, st) * lo->stride;
     void **from = stack_bottom(lo, st);
     void **to = lo->slot + st->wide;
-    to[-1] = ph_no_block;
-    for (unsigned i = 0; i < count; i++)
+    stack_sentinel(lo, to);
+    for (size_t i = 0; i < words; i++)
         to[i] = from[i];
     st->limit = to + (st->limit - from);
     st->bottom = st->wide;
-    __atomic_store_n(&st->top, to + count, __ATOMIC_RELAXED);
+    __atomic_store_n(&st->top, to + words, __ATOMIC_RELAXED);
 }
 
-/* A stack that overflows or runs dry may hold more next time, while all together stay in bounds. */
-static void stack_widen(struct local *lo, struct stack *st, unsigned class)
+/* It may hold more next time, while all together stay in bounds. */
+void ph_stack_widen(struct local *lo, struct stack *st, unsigned class)
 {
     const uint32_t cap = stack_cap(lo, st);
     const uint32_t more = cap < st->cap_max - cap ? cap : st->cap_max - cap;
@@ -277,7 +331,7 @@ static void stack_widen(struct local *lo, struct stack *st, unsigned class)
         return;
     if (st->bottom != st->wide)
         stack_move(lo, st);
-    st->limit += more;
+    st->limit += more * lo->stride;
     lo->cap_bytes += bytes;
 }
 
@@ -314,13 +368,13 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
     struct stack *st = &lo->stack[class];
     void *block = NULL;
     if (unlikely(!stack_has_room(st)))
-        stack_open(lo, st, class);
+        ph_stack_open(lo, st, class);
     if (stack_count(lo, st) == 0 && st->fresh_count == 0) {
         ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
-            ph_large_expire();
+            ph_local_expire();
         if (stack_count(lo, st) > 0) /* the class lives on what it frees, and wants more of it at hand */
-            stack_widen(lo, st, class);
+            ph_stack_widen(lo, st, class);
     }
     if (stack_count(lo, st) > 0)
         block = stack_pop(st, class);
@@ -330,13 +384,21 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
     return block;
 }
 
+void ph_local_expire(void)
+{
+    ph_large_expire();
+    ph_region_expire();
+}
+
 /* Under the gate lock, or in a thread that has no stacks. */
 static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 {
     bool is_fresh = false;
     void *block = NULL;
+    if (hp->packed_only)
+        return NULL; /* heap.c serves it */
     struct pass ps = ph_gate_enter(hp, ENTER_PATIENTLY);
-    if (ps.lo != NULL)
+    if (ps.lo != NULL && ps.lo->stride == 1)
         return take_biased(ps.lo, class, fresh);
     block = ph_shard_take(hp, KIND_PLAIN + class, 0, &is_fresh);
     ph_gate_leave(hp, ps);
@@ -359,24 +421,17 @@ void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh)
     return take_without_stack(hp, class, fresh);
 }
 
-/* Small blocks are half a stack at a time: for them the lock is the greater part of the cost. */
-static unsigned flush_count(struct local *lo, const struct stack *st, unsigned class)
-{
-    const unsigned part = ph_class_bytes[class] <= SMALL_FLUSH_BYTES ? REFILL_PART : FLUSH_PART;
-    return (stack_cap(lo, st) + part - 1) / part;
-}
-
 /* Busy on entry and biased: the entry is a plain page's of this heap. */
 static bool give_biased(struct local *lo, void *block, unsigned class)
 {
     struct stack *st = &lo->stack[class];
     const uint64_t magic = ph_class_magic[class];
     if (unlikely(!stack_has_room(st)))
-        stack_open(lo, st, class);
+        ph_stack_open(lo, st, class);
     if (st->top >= st->limit)
-        stack_widen(lo, st, class);
+        ph_stack_widen(lo, st, class);
     if (st->top >= st->limit)
-        ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), flush_count(lo, st, class));
+        ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
     /* now, because the flush may have given its page away: then it was freed twice */
     const uint64_t entry = map_get(block);
     const bool starts = (uint32_t)entry == (lo->heap->tag | KIND_PLAIN) + class &&

@@ -21,10 +21,16 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/options.h \
 	%D%/os.h \
 	%D%/privheap.h \
+	%D%/shadow.h \
+	%D%/stack.h \
 	%D%/text.h \
 	%D%/windows.h \
+	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
+	%D%/debug.c \
+	%D%/entrance.c \
+	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
 	%D%/heap.c \
@@ -40,14 +46,17 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/native.c \
 	%D%/options.c \
 	%D%/os.c \
+	%D%/packed.c \
 	%D%/page.c \
 	%D%/purge.c \
 	%D%/raise.c \
 	%D%/region.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \
+	%D%/sized.c \
 	%D%/span.c \
 	%D%/stats.c \
+	%D%/visit.c \
 	%D%/walk.c
 
 pkginclude_HEADERS = \

@@ -15,8 +15,10 @@
 #include "small.h"
 
 enum {
-    LEAF_ENTRIES = 1 << (MAP_LEAF_BITS - UNIT_BITS),
+    LEAF_ENTRIES = MAP_LEAF_ENTRIES,
     LEAF_BYTES = LEAF_ENTRIES * 8,
+    OWNERS = 1 << (MAP_LEAF_BITS - 16), /* behind the entries: whose each 64 KB are */
+    OWNER_BYTES = OWNERS * 2,
     PIECE_BYTES = 65536,
     PIECE_ENTRIES = PIECE_BYTES / 8,
 };
@@ -39,10 +41,10 @@ static bool map_ready(uintptr_t piece)
         return true;
     uint64_t *leaf = ph_map_root[piece / LEAF_PIECES];
     if (leaf == NULL) {
-        leaf = ph_os_reserve_readable(LEAF_BYTES, UNIT_BYTES);
+        leaf = ph_os_reserve_readable(LEAF_BYTES + OWNER_BYTES, UNIT_BYTES);
         if (leaf == NULL)
             return false;
-        ph_os_no_huge(leaf, LEAF_BYTES);
+        ph_os_no_huge(leaf, LEAF_BYTES + OWNER_BYTES);
         __atomic_store_n(&ph_map_root[piece / LEAF_PIECES], leaf, __ATOMIC_RELEASE);
     }
     if (ph_os_commit(leaf + piece % LEAF_PIECES * PIECE_ENTRIES, PIECE_BYTES, false) != 0)
@@ -74,6 +76,8 @@ static void map_set(uintptr_t unit, uint64_t entry)
 /* A run's or free span's entries say 0 units; so do a page's first and last until it is filled. */
 static uint64_t map_entry(const struct span *sp, unsigned units_to_end)
 {
+    if (sp->cell != 0)
+        return sp->tag | cell_entry(sp->cell);
     return sp->tag | (uint64_t)sp->self << 32 | (uint64_t)units_to_end << 58;
 }
 
@@ -97,6 +101,19 @@ void ph_map_clear(const struct span *sp)
         map_set(sp->start + i, 0);
 }
 
+/* Stores of zero, eight bytes at a time: whoever reads meanwhile sees an entry whole. */
+void ph_map_clear_range(const void *base, uint32_t units)
+{
+    uintptr_t unit = (uintptr_t)base >> UNIT_BITS;
+    while (units > 0) {
+        uint64_t *leaf = ph_map_root[unit / LEAF_ENTRIES];
+        const uint32_t here = LEAF_ENTRIES - unit % LEAF_ENTRIES < units ? LEAF_ENTRIES - (uint32_t)(unit % LEAF_ENTRIES) : units;
+        __builtin_memset(&leaf[unit % LEAF_ENTRIES], 0, (size_t)here * sizeof *leaf);
+        unit += here;
+        units -= here;
+    }
+}
+
 void ph_map_clear_inner(const struct span *sp)
 {
     for (unsigned i = 1; i < sp->units; i++)
@@ -116,4 +133,39 @@ void ph_map_clear_ends(const struct span *sp)
     ph_map_clear_last(sp);
 }
 
-void ph_map_edge(const void *base, uint32_t tag) { map_set((uintptr_t)base >> UNIT_BITS, tag); }
+/* ---- owners ------------------------------------------------------------------------------------ */
+
+static uint16_t *owner_place(uintptr_t granule)
+{
+    uint64_t *leaf = __atomic_load_n(&ph_map_root[granule / OWNERS], __ATOMIC_ACQUIRE);
+    return leaf != NULL ? (uint16_t *)(void *)(leaf + LEAF_ENTRIES) + granule % OWNERS : NULL;
+}
+
+/* A range that was prepared belongs to that heap now; 0: to none.  False: no memory. */
+bool ph_map_own(const void *base, size_t bytes, uint32_t heap)
+{
+    static uintptr_t writable = UINTPTR_MAX; /* the newest leaf known to be; map lock */
+    const uintptr_t first = (uintptr_t)base >> 16, last = ((uintptr_t)base + bytes - 1) >> 16;
+    bool all = true;
+    ph_lock_take(&map_lock);
+    for (uintptr_t slot = first / OWNERS; all && slot <= last / OWNERS; slot++) {
+        if (slot == writable)
+            continue;
+        all = ph_os_commit(ph_map_root[slot] + LEAF_ENTRIES, OWNER_BYTES, false) == 0;
+        writable = all ? slot : writable;
+    }
+    for (uintptr_t granule = first; all && granule <= last; granule++)
+        __atomic_store_n(owner_place(granule), (uint16_t)heap, __ATOMIC_RELEASE);
+    ph_lock_give(&map_lock);
+    return all;
+}
+
+/* The number of the heap whose region an address lies in; 0: none, or the process heap's. */
+uint32_t ph_map_owner(const void *at)
+{
+    const uintptr_t address = (uintptr_t)at;
+    if (address >> MAP_LEAF_BITS >= MAP_ROOT_SLOTS)
+        return 0;
+    const uint16_t *place = owner_place(address >> 16);
+    return place != NULL ? __atomic_load_n(place, __ATOMIC_ACQUIRE) : 0;
+}

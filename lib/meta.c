@@ -1,24 +1,29 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* meta.c -- memory for descriptors: cells of one size, found by number, never unmapped.
+/* meta.c -- memory for descriptors: cells found by number, never unmapped.
  *
- * Owns:    struct pool; the ranges that descriptors live in.
+ * Owns:    struct pool; the table of chunks; the ranges that descriptors live in.
  * Calls:   os.c.
  * Locks:   a lock for each pool, then `meta_lock` for the ranges; leaf, nothing below.
  * Always:  a cell is reused by its own pool only, so a stale number still finds a cell of that
  *          kind; number 0 is never given.
- * Why:     far from blocks, so that a program that writes past its blocks never reaches them. */
+ * Why:     far from blocks, so that a program that writes past its blocks never reaches them.  One
+ *          table for all pools, so that a number is an address after one load. */
 #include "internal.h"
 
 #include "small.h"
 
-enum { META_MOST_BYTES = 8 * 1024 * 1024, FIRST_CHUNKS = 8, MOST_CHUNKS = 65536 };
+enum { META_MOST_BYTES = 8 * 1024 * 1024 };
 
-static char *span_chunks[FIRST_CHUNKS];
-static char *size_chunks[FIRST_CHUNKS];
+char *ph_cell_chunk[CELL_CHUNKS] __attribute__((common)); /* as ph_map_root is */
+static uint32_t chunks_made; /* meta_lock */
 
-struct pool ph_pool_spans = {.cell_bits = 6, .chunk = span_chunks, .chunk_room = FIRST_CHUNKS};
-struct pool ph_pool_sizes = {.cell_bits = 8, .chunk = size_chunks, .chunk_room = FIRST_CHUNKS};
+#define POOL(bytes) {.cells = (bytes) >> CELL_BITS}
+struct pool ph_pool_spans = POOL(64);
+static struct pool pools[POOL_COUNT] = {
+    POOL(64), POOL(128), POOL(192), POOL(256), POOL(384), POOL(576),
+    POOL(768), POOL(1024), POOL(1536), POOL(2048), POOL(3072), POOL(4096),
+};
 
 static ph_lock meta_lock;
 static char *meta_at, *meta_end;
@@ -51,60 +56,54 @@ static bool meta_refill(size_t bytes)
     return true;
 }
 
-void *ph_meta_take(size_t bytes)
+/* Held: meta_lock. */
+static void *meta_take_locked(size_t bytes)
 {
-    bytes = (bytes + 63) & ~(size_t)63;
-    ph_lock_take(&meta_lock);
     void *got = NULL;
     if ((size_t)(meta_end - meta_at) >= bytes || (meta_refill(bytes) && (size_t)(meta_end - meta_at) >= bytes)) {
         got = meta_at;
         meta_at += bytes;
     }
+    return got;
+}
+
+void *ph_meta_take(size_t bytes)
+{
+    ph_lock_take(&meta_lock);
+    void *got = meta_take_locked((bytes + 63) & ~(size_t)63);
     ph_lock_give(&meta_lock);
     return got;
 }
 
-/* A table four times as large; readers without the lock may still use the old one, which stays. */
-static bool pool_widen(struct pool *po)
-{
-    const uint32_t room = po->chunk_room * 4;
-    char **table = room <= MOST_CHUNKS ? ph_meta_take(room * sizeof *table) : NULL;
-    if (table == NULL)
-        return false;
-    for (uint32_t i = 0; i < po->chunk_room; i++)
-        table[i] = po->chunk[i];
-    __atomic_store_n(&po->chunk, table, __ATOMIC_RELEASE);
-    po->chunk_room = room;
-    return true;
-}
+/* ---- cells --------------------------------------------------------------------------------------- */
 
-/* Chunk number `chunk` exists when this says true. */
-static bool pool_has_chunk(struct pool *po, uint32_t chunk)
+/* A new chunk for one pool.  Held: the pool's lock. */
+static bool pool_refill(struct pool *po)
 {
-    if (chunk >= po->chunk_room && !pool_widen(po))
-        return false;
-    if (po->chunk[chunk] == NULL)
-        __atomic_store_n(&po->chunk[chunk], ph_meta_take(POOL_CHUNK_BYTES), __ATOMIC_RELEASE);
-    return po->chunk[chunk] != NULL;
+    ph_lock_take(&meta_lock);
+    char *got = chunks_made < CELL_CHUNKS ? meta_take_locked(CELL_CHUNK_BYTES) : NULL;
+    if (got != NULL) {
+        const uint32_t chunk = chunks_made++;
+        __atomic_store_n(&ph_cell_chunk[chunk], got, __ATOMIC_RELEASE);
+        po->next = chunk << CELLS_LOG;
+        po->end = (chunk + 1) << CELLS_LOG;
+        if (chunk == 0)
+            po->next += po->cells;
+    }
+    ph_lock_give(&meta_lock);
+    return got != NULL;
 }
 
 uint32_t ph_pool_take(struct pool *po)
 {
-    const uint32_t bits = POOL_CHUNK_BITS - po->cell_bits;
     ph_lock_take(&po->lock);
     uint32_t cell = po->free;
     if (cell != 0) {
-        po->free = *(uint32_t *)ph_pool_at(po, cell);
-        ph_lock_give(&po->lock);
-        return cell;
+        po->free = *(uint32_t *)ph_cell_at(cell);
+    } else if (po->next + po->cells <= po->end || pool_refill(po)) {
+        cell = po->next;
+        po->next += po->cells;
     }
-    if (po->used == 0)
-        po->used = 1;
-    cell = po->used;
-    if (pool_has_chunk(po, cell >> bits))
-        po->used++;
-    else
-        cell = 0;
     ph_lock_give(&po->lock);
     return cell;
 }
@@ -112,9 +111,28 @@ uint32_t ph_pool_take(struct pool *po)
 void ph_pool_give(struct pool *po, uint32_t cell)
 {
     ph_lock_take(&po->lock);
-    *(uint32_t *)ph_pool_at(po, cell) = po->free;
+    *(uint32_t *)ph_cell_at(cell) = po->free;
     po->free = cell;
     ph_lock_give(&po->lock);
+}
+
+/* `count` cells that are linked already, by their first words, from `first` to `last`. */
+void ph_pool_give_row(struct pool *po, uint32_t first, uint32_t last)
+{
+    ph_lock_take(&po->lock);
+    *(uint32_t *)ph_cell_at(last) = po->free;
+    po->free = first;
+    ph_lock_give(&po->lock);
+}
+
+struct pool *ph_pool_number(unsigned number) { return &pools[number]; }
+
+struct pool *ph_pool_of(size_t bytes)
+{
+    for (struct pool *po = pools; po < pools + POOL_COUNT; po++)
+        if (bytes <= (size_t)po->cells << CELL_BITS)
+            return po;
+    return NULL;
 }
 
 /* ---- descriptors of spans ---------------------------------------------------------------------- */
@@ -129,18 +147,22 @@ struct span *ph_span_new(void)
     return sp;
 }
 
+uint32_t ph_span_limit(void) { return __atomic_load_n(&chunks_made, __ATOMIC_RELAXED) << CELLS_LOG; }
+
 void ph_span_drop(struct span *sp) { ph_pool_give(&ph_pool_spans, sp->self); }
 
 void ph_meta_fork_lock(void)
 {
     ph_lock_fork_take(&ph_pool_spans.lock);
-    ph_lock_fork_take(&ph_pool_sizes.lock);
+    for (unsigned i = 0; i < POOL_COUNT; i++)
+        ph_lock_fork_take(&pools[i].lock);
     ph_lock_fork_take(&meta_lock);
 }
 
 void ph_meta_fork_unlock(void)
 {
     ph_lock_fork_give(&meta_lock);
-    ph_lock_fork_give(&ph_pool_sizes.lock);
+    for (unsigned i = POOL_COUNT; i-- > 0;)
+        ph_lock_fork_give(&pools[i].lock);
     ph_lock_fork_give(&ph_pool_spans.lock);
 }

@@ -7,6 +7,7 @@
  * Locks:   LOCK heaplock around figures; LOCK span around the name, because region.c reads it under that.
  * Always:  arguments, the last error and errno as in heapapi.c. */
 #include "api.h"
+#include "options.h"
 
 #include "small.h"
 
@@ -98,6 +99,8 @@ LPVOID ph_heap_aligned_alloc(HANDLE heap, DWORD flags, SIZE_T alignment, SIZE_T 
     return block != NULL ? block : ph_api_fail_alloc(hp, flags, bytes);
 }
 
+DWORD ph_debug_flags(void) { return (DWORD)ph_option(OPT_DEBUG_FLAGS); } /* W32 2.8 */
+
 /* ---- names --------------------------------------------------------------------------------------- */
 
 /* What the kernel takes in the name of a mapping.  Source: PR_SET_VMA(2const). */
@@ -162,29 +165,4 @@ void ph_api_unname(struct heap *hp)
         name_regions(hp);
     }
     ph_lock_give(&hp->span_lock);
-}
-
-/* ---- every block --------------------------------------------------------------------------------- */
-
-struct visit {
-    ph_visitor visitor;
-    void *context;
-};
-
-static bool visit_one(void *block, size_t bytes, void *context)
-{
-    const struct visit *visit = context;
-    const struct ph_block shown = {.address = block, .bytes = bytes};
-    return visit->visitor(&shown, visit->context) != FALSE;
-}
-
-BOOL ph_heap_visit(HANDLE heap, ph_visitor visitor, void *context)
-{
-    struct visit visit = {visitor, context};
-    struct heap *hp = ph_api_heap(heap);
-    if (hp == NULL)
-        return FALSE;
-    if (visitor == NULL)
-        return ph_api_refuse(ERROR_INVALID_PARAMETER);
-    return ph_walk_visit(hp, visit_one, &visit) ? TRUE : FALSE;
 }

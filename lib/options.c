@@ -103,6 +103,28 @@ static const char *parse_flag(const char *text, uint64_t *value)
     return NULL;
 }
 
+static int hex_digit(char letter)
+{
+    letter = lower(letter);
+    return letter >= '0' && letter <= '9' ? letter - '0' : letter >= 'a' && letter <= 'f' ? letter - 'a' + 10 : -1;
+}
+
+static const char *parse_bits(const char *text, uint64_t *value)
+{
+    static const char wrong[] = "is no number such as 0x30 or 48";
+    if (text[0] != '0' || lower(text[1]) != 'x') {
+        const char *rest = parse_digits(text, value);
+        return rest == NULL || *rest != '\0' ? wrong : NULL;
+    }
+    *value = 0;
+    for (text += 2; *text != '\0'; text++) {
+        if (hex_digit(*text) < 0) return wrong;
+        if (*value >> 60 != 0) return "is too large";
+        *value = *value << 4 | (uint64_t)hex_digit(*text);
+    }
+    return text[-1] == 'x' || text[-1] == 'X' ? wrong : NULL;
+}
+
 static const char *parse_path(const char *text, uint64_t *value)
 {
     *value = text_bytes(text);
@@ -115,6 +137,7 @@ static const char *parse_typed(enum option_type type, const char *text, uint64_t
     if (type == OPTION_size) return parse_size(text, value);
     if (type == OPTION_ms) return parse_ms(text, value);
     if (type == OPTION_flag) return parse_flag(text, value);
+    if (type == OPTION_bits) return parse_bits(text, value);
     return parse_path(text, value);
 }
 
@@ -168,6 +191,11 @@ void ph_option_allowed(struct message *m, enum option_id which)
         ph_message_text(m, " bytes");
         return;
     }
+    if (row->type == OPTION_bits) {
+        ph_message_text(m, "a number such as 0x30, up to ");
+        ph_message_hex(m, row->max);
+        return;
+    }
     bool is_size = row->type == OPTION_size;
     say_range(m, row, is_size ? say_bytes : ph_message_dec, is_size ? "bytes" : "milliseconds");
     if (is_size) ph_message_text(m, " (k, m, g, t for units)");
@@ -178,7 +206,7 @@ void ph_option_default(struct message *m, enum option_id which)
 {
     const struct option_row *row = &ph_option_rows[which];
     if (row->type == OPTION_size) say_bytes(m, row->value);
-    if (row->type == OPTION_ms || row->type == OPTION_flag) ph_message_dec(m, row->value);
+    if (row->type == OPTION_ms || row->type == OPTION_flag || row->type == OPTION_bits) ph_message_dec(m, row->value);
 }
 
 /* ---- the nearest word -------------------------------------------------- */

@@ -17,7 +17,7 @@ enum option_id {
     OPT_COUNT
 };
 
-enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_path };
+enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_path };
 
 enum { OPTION_PATH_BYTES = 1024 }; /* the longest path, with its final NUL */
 

@@ -11,10 +11,6 @@
  *          never follows memory that the program may have damaged. */
 #include "hot.h"
 
-#include "small.h"
-
-enum { SIZE_CELL_BYTES = 256, WORD_SIZES_FROM = 240 }; /* larger blocks: two bytes each */
-
 static unsigned page_class(const struct span *pg) { return kind_class(entry_kind(pg->tag)); }
 
 static bool page_is_sized(const struct span *pg) { return kind_is_sized(entry_kind(pg->tag)); }
@@ -25,35 +21,30 @@ char *ph_page_block(const struct span *pg, unsigned index)
     return end - (size_t)(pg->capacity - index) * ph_class_bytes[page_class(pg)];
 }
 
-/* ---- exact sizes: 0 free, else the slack + 1 ------------------------------------------------- */
-/* W32 2.5: to the byte. */
+/* ---- exact sizes ----------------------------------------------------------------------------- */
+/* W32 2.5: to the byte.  Two bytes for each block, the last block's first: 0 while it is free, else
+ * size_code: a multiple of 3, so that no flip of one bit makes another right one. */
 
-static unsigned size_get(const struct span *pg, unsigned index)
+uint16_t *ph_page_size_place(const struct span *pg, unsigned index)
 {
-    const uint8_t *cell = ph_pool_at(&ph_pool_sizes, pg->cell);
-    if (ph_class_bytes[page_class(pg)] > WORD_SIZES_FROM)
-        return __atomic_load_n((const uint16_t *)cell + index, __ATOMIC_RELAXED);
-    return __atomic_load_n(cell + index, __ATOMIC_RELAXED);
-}
-
-static void size_set(struct span *pg, unsigned index, unsigned value)
-{
-    uint8_t *cell = ph_pool_at(&ph_pool_sizes, pg->cell);
-    if (ph_class_bytes[page_class(pg)] > WORD_SIZES_FROM)
-        __atomic_store_n((uint16_t *)cell + index, (uint16_t)value, __ATOMIC_RELAXED);
-    else
-        __atomic_store_n(cell + index, (uint8_t)value, __ATOMIC_RELAXED);
+    return ((struct size_cell *)ph_cell_at(pg->cell))->code + (pg->capacity - 1 - index);
 }
 
 void ph_page_set_wanted(struct span *pg, unsigned index, size_t wanted)
 {
-    size_set(pg, index, (unsigned)(ph_class_bytes[page_class(pg)] - wanted) + 1);
+    __atomic_store_n(ph_page_size_place(pg, index), size_code(page_class(pg), wanted), __ATOMIC_RELAXED);
 }
 
 size_t ph_page_wanted(const struct span *pg, unsigned index)
 {
-    const unsigned value = size_get(pg, index);
-    return value == 0 ? SIZE_MAX : ph_class_bytes[page_class(pg)] - (value - 1);
+    const unsigned code = __atomic_load_n(ph_page_size_place(pg, index), __ATOMIC_RELAXED);
+    return code == 0 ? SIZE_MAX : ph_class_bytes[page_class(pg)] - (code / 3 - 1);
+}
+
+static bool size_is_valid(const struct span *pg, unsigned index)
+{
+    const unsigned code = *ph_page_size_place(pg, index);
+    return code % 3 == 0 && code / 3 <= ph_class_bytes[page_class(pg)] + 1u;
 }
 
 /* ---- making ----------------------------------------------------------------------------------- */
@@ -70,35 +61,42 @@ static void page_key_all(struct span *pg)
     pg->carved = pg->free_count = pg->capacity;
 }
 
+static bool page_size_cell(struct span *pg)
+{
+    pg->cell = ph_pool_take(ph_pool_of(ph_size_cell_bytes(pg->capacity)));
+    if (pg->cell == 0)
+        return false;
+    struct size_cell *cell = ph_cell_at(pg->cell);
+    __builtin_memset(cell, 0, ph_size_cell_bytes(pg->capacity));
+    cell->end = (char *)ph_span_start(pg) + ph_span_bytes(pg);
+    cell->magic = ph_class_magic[page_class(pg)];
+    cell->span = pg->self;
+    return true;
+}
+
 /* A page of that kind (class, plain or sized) with no block taken; NULL: no memory. */
 struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
 {
-    const bool sized = kind_is_sized(kind);
-    const unsigned class = kind_class(kind);
-    const uint32_t cell = sized ? ph_pool_take(&ph_pool_sizes) : 0;
-    if (sized && cell == 0)
+    struct span *pg = ph_span_take(hp, KIND_RUN, units, 1); /* until its entries can say what it is */
+    if (pg == NULL)
         return NULL;
-    const unsigned most = sized && ph_class_bytes[class] > WORD_SIZES_FROM ? PAGE_BLOCKS / 2 : PAGE_BLOCKS;
-    while (units > 1 && units * UNIT_BYTES > most * ph_class_bytes[class])
-        units--;
-    struct span *pg = ph_span_take(hp, kind, units, 1);
-    if (pg == NULL) {
-        if (sized)
-            ph_pool_give(&ph_pool_sizes, cell);
-        return NULL;
-    }
-    const unsigned fit = (unsigned)(ph_span_bytes(pg) / ph_class_bytes[class]);
-    CHECK_INTERNAL(fit <= most || kind_is_sized(kind));
-    pg->capacity = fit < most ? fit : most;
+    pg->tag = hp->tag | kind;
+    pg->capacity = (unsigned)(ph_span_bytes(pg) / ph_class_bytes[kind_class(kind)]);
+    CHECK_INTERNAL(pg->capacity <= PAGE_BLOCKS);
     pg->free_count = pg->carved = 0;
     pg->listed = 0;
-    pg->cell = cell;
+    pg->cell = 0;
     for (unsigned i = 0; i < PAGE_BLOCKS / 64; i++)
         pg->bits[i] = 0;
-    if (sized)
-        __builtin_memset(ph_pool_at(&ph_pool_sizes, cell), 0, SIZE_CELL_BYTES);
-    if (pg->state == SPAN_DIRTY)
+    if (kind_is_sized(kind)) {
+        if (!page_size_cell(pg)) {
+            ph_map_clear(pg);
+            ph_span_give(hp, pg);
+            return NULL;
+        }
+    } else if (pg->state == SPAN_DIRTY) {
         page_key_all(pg);
+    }
     ph_map_fill(pg);
     return pg;
 }
@@ -107,10 +105,10 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
 void ph_page_drop(struct heap *hp, struct span *pg)
 {
     CHECK_INTERNAL(pg->free_count == pg->carved);
+    ph_map_clear(pg);
     if (pg->cell != 0)
-        ph_pool_give(&ph_pool_sizes, pg->cell);
+        ph_pool_give(ph_pool_of(ph_size_cell_bytes(pg->capacity)), pg->cell);
     pg->cell = 0;
-    ph_map_clear_inner(pg);
     ph_span_give(hp, pg);
 }
 
@@ -152,7 +150,7 @@ unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
     const unsigned left = pg->capacity - pg->carved;
     const unsigned got = want < left ? want : left;
     *first = ph_page_block(pg, pg->carved);
-    if (pg->state == SPAN_PURGED)
+    if (pg->state == SPAN_PURGED && !page_is_sized(pg))
         page_check_zero(*first, got, bytes);
     pg->carved += got;
     CHECK_INTERNAL(pg->carved <= pg->capacity);
@@ -168,6 +166,11 @@ unsigned ph_page_index(const struct span *pg, const void *block)
     return offset < ph_span_bytes(pg) && offset * magic < magic && index < pg->capacity ? index : PAGE_BLOCKS;
 }
 
+bool ph_page_is_free(const struct span *pg, unsigned index)
+{
+    return __atomic_load_n(&pg->bits[index / 64], __ATOMIC_RELAXED) >> (index % 64) & 1;
+}
+
 /* Put a block back; false when it is free already. */
 bool ph_page_give(struct span *pg, unsigned index)
 {
@@ -177,7 +180,7 @@ bool ph_page_give(struct span *pg, unsigned index)
     pg->bits[index / 64] |= bit;
     pg->free_count++;
     if (page_is_sized(pg))
-        size_set(pg, index, 0);
+        __atomic_store_n(ph_page_size_place(pg, index), 0, __ATOMIC_RELAXED);
     return true;
 }
 
@@ -217,9 +220,13 @@ bool ph_page_is_valid(const struct span *pg)
             return false;
     if (!page_is_sized(pg))
         return true;
-    for (unsigned i = 0; i < pg->carved; i++) {
-        const bool is_free = pg->bits[i / 64] >> (i % 64) & 1;
-        if (is_free != (size_get(pg, i) == 0) || size_get(pg, i) > ph_class_bytes[page_class(pg)] + 1u)
+    const struct size_cell *cell = ph_cell_at(pg->cell);
+    if (cell->span != pg->self || cell->end != (char *)ph_span_start(pg) + ph_span_bytes(pg) ||
+        cell->magic != ph_class_magic[page_class(pg)])
+        return false;
+    for (unsigned i = 0; i < pg->capacity; i++) {
+        const bool is_free = i >= pg->carved || (pg->bits[i / 64] >> (i % 64) & 1);
+        if (is_free != (*ph_page_size_place(pg, i) == 0) || !size_is_valid(pg, i))
             return false;
     }
     return true;

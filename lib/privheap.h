@@ -95,6 +95,13 @@ typedef BOOL (*ph_visitor)(const struct ph_block *block, void *context);
  * ERROR_INVALID_HANDLE or ERROR_INVALID_PARAMETER (visitor NULL). */
 BOOL ph_heap_visit(HANDLE heap, ph_visitor visitor, void *context);
 
+/* ---- Debug flags ------------------------------------------------------------------------------------- */
+
+/* The debug flags in force, as the environment variable PRIVHEAP_DEBUG_FLAGS gave them when the process began: 0x10
+ * bytes of 0xAB behind each block, 0x20 new memory filled with 0xBAADF00D and freed memory with 0xFEEEFEEE, 0x40 and
+ * 0x80 both, 0x200000 free neighbours stay apart.  HeapValidate then finds what was written there.  0: none. */
+DWORD ph_debug_flags(void);
+
 /* ---- Exceptions ------------------------------------------------------------------------------------- */
 
 /* Told instead of a result, where HEAP_GENERATE_EXCEPTIONS was given to HeapCreate or to the call: `code` is

@@ -11,17 +11,24 @@
  * Why:     n bytes cost O(log n) regions, because a process may have 65,530 mappings; the first
  *          region is committed whole, later ones in steps. */
 #include "hot.h"
+#include "options.h"
 
 #include "small.h"
 
 enum { CONTROL_FROM_UNITS = 16 }; /* smaller ranges, and bounded heaps, spare no unit for their handle */
-enum { CACHE_RANGES = 16, CACHE_RANGE_BYTES = 8 << 20, COMMIT_LEAST_UNITS = 256 };
+enum {
+    CACHE_RANGES = 64,
+    CACHE_RANGE_UNITS = (64 << 20) / UNIT_BYTES,  /* at most, of one */
+    CACHE_DIRTY_UNITS = (128 << 20) / UNIT_BYTES, /* at most, of all */
+    COMMIT_LEAST_UNITS = 256,
+};
 
 static struct range {
     char *base;
-    uint32_t units, committed, top;
+    uint32_t units, committed, top, freed_ms;
 } cache[CACHE_RANGES];
 static unsigned cache_count;
+static uint64_t cache_dirty; /* units below the tops */
 static ph_lock cache_lock;
 static struct region *free_regions; /* cache lock */
 
@@ -46,6 +53,15 @@ static void region_free(struct region *rg)
     ph_lock_give(&cache_lock);
 }
 
+/* Out of the cache.  Held: the cache lock. */
+static struct range cache_remove(unsigned i)
+{
+    const struct range gone = cache[i];
+    cache_dirty -= gone.top;
+    cache[i] = cache[--cache_count];
+    return gone;
+}
+
 /* A range of just that size that a dead heap left. */
 static bool cache_take(struct region *rg, uint32_t units)
 {
@@ -54,11 +70,11 @@ static bool cache_take(struct region *rg, uint32_t units)
     for (unsigned i = cache_count; i-- > 0 && !found;) {
         if (cache[i].units != units)
             continue;
-        rg->base = cache[i].base;
+        const struct range got = cache_remove(i);
+        rg->base = got.base;
         rg->units = units;
-        rg->committed = cache[i].committed;
-        rg->top = cache[i].top;
-        cache[i] = cache[--cache_count];
+        rg->committed = got.committed;
+        rg->top = got.top;
         found = true;
     }
     ph_lock_give(&cache_lock);
@@ -69,13 +85,33 @@ static bool cache_give(const struct region *rg)
 {
     bool kept = false;
     ph_lock_take(&cache_lock);
-    if (cache_count < CACHE_RANGES && (size_t)rg->units * UNIT_BYTES <= CACHE_RANGE_BYTES) {
-        cache[cache_count++] = (struct range){rg->base, rg->units, rg->committed, rg->top};
+    if (cache_count < CACHE_RANGES && rg->units <= CACHE_RANGE_UNITS && cache_dirty + rg->top <= CACHE_DIRTY_UNITS) {
+        cache[cache_count++] = (struct range){rg->base, rg->units, rg->committed, rg->top, (uint32_t)ph_os_clock_ms()};
+        cache_dirty += rg->top;
         kept = true;
     }
     ph_lock_give(&cache_lock);
     return kept;
 }
+
+/* Ranges that were given `age_ms` ago or earlier go back to the system. */
+static void cache_drop(uint32_t age_ms)
+{
+    struct range gone[CACHE_RANGES];
+    unsigned count = 0;
+    if (__atomic_load_n(&cache_count, __ATOMIC_RELAXED) == 0)
+        return;
+    const uint32_t now = (uint32_t)ph_os_clock_ms();
+    ph_lock_take(&cache_lock);
+    for (unsigned i = cache_count; i-- > 0;)
+        if (now - cache[i].freed_ms >= age_ms)
+            gone[count++] = cache_remove(i);
+    ph_lock_give(&cache_lock);
+    for (unsigned i = 0; i < count; i++)
+        ph_os_unmap(gone[i].base, (size_t)gone[i].units << UNIT_BITS);
+}
+
+void ph_region_expire(void) { cache_drop((uint32_t)ph_option(OPT_PURGE_DELAY)); }
 
 /* A new range; halves its wish down to `least` when the system refuses. */
 static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool commit)
@@ -108,6 +144,13 @@ static void region_append(struct heap *hp, struct region *rg)
     hp->reserved_units += rg->units;
 }
 
+/* In the page map; the process heap's regions are known by its list alone. */
+static bool region_enter(const struct heap *hp, const struct region *rg)
+{
+    const size_t bytes = (size_t)rg->units << UNIT_BITS;
+    return ph_map_prepare(rg->base, bytes) && (hp == &ph_process_heap || ph_map_own(rg->base, bytes, hp->id));
+}
+
 struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
 {
     struct region *rg = region_new();
@@ -115,10 +158,10 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         return NULL;
     const bool first = hp->regions == NULL;
     const bool executable = hp->flags & HEAPF_EXECUTE;
-    bool got = !executable && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
+    bool got = !executable && hp->debug == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
         got = region_reserve(rg, bytes, least_bytes, first && !executable && hp->bound_units == 0);
-    if (got && !ph_map_prepare(rg->base, (size_t)rg->units << UNIT_BITS)) {
+    if (got && !region_enter(hp, rg)) {
         ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
         got = false;
     }
@@ -127,9 +170,9 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         return NULL;
     }
     rg->first = hp->bound_units == 0 && rg->units > CONTROL_FROM_UNITS ? 1 : 0;
+    rg->packed = NULL;
     if (rg->top < rg->first)
         rg->top = rg->first;
-    ph_map_edge(rg->base, hp->tag | KIND_EDGE);
     region_append(hp, rg);
     if (hp->name[0] != '\0')
         ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name);
@@ -169,31 +212,38 @@ struct region *ph_region_of(const struct heap *hp, const void *address)
 }
 
 /* Cached ranges go back to the system. */
-void ph_region_trim(void)
+void ph_region_trim(void) { cache_drop(0); }
+
+static void region_drop(const struct heap *hp, struct region *rg)
 {
-    struct range gone[CACHE_RANGES];
-    ph_lock_take(&cache_lock);
-    const unsigned count = cache_count;
-    for (unsigned i = 0; i < count; i++)
-        gone[i] = cache[i];
-    cache_count = 0;
-    ph_lock_give(&cache_lock);
-    for (unsigned i = 0; i < count; i++)
-        ph_os_unmap(gone[i].base, (size_t)gone[i].units << UNIT_BITS);
+    if (hp != &ph_process_heap)
+        (void)ph_map_own(rg->base, (size_t)rg->units << UNIT_BITS, 0);
+    if ((hp->flags & HEAPF_EXECUTE) || !cache_give(rg))
+        ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
+    region_free(rg);
+}
+
+void ph_region_drop_rest(struct heap *hp)
+{
+    struct region *rg = hp->regions->next;
+    __atomic_store_n(&hp->regions->next, NULL, __ATOMIC_RELEASE);
+    hp->last_region = hp->regions;
+    hp->reserved_units = hp->regions->units;
+    for (struct region *next; rg != NULL; rg = next) {
+        next = rg->next;
+        region_drop(hp, rg);
+    }
 }
 
 /* The heap is gone: its ranges go to the cache, or back to the system.  Their entries in the page
- * map are clear already, but for the first of each. */
+ * map are clear already. */
 void ph_region_drop_all(struct heap *hp)
 {
     struct region *rg = hp->regions;
     hp->regions = hp->last_region = NULL;
-    while (rg != NULL) {
-        struct region *next = rg->next;
-        ph_map_edge(rg->base, 0);
-        if ((hp->flags & HEAPF_EXECUTE) || !cache_give(rg))
-            ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
-        region_free(rg);
-        rg = next;
+    hp->reserved_units = 0;
+    for (struct region *next; rg != NULL; rg = next) {
+        next = rg->next;
+        region_drop(hp, rg);
     }
 }

@@ -11,16 +11,40 @@
  *          finds every block either in a stack or in a page. */
 #include "hot.h"
 
-#include "small.h"
-
 enum {
     FRESH_BYTES = 2048, /* carve about so much at once */
     SPARE_UNITS = 4,    /* a wholly free page so small is kept by any class */
+    SIZED_REFILL_BYTES = 16384, /* of blocks at once: they are not touched */
 };
 
 static struct shard_class *shard_class(struct heap *hp, unsigned kind)
 {
-    return &hp->shard[0].class[kind - KIND_PLAIN];
+    return &hp->shard->class[kind - KIND_PLAIN];
+}
+
+static struct shard process_shard __attribute__((common)); /* as ph_map_root is */
+
+/* Class locks and lists, made when the heap gets its first page; they stay with its descriptor. */
+bool ph_shard_ready(struct heap *hp)
+{
+    if (likely(__atomic_load_n(&hp->shard, __ATOMIC_ACQUIRE) != NULL))
+        return true;
+    ph_lock_take(&hp->span_lock);
+    if (hp->shard == NULL) {
+        struct shard *sh = hp == &ph_process_heap ? &process_shard : ph_meta_take(sizeof *sh);
+        __atomic_store_n(&hp->shard, sh, __ATOMIC_RELEASE);
+    }
+    ph_lock_give(&hp->span_lock);
+    return hp->shard != NULL;
+}
+
+/* The heap has ended, its pages with it. */
+void ph_shard_forget(struct heap *hp)
+{
+    if (hp->shard == NULL)
+        return;
+    for (unsigned i = 0; i < 2 * CLASS_COUNT; i++)
+        hp->shard->class[i] = (struct shard_class){0};
 }
 
 static unsigned kind_bytes(unsigned kind) { return ph_class_bytes[kind_class(kind)]; }
@@ -183,9 +207,139 @@ void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st)
     ph_lock_give(&sc->lock);
 }
 
+/* ---- sized stacks: entries know the place of their size code, which is 0 -------------------------- */
+
+/* Push up to `want` of a page's blocks, the lowest last, so that it is the first to be taken; how many.
+ * The order of work: bits from the highest down, each word by itself; fresh blocks lie above them all.
+ * Held: the class lock. */
+static unsigned refill_from(struct span *pg, struct sized_entry *top, unsigned want)
+{
+    const unsigned bytes = kind_bytes(entry_kind(pg->tag));
+    const unsigned used = want < pg->free_count ? want : pg->free_count;
+    const unsigned left = pg->capacity - pg->carved;
+    const unsigned fresh = want - used < left ? want - used : left;
+    char *const first = ph_page_block(pg, 0);
+    uint16_t *const last = ph_page_size_place(pg, 0); /* codes run against the addresses */
+    struct sized_entry *out = top + used + fresh;
+    for (unsigned word = 0, got = 0; got < used; word++) {
+        uint64_t bits = pg->bits[word];
+        for (; bits != 0 && got < used; got++, bits &= bits - 1) {
+            const unsigned index = word * 64 + (unsigned)__builtin_ctzll(bits);
+            *--out = (struct sized_entry){first + (size_t)index * bytes, last - index};
+        }
+        __atomic_store_n(&pg->bits[word], bits, __ATOMIC_RELAXED);
+    }
+    for (unsigned index = pg->carved; index < pg->carved + fresh; index++)
+        *--out = (struct sized_entry){first + (size_t)index * bytes, last - index};
+    pg->free_count -= used;
+    pg->carved += fresh;
+    return used + fresh;
+}
+
+/* Fill an empty stack with up to `want` entries; none when memory is out. */
+void ph_shard_refill_sized(struct heap *hp, unsigned kind, struct stack *st, unsigned want)
+{
+    if (!ph_shard_ready(hp))
+        return;
+    struct shard_class *sc = shard_class(hp, kind);
+    const unsigned most = SIZED_REFILL_BYTES / kind_bytes(kind) + 1;
+    unsigned got = 0;
+    want = want < most ? want : most;
+    ph_lock_take(&sc->lock);
+    while (got < want) {
+        struct span *pg = got == 0 || sc->pages != SPAN_NONE ? class_page(hp, sc, kind) : NULL;
+        if (pg == NULL)
+            break;
+        got += refill_from(pg, (struct sized_entry *)(void *)st->top + got, want - got);
+        if (!page_has_room(pg))
+            list_remove(sc, pg);
+    }
+    __atomic_store_n(&st->top, st->top + 2 * got, __ATOMIC_RELAXED);
+    ph_lock_give(&sc->lock);
+}
+
+/* As many entries as lie in the same page as the first go back to it; how many.  One that two threads
+ * freed at once may be there already.  Held: the class lock. */
+static unsigned flush_page(struct heap *hp, struct shard_class *sc, unsigned kind, const struct sized_entry *entry, unsigned count)
+{
+    const uint64_t at = map_get(entry->block);
+    if (unlikely((uint32_t)at != (hp->tag | kind)))
+        return 1;
+    struct span *pg = ph_span_at(entry_span(at));
+    const uint16_t *const last = ph_page_size_place(pg, 0);
+    const unsigned capacity = pg->capacity;
+    unsigned done = 0, given = 0;
+    for (; done < count; done++) {
+        const size_t index = (size_t)(last - entry[done].place);
+        if (index >= capacity)
+            break;
+        const uint64_t bit = 1ULL << (index % 64), bits = pg->bits[index / 64];
+        const bool ours = likely(*entry[done].place == 0 && index < pg->carved);
+        given += ours && (bits & bit) == 0;
+        if (ours)
+            __atomic_store_n(&pg->bits[index / 64], bits | bit, __ATOMIC_RELAXED);
+    }
+    pg->free_count += given;
+    if (given > 0 && (page_is_empty(pg) || !pg->listed))
+        class_page_given(hp, sc, pg);
+    return done > 0 ? done : 1;
+}
+
+/* The `count` oldest entries of a stack, from `bottom` on, go back to their pages. */
+void ph_shard_flush_sized(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count)
+{
+    struct shard_class *sc = shard_class(hp, kind);
+    const struct sized_entry *entry = (struct sized_entry *)(void *)bottom;
+    ph_lock_take(&sc->lock);
+    for (unsigned done = 0; done < count;)
+        done += flush_page(hp, sc, kind, entry + done, count - done);
+    for (void **from = bottom + 2 * count; from < st->top; from++)
+        from[-2 * (ptrdiff_t)count] = *from;
+    __atomic_store_n(&st->top, st->top - 2 * count, __ATOMIC_RELAXED);
+    ph_lock_give(&sc->lock);
+}
+
+/* An entry of a stack whose thread is gone in mid-air. */
+void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_entry *entry)
+{
+    if (hp->shard == NULL)
+        return;
+    struct shard_class *sc = shard_class(hp, kind);
+    ph_lock_take(&sc->lock);
+    const uint64_t at = map_get(entry->block);
+    if ((uint32_t)at == (hp->tag | kind)) {
+        const struct span *pg = ph_span_at(entry_span(at));
+        const unsigned index = ph_page_index(pg, entry->block);
+        if (index != PAGE_BLOCKS && entry->place == ph_page_size_place(pg, index) && *entry->place == 0)
+            (void)flush_page(hp, sc, kind, entry, 1);
+    }
+    ph_lock_give(&sc->lock);
+}
+
+/* Blocks that neither a stack nor their page calls free, though their code does: a thread that fork left
+ * behind was about to push them.  Held: the gate lock, all stacks of the heap empty. */
+void ph_shard_sweep(struct heap *hp)
+{
+    for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
+        for (uint32_t unit = rg->first; unit < rg->top;) {
+            struct span *pg = ph_span_containing(hp, ph_region_unit(rg, unit));
+            if (pg == NULL)
+                return;
+            unit += (uint32_t)pg->units;
+            const unsigned kind = entry_kind(pg->tag);
+            for (unsigned i = 0; kind_is_sized(kind) && kind < KIND_RUN && i < pg->carved; i++)
+                if (*ph_page_size_place(pg, i) == 0 && !ph_page_is_free(pg, i))
+                    (void)ph_shard_give(hp, kind, pg, ph_page_block(pg, i));
+        }
+}
+
+/* ---- one block without a stack -------------------------------------------------------------------- */
+
 /* One block without a stack; `wanted` is remembered by a sized page.  *fresh: it is zero. */
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
 {
+    if (!ph_shard_ready(hp))
+        return NULL;
     struct shard_class *sc = shard_class(hp, kind);
     void *block = NULL;
     ph_lock_take(&sc->lock);
@@ -194,12 +348,12 @@ void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh)
         *fresh = ph_page_take(pg, &block, 1) == 0;
         if (*fresh)
             (void)ph_page_carve(pg, 1, (char **)&block);
-        else if (kind_is_sized(kind)) /* proved by its size byte; a Win32 program ends only if it asked to */
-            *block_key(block) = BLOCK_LIVE;
-        else
+        else if (!kind_is_sized(kind))
             class_unkey(kind, block, BLOCK_LIVE);
-        if (kind_is_sized(kind))
+        if (kind_is_sized(kind)) {
             ph_page_set_wanted(pg, ph_page_index(pg, block), wanted);
+            *fresh = *fresh && pg->state == SPAN_VIRGIN; /* no key says whether somebody wrote there */
+        }
         CHECK_COSTLY(ph_page_is_valid(pg));
         if (!page_has_room(pg))
             list_remove(sc, pg);
@@ -218,7 +372,8 @@ bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block)
     const unsigned index = ours ? ph_page_index(pg, block) : PAGE_BLOCKS;
     const bool live = index != PAGE_BLOCKS && ph_page_give(pg, index);
     if (live) {
-        *block_key(block) = block_page_key(block);
+        if (!kind_is_sized(kind))
+            *block_key(block) = block_page_key(block);
         class_page_given(hp, sc, pg);
     }
     ph_lock_give(&sc->lock);
@@ -237,6 +392,8 @@ bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block)
 /* Pages that were kept back go. */
 void ph_shard_trim(struct heap *hp)
 {
+    if (hp->shard == NULL)
+        return;
     for (unsigned kind = KIND_PLAIN; kind < KIND_RUN; kind++) {
         struct shard_class *sc = shard_class(hp, kind);
         ph_lock_take(&sc->lock);
@@ -252,12 +409,12 @@ void ph_shard_trim(struct heap *hp)
 
 void ph_shard_fork_lock(struct heap *hp)
 {
-    for (unsigned kind = KIND_PLAIN; kind < KIND_RUN; kind++)
+    for (unsigned kind = KIND_PLAIN; hp->shard != NULL && kind < KIND_RUN; kind++)
         ph_lock_fork_take(&shard_class(hp, kind)->lock);
 }
 
 void ph_shard_fork_unlock(struct heap *hp)
 {
-    for (unsigned kind = KIND_RUN; kind-- > KIND_PLAIN;)
+    for (unsigned kind = KIND_RUN; hp->shard != NULL && kind-- > KIND_PLAIN;)
         ph_lock_fork_give(&shard_class(hp, kind)->lock);
 }

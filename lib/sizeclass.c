@@ -19,6 +19,18 @@ const uint16_t ph_class_bytes[CLASS_COUNT] = {
     13312, 14336, 15360, 16384,
 };
 
+#define CODE(bytes) (3 * ((bytes) + 1))
+const uint16_t ph_class_code[CLASS_COUNT] = {
+    CODE(16), CODE(32), CODE(48), CODE(64), CODE(80), CODE(96), CODE(112), CODE(128),
+    CODE(144), CODE(160), CODE(176), CODE(192), CODE(208), CODE(224), CODE(240), CODE(256),
+    CODE(288), CODE(320), CODE(352), CODE(384), CODE(416), CODE(448), CODE(480), CODE(512),
+    CODE(576), CODE(640), CODE(704), CODE(768), CODE(832), CODE(896), CODE(960), CODE(1024),
+    CODE(1152), CODE(1280), CODE(1408), CODE(1536), CODE(1664), CODE(1792), CODE(1920), CODE(2048),
+    CODE(2304), CODE(2560), CODE(2816), CODE(3072), CODE(3328), CODE(3584), CODE(3840), CODE(4096),
+    CODE(4608), CODE(5120), CODE(5632), CODE(6144), CODE(6656), CODE(7168), CODE(7680), CODE(8192),
+    CODE(9216), CODE(10240), CODE(11264), CODE(12288), CODE(13312), CODE(14336), CODE(15360), CODE(16384),
+};
+
 /* For offset < 2^18: offset * magic < magic (in 64 bits) exactly when bytes divides offset. */
 #define MAGIC(bytes) (UINT64_MAX / (bytes) + 1)
 const uint64_t ph_class_magic[CLASS_COUNT] = {

@@ -6,8 +6,7 @@
  * Calls:   region.c, map.c, meta.c, os.c.
  * Locks:   LOCK span of the heap, taken inside; below it map, cache, meta.
  * Always:  free spans of one region never touch each other, but where both together had 64 GB; the entries of a free span's first
- *          and last unit name it, those between are 0; the entry of a region's first unit is
- *          never 0, because the handle is found by it.
+ *          and last unit name it, those between are 0.
  * Why:     bins by size with good fit and joining at once keep memory as dense as boundary tags
  *          do, with nothing of ours inside anybody's memory. */
 #include "hot.h"
@@ -27,7 +26,7 @@ enum {
 /* ---- descriptors ---------------------------------------------------------------------------- */
 
 /* As ph_span_new, from the heap's own spares: the pool's lock is the whole process's.  Held: span lock. */
-static struct span *descriptor_take(struct heap *hp)
+struct span *ph_span_descriptor(struct heap *hp)
 {
     if (hp->spares == SPAN_NONE)
         return ph_span_new();
@@ -216,7 +215,7 @@ static void span_clip(struct span *part, const struct span *whole)
 /* A new free span of units [start, start + units) that were part of `from`. */
 static bool span_split_off(struct heap *hp, const struct span *from, uint64_t start, uint32_t units)
 {
-    struct span *rest = descriptor_take(hp);
+    struct span *rest = ph_span_descriptor(hp);
     if (rest == NULL)
         return false;
     rest->start = start;
@@ -272,7 +271,7 @@ static struct span *top_take(struct heap *hp, struct region *rg, uint32_t units,
     const uint64_t more = end > at ? end - at : 0;
     const bool fits = rg->top + more <= rg->units && end - start < MOST_UNITS &&
                       ph_region_commit(rg, (uint32_t)(rg->top + more), hp->flags & HEAPF_EXECUTE);
-    if (fits && sp == NULL && (sp = descriptor_take(hp)) != NULL) {
+    if (fits && sp == NULL && (sp = ph_span_descriptor(hp)) != NULL) {
         sp->start = at;
         sp->state = SPAN_VIRGIN;
     }
@@ -289,7 +288,7 @@ static struct span *top_take(struct heap *hp, struct region *rg, uint32_t units,
 /* A region that a dead heap left is dirty below its top: one free span.  Held: the span lock. */
 void ph_span_file_used(struct heap *hp, struct region *rg)
 {
-    struct span *sp = rg->top > rg->first ? descriptor_take(hp) : NULL;
+    struct span *sp = rg->top > rg->first ? ph_span_descriptor(hp) : NULL;
     if (sp == NULL)
         return;
     sp->start = ((uintptr_t)rg->base >> UNIT_BITS) + rg->first;
@@ -453,7 +452,7 @@ struct span *ph_span_containing(struct heap *hp, const void *address)
         return NULL;
     for (; unit >= lowest; unit -= UNIT_BYTES) {
         const uint64_t entry = map_get(unit);
-        if (entry_kind(entry) == KIND_NONE || entry_kind(entry) == KIND_EDGE)
+        if (entry_kind(entry) == KIND_NONE)
             continue;
         return ph_span_at(entry_span(entry));
     }
@@ -466,31 +465,4 @@ bool ph_span_is_valid(const struct heap *hp, const struct span *sp)
     const uint64_t last = map_get(ph_unit_address(sp->start + sp->units - 1));
     return sp->units > 0 && entry_span(entry) == sp->self && entry_span(last) == sp->self &&
            (uint32_t)entry == sp->tag && (uint32_t)last == sp->tag && (sp->tag & 0xffff00) == hp->tag;
-}
-
-/* The heap is going: every entry of its regions cleared but the first, descriptors dropped. */
-void ph_span_forget(struct heap *hp)
-{
-    for (struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
-        for (uint32_t unit = rg->first; unit < rg->top;) {
-            struct span *sp = ph_span_containing(hp, ph_region_unit(rg, unit));
-            if (sp == NULL)
-                break;
-            unit += (uint32_t)sp->units;
-            if (entry_kind(sp->tag) < KIND_RUN) {
-                ph_map_clear(sp);
-                if (sp->cell != 0)
-                    ph_pool_give(&ph_pool_sizes, sp->cell);
-            } else {
-                ph_map_clear_ends(sp);
-            }
-            ph_span_drop(sp);
-        }
-    }
-    while (hp->spares != SPAN_NONE)
-        ph_span_drop(descriptor_take(hp));
-    for (unsigned bin = 0; bin < BIN_COUNT; bin++)
-        hp->bin[bin] = SPAN_NONE;
-    hp->bins_used = hp->peak_units = 0;
-    hp->live_units = hp->dirty_units = hp->reserved_units = 0;
 }

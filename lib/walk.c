@@ -13,7 +13,7 @@
 
 #include "small.h"
 
-static void walk_close(struct heap *hp, enum enter enter)
+void ph_walk_close(struct heap *hp, enum enter enter)
 {
     ph_gate_close(hp, enter);
     ph_local_empty_all(hp);
@@ -25,6 +25,16 @@ static bool span_is_page(const struct span *sp) { return entry_kind(sp->tag) < K
 
 static unsigned page_bytes(const struct span *pg) { return ph_class_bytes[kind_class(entry_kind(pg->tag))]; }
 
+/* A part of packed memory; the tail of a debug heap's block is no part of what was wanted. */
+static bool packed_part(const struct heap *hp, const struct region *rg, const char *at, struct packed_part *out)
+{
+    if (!ph_packed_part(rg, at, out))
+        return false;
+    const size_t tail = out->live ? ph_debug_tail_bytes(hp) : 0;
+    out->wanted -= tail <= out->wanted ? tail : 0;
+    return true;
+}
+
 /* ---- one step ----------------------------------------------------------------------------------- */
 
 static enum walk_result show(struct walk_entry *we, enum walk_what what, char *at, size_t bytes, unsigned region)
@@ -33,11 +43,18 @@ static enum walk_result show(struct walk_entry *we, enum walk_what what, char *a
     return WALK_ENTRY;
 }
 
+/* The first address of a region that may be an element's. */
+static char *region_start(const struct region *rg)
+{
+    return rg->packed != NULL ? rg->base + ph_packed_control_bytes() : ph_region_unit(rg, rg->first);
+}
+
 /* W32 3.10: a region's own entry stands before its blocks. */
 static enum walk_result show_region(const struct region *rg, struct walk_entry *we)
 {
-    (void)show(we, WALK_REGION, rg->base, (size_t)rg->first << UNIT_BITS, rg->index);
+    (void)show(we, WALK_REGION, rg->base, (size_t)(region_start(rg) - rg->base), rg->index);
     we->rg = rg;
+    we->first = region_start(rg);
     return WALK_ENTRY;
 }
 
@@ -51,29 +68,73 @@ static enum walk_result show_large(uint32_t index, struct walk_entry *we)
     return WALK_ENTRY;
 }
 
-static bool page_block_is_free(const struct span *pg, unsigned index)
+/* A live block, and what its last bytes that nobody asked for are: overhead, while a BYTE can say so;
+ * else an element of their own that starts at the next multiple of 16. */
+static char *slack_start(char *block, size_t wanted, size_t bytes)
 {
-    return pg->bits[index / 64] >> (index % 64) & 1;
+    return bytes - wanted <= UINT8_MAX ? block + bytes : block + ph_round_up(wanted > 0 ? wanted : 1, 16);
 }
 
-/* The element of a page at or behind `at`; false when none is left. */
+static void show_block(char *block, size_t wanted, size_t bytes, unsigned region, struct walk_entry *we)
+{
+    (void)show(we, WALK_BUSY, block, wanted, region);
+    we->overhead = (unsigned)(slack_start(block, wanted, bytes) - block - wanted);
+}
+
+/* One that is live or free, of `bytes`: the element of it at or behind `at`; false when none is. */
+static bool show_part(char *block, size_t wanted, size_t bytes, bool live, char *at, unsigned region, struct walk_entry *we)
+{
+    if (at <= block) {
+        if (live)
+            show_block(block, wanted, bytes, region, we);
+        else
+            (void)show(we, WALK_FREE, block, bytes, region);
+        return true;
+    }
+    char *slack = slack_start(block, wanted, bytes);
+    if (!live || at > slack || slack == block + bytes)
+        return false;
+    (void)show(we, WALK_FREE, slack, (size_t)(block + bytes - slack), region);
+    return true;
+}
+
+static bool page_block_is_live(const struct span *pg, unsigned index)
+{
+    return index < pg->carved && !ph_page_is_free(pg, index);
+}
+
+static size_t page_block_wanted(const struct span *pg, unsigned index)
+{
+    const size_t bytes = page_bytes(pg);
+    const size_t wanted = kind_is_sized(entry_kind(pg->tag)) ? ph_page_wanted(pg, index) : bytes;
+    return wanted <= bytes ? wanted : bytes;
+}
+
+/* The element of a page at or behind `at`; false when none is left.  What is left over at the page's
+ * start, and the blocks that were never used, are one free element each. */
 static bool show_page(const struct span *pg, char *at, unsigned region, struct walk_entry *we)
 {
     const unsigned bytes = page_bytes(pg);
     char *first = ph_page_block(pg, 0);
-    const unsigned index = at > first ? (unsigned)((size_t)(at - first) + bytes - 1) / bytes : 0;
-    char *block = ph_page_block(pg, index);
-    if (index >= pg->capacity)
-        return false;
-    if (index >= pg->carved) {
-        (void)show(we, WALK_FREE, block, (size_t)(span_end(pg) - block), region);
+    if (at < first && at > (char *)ph_span_start(pg))
+        at = first;
+    if (at < first) {
+        (void)show(we, WALK_FREE, ph_span_start(pg), (size_t)(first - (char *)ph_span_start(pg)), region);
         return true;
     }
-    const bool is_free = page_block_is_free(pg, index);
-    const size_t wanted = !is_free && kind_is_sized(entry_kind(pg->tag)) ? ph_page_wanted(pg, index) : bytes;
-    (void)show(we, is_free ? WALK_FREE : WALK_BUSY, block, wanted, region);
-    we->overhead = (unsigned)(bytes - wanted) < 255 ? (unsigned)(bytes - wanted) : 255;
-    return true;
+    for (unsigned index = (unsigned)((size_t)(at - first) / bytes); index < pg->capacity; index++) {
+        char *block = ph_page_block(pg, index);
+        if (index >= pg->carved) {
+            if (at > ph_page_block(pg, pg->carved))
+                return false;
+            (void)show(we, WALK_FREE, block, (size_t)(span_end(pg) - block), region);
+            return true;
+        }
+        const bool live = page_block_is_live(pg, index);
+        if (show_part(block, live ? page_block_wanted(pg, index) : 0, bytes, live, at, region, we))
+            return true;
+    }
+    return false;
 }
 
 static enum walk_result show_next_region(struct heap *hp, const struct region *rg, struct walk_entry *we)
@@ -81,22 +142,51 @@ static enum walk_result show_next_region(struct heap *hp, const struct region *r
     return rg->next != NULL ? show_region(rg->next, we) : show_large(hp->large, we);
 }
 
+/* Packed memory: the element at or behind `at`; false when none is left.  *bad: it is damaged. */
+static bool show_packed(const struct heap *hp, const struct region *rg, char *at, struct walk_entry *we, bool *bad)
+{
+    struct packed_part part;
+    char *const end = ph_region_unit(rg, rg->first);
+    char *const committed = ph_region_unit(rg, rg->committed < rg->first ? rg->committed : rg->first);
+    char *const top = rg->base + (rg->packed->top << GRANULE_BITS);
+    while (at < top) {
+        if (!packed_part(hp, rg, at, &part)) {
+            *bad = true;
+            return false;
+        }
+        if (show_part(part.at, part.wanted, part.bytes, part.live, at, rg->index, we))
+            return true;
+        at = part.at + part.bytes;
+    }
+    if (at <= top && top < committed)
+        (void)show(we, WALK_FREE, top, (size_t)(committed - top), rg->index);
+    else if (at <= committed && committed < end)
+        (void)show(we, WALK_UNCOMMITTED, committed, (size_t)(end - committed), rg->index);
+    else
+        return false;
+    return true;
+}
+
 /* The element of a region at or behind `at`. */
 static enum walk_result show_at(struct heap *hp, const struct region *rg, char *at, struct walk_entry *we)
 {
+    bool bad = false;
+    if (rg->packed != NULL && at < ph_region_unit(rg, rg->first)) {
+        if (show_packed(hp, rg, at, we, &bad))
+            return WALK_ENTRY;
+        if (bad)
+            return WALK_BAD;
+        at = ph_region_unit(rg, rg->first);
+    }
     while (at < ph_region_unit(rg, rg->top)) {
         const struct span *sp = ph_span_containing(hp, at);
         if (sp == NULL)
             return WALK_BAD;
-        if (span_is_page(sp)) {
-            if (show_page(sp, at, rg->index, we))
-                return WALK_ENTRY;
-        } else if (at == ph_span_start(sp)) {
-            const size_t bytes = ph_span_bytes(sp);
-            if (entry_kind(sp->tag) == KIND_FREE)
-                return show(we, WALK_FREE, at, bytes, rg->index);
-            return show(we, WALK_BUSY, at, sp->sized ? sp->wanted : bytes, rg->index);
-        }
+        const bool live = entry_kind(sp->tag) != KIND_FREE;
+        const size_t bytes = ph_span_bytes(sp);
+        if (span_is_page(sp) ? show_page(sp, at, rg->index, we)
+                             : show_part(ph_span_start(sp), live && sp->sized ? sp->wanted : bytes, bytes, live, at, rg->index, we))
+            return WALK_ENTRY;
         at = span_end(sp);
     }
     if (at < ph_region_unit(rg, rg->committed))
@@ -106,19 +196,47 @@ static enum walk_result show_at(struct heap *hp, const struct region *rg, char *
     return show_next_region(hp, rg, we);
 }
 
-/* Where the walk goes on behind an element that starts at `at`, of whatever is there by now. */
-static char *behind(struct heap *hp, const struct region *rg, char *at)
+/* Where the walk goes on behind an element that starts at `at`, of whatever is there by now: one byte
+ * on, and what covers that address has been seen, unless something starts between. */
+static char *behind(const struct region *rg, char *at)
 {
-    if (at >= ph_region_unit(rg, rg->top))
+    if (at >= ph_region_unit(rg, rg->top) && at >= ph_region_unit(rg, rg->first))
         return at < ph_region_unit(rg, rg->committed) ? ph_region_unit(rg, rg->committed) : ph_region_unit(rg, rg->units);
+    return at + 1;
+}
+
+/* Inside a live block, where no element ever begins. */
+static bool is_within(char *block, size_t wanted, size_t bytes, const char *at)
+{
+    return at != block && at != slack_start(block, wanted, bytes);
+}
+
+static bool is_within_page(const struct span *pg, const char *at)
+{
+    const char *first = ph_page_block(pg, 0);
+    const unsigned index = at < first ? PAGE_BLOCKS : (unsigned)((size_t)(at - first) / page_bytes(pg));
+    return index < PAGE_BLOCKS && page_block_is_live(pg, index) &&
+           is_within(ph_page_block(pg, index), page_block_wanted(pg, index), page_bytes(pg), at);
+}
+
+/* W32 3.10: an address that cannot have been an element's.  One whose block has gone is none of these. */
+static bool names_nothing(struct heap *hp, const struct region *rg, const char *at)
+{
+    struct packed_part part;
+    if (((uintptr_t)at & 15) != 0 || at < region_start(rg))
+        return true;
+    if (rg->packed != NULL && at < ph_region_unit(rg, rg->first))
+        return at < rg->base + (rg->packed->top << GRANULE_BITS) &&
+               (!packed_part(hp, rg, at, &part) || (part.live && is_within(part.at, part.wanted, part.bytes, at)));
+    if (at >= ph_region_unit(rg, rg->top))
+        return false;
     const struct span *sp = ph_span_containing(hp, at);
-    if (sp == NULL || !span_is_page(sp))
-        return sp != NULL ? span_end(sp) : at + UNIT_BYTES;
-    char *first = ph_page_block(sp, 0);
-    if (at < first)
-        return first;
-    const unsigned index = (unsigned)((size_t)(at - first) / page_bytes(sp));
-    return index >= sp->carved ? span_end(sp) : ph_page_block(sp, index + 1);
+    if (sp == NULL)
+        return true;
+    if (span_is_page(sp))
+        return is_within_page(sp, at);
+    const size_t bytes = ph_span_bytes(sp);
+    return entry_kind(sp->tag) != KIND_FREE && is_within(ph_span_start(sp), sp->sized ? sp->wanted : bytes, bytes, at);
 }
 
 static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
@@ -133,15 +251,17 @@ static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
         return show_large(ph_span_at(entry_span(entry))->next, we);
     }
     if (we->what == WALK_REGION)
-        return we->at == rg->base ? show_at(hp, rg, ph_region_unit(rg, rg->first), we) : WALK_BAD;
+        return we->at == rg->base ? show_at(hp, rg, region_start(rg), we) : WALK_BAD;
+    if (names_nothing(hp, rg, we->at))
+        return WALK_BAD;
     if (we->what == WALK_UNCOMMITTED)
         return show_next_region(hp, rg, we);
-    return show_at(hp, rg, behind(hp, rg, we->at), we);
+    return show_at(hp, rg, behind(rg, we->at), we);
 }
 
 enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, enum enter enter)
 {
-    walk_close(hp, enter);
+    ph_walk_close(hp, enter);
     const enum walk_result result = walk_step(hp, we);
     ph_gate_open(hp);
     return result;
@@ -149,16 +269,18 @@ enum walk_result ph_walk_next(struct heap *hp, struct walk_entry *we, enum enter
 
 /* ---- validation --------------------------------------------------------------------------------- */
 
-static bool region_is_valid(struct heap *hp, const struct region *rg)
+static bool spans_are_valid(struct heap *hp, const struct region *rg, uint64_t *live, uint64_t *dirty)
 {
-    if (rg->first > rg->top || (rg->top > rg->first && rg->top > rg->committed) || rg->committed > rg->units)
-        return false;
     for (uint32_t unit = rg->first; unit < rg->top;) {
         const struct span *sp = ph_span_containing(hp, ph_region_unit(rg, unit));
         if (sp == NULL || ph_span_start(sp) != ph_region_unit(rg, unit) || !ph_span_is_valid(hp, sp))
             return false;
         if (span_is_page(sp) && !ph_page_is_valid(sp))
             return false;
+        if (entry_kind(sp->tag) != KIND_FREE)
+            *live += sp->units;
+        else if (sp->state == SPAN_DIRTY)
+            *dirty += sp->dirty_count;
         unit += (uint32_t)sp->units;
         if (unit > rg->top)
             return false;
@@ -166,14 +288,23 @@ static bool region_is_valid(struct heap *hp, const struct region *rg)
     return true;
 }
 
+static bool region_is_valid(struct heap *hp, const struct region *rg)
+{
+    if (rg->first > rg->top || (rg->top > rg->first && rg->top > rg->committed) || rg->committed > rg->units)
+        return false;
+    return rg->packed == NULL || (ph_packed_is_valid(rg) && (hp->debug == 0 || ph_debug_free_is_good(hp, rg)));
+}
+
 static bool large_list_is_valid(const struct heap *hp)
 {
     uint64_t count = 0, bytes = 0;
     uint32_t before = SPAN_NONE;
     for (uint32_t i = hp->large; i != SPAN_NONE && count <= hp->large_count; count++) {
+        if (i >= ph_span_limit())
+            return false;
         const struct span *sp = ph_span_at(i);
         if (sp->tag != (hp->tag | KIND_LARGE) || sp->prev != before || sp->wanted > sp->mapped_bytes ||
-            entry_span(map_get(ph_span_start(sp))) != i)
+            sp->self != i || entry_span(map_get(ph_span_start(sp))) != i)
             return false;
         bytes += sp->mapped_bytes;
         before = i;
@@ -184,40 +315,37 @@ static bool large_list_is_valid(const struct heap *hp)
 
 static bool heap_is_valid(struct heap *hp)
 {
-    for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
-        if (!region_is_valid(hp, rg))
+    uint64_t live = 0, dirty = 0, reserved = 0;
+    for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
+        if (!region_is_valid(hp, rg) || !spans_are_valid(hp, rg, &live, &dirty))
             return false;
-    return large_list_is_valid(hp);
+        reserved += rg->units;
+    }
+    return live == hp->live_units && dirty == hp->dirty_units && reserved == hp->reserved_units && large_list_is_valid(hp);
 }
 
-/* W32 3.7. */
+/* W32 3.7: a block is asked for in passing; the whole heap stands still. */
 bool ph_walk_validate(struct heap *hp, const void *block, enum enter enter)
 {
     struct block_info bi;
-    walk_close(hp, enter);
-    const bool valid = block == NULL ? heap_is_valid(hp) : ph_heap_look(block, &bi) == BLOCK_OK && bi.heap == hp;
+    if (block != NULL) {
+        if (enter == ENTER_PATIENTLY)
+            ph_gate_wait(hp);
+        return ph_heap_look(block, &bi) == BLOCK_OK && bi.heap == hp &&
+               (bi.kind != KIND_PACKED || ph_debug_tail_is_good(hp, block, bi.wanted));
+    }
+    ph_walk_close(hp, enter);
+    const bool valid = heap_is_valid(hp);
     ph_gate_open(hp);
     return valid;
-}
-
-bool ph_walk_visit(struct heap *hp, bool (*visit)(void *block, size_t bytes, void *context), void *context)
-{
-    struct walk_entry we = {.at = NULL};
-    bool go_on = true;
-    walk_close(hp, ENTER_PATIENTLY);
-    while (go_on && walk_step(hp, &we) == WALK_ENTRY)
-        if (we.what == WALK_BUSY)
-            go_on = visit(we.at, we.bytes, context);
-    ph_gate_open(hp);
-    return go_on;
 }
 
 /* ---- sums --------------------------------------------------------------------------------------- */
 
 static void sum_free(size_t bytes, struct heap_sums *out)
 {
-    if (bytes > out->largest_free)
-        out->largest_free = bytes;
+    out->free_blocks++;
+    out->largest_free = bytes > out->largest_free ? bytes : out->largest_free;
 }
 
 static void sum_page(const struct span *pg, struct heap_sums *out)
@@ -226,22 +354,32 @@ static void sum_page(const struct span *pg, struct heap_sums *out)
     const unsigned bytes = page_bytes(pg);
     out->live_blocks += live;
     out->free_blocks += pg->capacity - live;
-    sum_free(pg->free_count > 0 ? bytes : 0, out);
-    sum_free((size_t)(pg->capacity - pg->carved) * bytes, out);
-    if (!kind_is_sized(entry_kind(pg->tag))) {
-        out->live_bytes += (uint64_t)live * bytes;
-        return;
-    }
+    if (live < pg->capacity && bytes > out->largest_free)
+        out->largest_free = bytes;
     for (unsigned i = 0; i < pg->carved; i++)
-        if (!page_block_is_free(pg, i))
-            out->live_bytes += ph_page_wanted(pg, i);
+        if (page_block_is_live(pg, i))
+            out->live_bytes += page_block_wanted(pg, i);
 }
 
-static void sum_region(struct heap *hp, const struct region *rg, struct heap_sums *out)
+static void sum_packed(const struct heap *hp, const struct region *rg, struct heap_sums *out)
 {
-    out->reserved_bytes += (uint64_t)rg->units << UNIT_BITS;
-    out->committed_bytes += (uint64_t)rg->committed << UNIT_BITS;
-    sum_free(rg->committed > rg->top ? (size_t)(rg->committed - rg->top) << UNIT_BITS : 0, out);
+    struct packed_part part;
+    const char *top = rg->base + (rg->packed->top << GRANULE_BITS);
+    const char *committed = ph_region_unit(rg, rg->committed < rg->first ? rg->committed : rg->first);
+    for (const char *at = region_start(rg); at < top && packed_part(hp, rg, at, &part); at = part.at + part.bytes) {
+        if (part.live) {
+            out->live_blocks++;
+            out->live_bytes += part.wanted;
+        } else {
+            sum_free(part.bytes, out);
+        }
+    }
+    if (top < committed)
+        sum_free((size_t)(committed - top), out);
+}
+
+static void sum_spans(struct heap *hp, const struct region *rg, struct heap_sums *out)
+{
     for (uint32_t unit = rg->first; unit < rg->top;) {
         const struct span *sp = ph_span_containing(hp, ph_region_unit(rg, unit));
         if (sp == NULL)
@@ -250,7 +388,6 @@ static void sum_region(struct heap *hp, const struct region *rg, struct heap_sum
         if (span_is_page(sp)) {
             sum_page(sp, out);
         } else if (entry_kind(sp->tag) == KIND_FREE) {
-            out->free_blocks++;
             sum_free(ph_span_bytes(sp), out);
         } else {
             out->live_blocks++;
@@ -259,10 +396,22 @@ static void sum_region(struct heap *hp, const struct region *rg, struct heap_sum
     }
 }
 
+static void sum_region(struct heap *hp, const struct region *rg, struct heap_sums *out)
+{
+    out->reserved_bytes += (uint64_t)rg->units << UNIT_BITS;
+    out->committed_bytes += (uint64_t)rg->committed << UNIT_BITS;
+    if (rg->packed != NULL)
+        sum_packed(hp, rg, out);
+    sum_spans(hp, rg, out);
+    const uint32_t top = rg->top > rg->first ? rg->top : rg->first;
+    if (rg->committed > top)
+        sum_free((size_t)(rg->committed - top) << UNIT_BITS, out);
+}
+
 void ph_walk_sums(struct heap *hp, struct heap_sums *out)
 {
     *out = (struct heap_sums){0};
-    walk_close(hp, ENTER_UNLOCKED);
+    ph_walk_close(hp, ENTER_UNLOCKED);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         sum_region(hp, rg, out);
     for (uint32_t i = hp->large; i != SPAN_NONE; i = ph_span_at(i)->next) {

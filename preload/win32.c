@@ -44,5 +44,6 @@ VERSIONED(LPVOID, ph_heap_aligned_alloc, (HANDLE heap, DWORD flags, SIZE_T align
           (heap, flags, alignment, bytes));
 VERSIONED(BOOL, ph_heap_set_name, (HANDLE heap, const char *name), (heap, name));
 VERSIONED(SIZE_T, ph_heap_name, (HANDLE heap, char *buffer, SIZE_T room), (heap, buffer, room));
+VERSIONED(DWORD, ph_debug_flags, (void), ());
 VERSIONED(BOOL, ph_heap_visit, (HANDLE heap, ph_visitor visitor, void *context), (heap, visitor, context));
 VERSIONED(ph_exception_handler, ph_set_exception_handler, (ph_exception_handler handler), (handler));

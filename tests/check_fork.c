@@ -30,7 +30,7 @@ static void keep_blocks(int thread)
 /* Assertions of Check belong to its own thread. */
 static void come_and_go(void)
 {
-    struct heap *hp = ph_heap_create(0, 4 << 20, 0);
+    struct heap *hp = ph_heap_create(HEAPF_PAGED, 4 << 20, 0);
     if (hp != NULL) ph_heap_destroy(hp);
 }
 
@@ -256,7 +256,7 @@ static void hammer_map(void) { (void)ph_map_prepare(private->handle, UNIT_BYTES)
 /* A heap that is made, used and gone: the fork may come at any moment of its life. */
 static void hammer_heaps(void)
 {
-    struct heap *hp = ph_heap_create(0, 1 << 20, 0);
+    struct heap *hp = ph_heap_create(HEAPF_PAGED, 1 << 20, 0);
     for (int i = 0; hp != NULL && i < 20; i++)
         (void)room_alloc(hp, sizes[i % COUNT(sizes)], true);
     if (hp != NULL) ph_heap_destroy(hp);

@@ -153,12 +153,31 @@ START_TEST(caller_that_is_inside_takes_nothing)
 }
 END_TEST
 
-START_TEST(unserialised_heap_takes_nothing) /* W32 2.3 */
+START_TEST(packed_memory_is_entered_under_the_lock_by_whoever_is_there)
+{
+    struct local *lo = ph_local_attach(ph_heap_process());
+    ck_assert_ptr_nonnull(lo);
+    const struct pass ps = ph_gate_enter_locked(ph_heap_process(), ENTER_PATIENTLY);
+    ck_assert_ptr_null(ps.lo);
+    ck_assert(!ps.none);
+    ck_assert_uint_eq(lo->busy, 0);
+    ck_assert(ph_lock_is_mine(&ph_process_heap.gate.lock));
+    ph_gate_leave(ph_heap_process(), ps);
+    ck_assert(!ph_lock_is_mine(&ph_process_heap.gate.lock));
+    const struct pass inside = ph_gate_enter_locked(other, ENTER_NOT);
+    ck_assert(inside.none);
+    ck_assert(!ph_lock_is_mine(&other->gate.lock));
+}
+END_TEST
+
+START_TEST(unserialised_heap_is_guarded_inside) /* who breaks its promise must not break the heap */
 {
     struct heap *free_for_all = ph_heap_create(HEAPF_NO_SERIALIZE, 1 << 20, 0);
     const struct pass ps = ph_gate_enter(free_for_all, ENTER_PATIENTLY);
-    ck_assert(ps.none);
+    ck_assert(!ps.none);
+    ck_assert(ps.lo != NULL || ph_lock_is_mine(&free_for_all->gate.lock));
     ph_gate_leave(free_for_all, ps);
+    ck_assert(!ph_lock_is_mine(&free_for_all->gate.lock));
     ph_heap_destroy(free_for_all);
 }
 END_TEST
@@ -506,7 +525,8 @@ int main(void)
     tcase_add_test(enter, thread_with_stacks_enters_without_the_lock);
     tcase_add_test(enter, heap_without_stacks_is_entered_under_its_lock);
     tcase_add_test(enter, caller_that_is_inside_takes_nothing);
-    tcase_add_test(enter, unserialised_heap_takes_nothing);
+    tcase_add_test(enter, packed_memory_is_entered_under_the_lock_by_whoever_is_there);
+    tcase_add_test(enter, unserialised_heap_is_guarded_inside);
     TCase *close_case = room_case(suite, "close", setup_heaps, teardown_heaps);
     tcase_add_loop_test(close_case, close_keeps_a_busy_thread_out, 0, 2);
     tcase_add_test(close_case, close_waits_until_the_thread_inside_is_out);

@@ -212,12 +212,16 @@ START_TEST(terminating_process_ends_at_a_bad_block_with_one_line)
     } rows[] = {
         {free_twice, 100, "privheap: HeapFree: freed twice: 0x"},
         {free_twice, 0, "privheap: HeapFree: freed twice: 0x"},
+        {free_twice, 7001, "privheap: HeapFree: not a live block: 0x"}, /* packed: no trace is left */
         {free_inside, 100, "privheap: HeapFree: not a live block: 0x"},
+        {free_inside, 7001, "privheap: HeapFree: not a live block: 0x"},
         {free_inside, 100000, "privheap: HeapFree: not a live block: 0x"},
         {free_of_another, 100, "privheap: HeapFree: block of another heap: 0x"},
         {realloc_elsewhere, 100, "privheap: HeapReAlloc: in no heap: 0x"},
         {size_of_freed, 100, "privheap: HeapSize: freed twice: 0x"},
     };
+    for (int i = 0; rows[_i].bytes <= 100 && i < PACKED_USES; i++) /* then the class has pages */
+        HeapFree(heap, 0, HeapAlloc(heap, 0, rows[_i].bytes));
     void *block = HeapAlloc(heap, 0, rows[_i].bytes);
     void *neighbour = HeapAlloc(heap, 0, rows[_i].bytes); /* their page stays */
     const struct room_end end = room_child(rows[_i].act, block);
@@ -242,5 +246,5 @@ void check_heapinfo_add_set(Suite *suite)
     tcase_add_test(set, optimize_of_all_passes_a_heap_that_another_thread_has_locked);
     tcase_add_test(set, optimize_refuses_what_is_short_or_of_another_version);
     tcase_add_test(set, terminating_process_ends_at_no_lesser_sin);
-    tcase_add_loop_test(set, terminating_process_ends_at_a_bad_block_with_one_line, 0, 7);
+    tcase_add_loop_test(set, terminating_process_ends_at_a_bad_block_with_one_line, 0, 9);
 }

@@ -169,14 +169,68 @@ START_TEST(first_names_the_first_unit_only)
 }
 END_TEST
 
-START_TEST(edge_is_one_entry_without_a_span)
+START_TEST(sized_page_is_named_by_the_cell_of_its_codes)
 {
-    describe(places[_i].start, places[_i].units);
-    ph_map_edge(ph_unit_address(span.start), 0xabc00 | KIND_EDGE);
-    ck_assert_uint_eq(entry_of(span.start), 0xabc00 | KIND_EDGE);
-    ck_assert_uint_eq(units_with_entry(), 1);
-    ph_map_edge(ph_unit_address(span.start), 0);
-    ck_assert_uint_eq(units_with_entry(), 0);
+    uint32_t cell = 0;
+    for (int i = 0; i < 1500; i++) /* some of them in another chunk */
+        cell = ph_pool_take(ph_pool_of(64));
+    struct size_cell *codes = ph_cell_at(cell);
+    codes->span = SELF;
+    describe(FAR_UNIT + 5, 3);
+    span.tag = 0xfedc00 | KIND_SIZED;
+    span.cell = cell;
+    ph_map_fill(&span);
+    for (unsigned i = 0; i < 3; i++) {
+        ck_assert_ptr_eq(entry_cell(entry_of(span.start + i)), codes);
+        ck_assert_uint_eq(entry_span(entry_of(span.start + i)), SELF);
+    }
+    ph_map_clear(&span);
+    ph_pool_give(ph_pool_of(64), cell);
+}
+END_TEST
+
+/* ---- owners ---- */
+
+enum { GRANULE = 65536 };
+
+static const struct {
+    uintptr_t base;
+    size_t bytes;
+} ranges[] = {
+    {(uintptr_t)0x5002 << GB_BITS, GRANULE},
+    {((uintptr_t)0x5002 << GB_BITS) + 7 * GRANULE, 1},          /* a region smaller than 64 KB */
+    {((uintptr_t)0x5002 << GB_BITS) + 9 * GRANULE, 5 * GRANULE + 4096},
+    {((uintptr_t)0x5003 << GB_BITS) - 2 * GRANULE, 4 * GRANULE}, /* over the edge of two leaves */
+    {(uintptr_t)0x5004 << GB_BITS, (size_t)2 << GB_BITS},
+};
+
+START_TEST(owner_is_said_for_each_byte_of_its_range)
+{
+    const char *base = (const char *)ranges[_i].base, *last = base + ranges[_i].bytes - 1;
+    ck_assert(ph_map_prepare(base - GRANULE, ranges[_i].bytes + 2 * GRANULE));
+    ck_assert(ph_map_own(base - GRANULE, 1, 0));
+    ck_assert_uint_eq(ph_map_owner(base), 0);
+    ck_assert(ph_map_own(base, ranges[_i].bytes, 0xfedc));
+    for (size_t at = 0; at < ranges[_i].bytes; at += ranges[_i].bytes > 1 << GB_BITS ? 1001 * GRANULE + 5 : 4095)
+        ck_assert_uint_eq(ph_map_owner(base + at), 0xfedc);
+    ck_assert_uint_eq(ph_map_owner(last), 0xfedc);
+    ck_assert_uint_eq(ph_map_owner(base - 1), 0);
+    ck_assert_uint_eq(ph_map_owner(last + GRANULE), 0);
+    ck_assert_uint_eq(map_get(base), 0); /* they stand beside the entries */
+    ck_assert(ph_map_own(base, ranges[_i].bytes, 0));
+    ck_assert_uint_eq(ph_map_owner(base), 0);
+    ck_assert_uint_eq(ph_map_owner(last), 0);
+}
+END_TEST
+
+START_TEST(memory_of_others_and_no_addresses_have_no_owner)
+{
+    int on_stack = 0;
+    ck_assert_uint_eq(ph_map_owner(&on_stack), 0);
+    ck_assert_uint_eq(ph_map_owner(&in_data), 0);
+    ck_assert_uint_eq(ph_map_owner(NULL), 0);
+    for (int i = 0; i < COUNT(no_addresses); i++)
+        ck_assert_uint_eq(ph_map_owner((void *)(uintptr_t)no_addresses[i]), 0);
 }
 END_TEST
 
@@ -254,8 +308,12 @@ int main(void)
     tcase_add_test(set, entry_gives_kind_heap_and_span_apart);
     tcase_add_loop_test(set, ends_names_the_first_and_the_last_unit_only, 0, COUNT(places));
     tcase_add_loop_test(set, first_names_the_first_unit_only, 0, COUNT(places));
-    tcase_add_loop_test(set, edge_is_one_entry_without_a_span, 0, COUNT(places));
+    tcase_add_test(set, sized_page_is_named_by_the_cell_of_its_codes);
     suite_add_tcase(suite, set);
+    TCase *owners = tcase_create("own");
+    tcase_add_loop_test(owners, owner_is_said_for_each_byte_of_its_range, 0, COUNT(ranges));
+    tcase_add_test(owners, memory_of_others_and_no_addresses_have_no_owner);
+    suite_add_tcase(suite, owners);
     TCase *clear = tcase_create("clear");
     tcase_add_loop_test(clear, clear_inner_leaves_the_first_unit, 0, COUNT(places));
     tcase_add_loop_test(clear, clear_last_leaves_the_first_unit_of_one, 0, COUNT(places));

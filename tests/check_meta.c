@@ -6,18 +6,11 @@
 
 #include <pthread.h>
 
-enum { CELLS = 5000, CELL_BITS = 7, CHUNKS = 2 };
+enum { CELLS = 5000, CELL_BYTES = 128 };
 
-static char *chunks[CHUNKS];
 static struct pool pool; /* of this suite */
 
-static void setup_empty_pool(void)
-{
-    memset(chunks, 0, sizeof chunks);
-    pool = (struct pool){.cell_bits = CELL_BITS, .chunk = chunks, .chunk_room = CHUNKS};
-}
-
-static uint64_t *cell_at(uint32_t cell) { return ph_pool_at(&pool, cell); }
+static void setup_empty_pool(void) { pool = (struct pool){.cells = CELL_BYTES >> CELL_BITS}; }
 
 /* ---- ranges ---- */
 
@@ -74,62 +67,123 @@ END_TEST
 
 /* ---- cells ---- */
 
+static uint32_t cells[CELLS];
+
+static void take_many(void)
+{
+    for (int i = 0; i < CELLS; i++)
+        ck_assert_uint_ne(cells[i] = ph_pool_take(&pool), 0);
+}
+
 START_TEST(cells_are_distinct_and_never_0)
 {
+    take_many();
     for (uint32_t i = 0; i < CELLS; i++) {
-        const uint32_t cell = ph_pool_take(&pool);
-        ck_assert_uint_ne(cell, 0);
-        ck_assert_uint_eq((uintptr_t)cell_at(cell) % 64, 0);
-        for (unsigned word = 0; word < (1 << CELL_BITS) / 8; word++) {
-            ck_assert_uint_eq(cell_at(cell)[word], 0); /* nobody's yet */
-            cell_at(cell)[word] = cell;
+        uint64_t *at = ph_cell_at(cells[i]);
+        ck_assert_uint_eq((uintptr_t)at % 64, 0);
+        for (unsigned word = 0; word < CELL_BYTES / 8; word++) {
+            ck_assert_uint_eq(at[word], 0); /* nobody's yet */
+            at[word] = cells[i];
         }
     }
-    for (uint32_t cell = 1; cell <= CELLS; cell++)
-        ck_assert_uint_eq(*cell_at(cell), cell);
+    for (uint32_t i = 0; i < CELLS; i++)
+        for (unsigned word = 0; word < CELL_BYTES / 8; word++)
+            ck_assert_uint_eq(((uint64_t *)ph_cell_at(cells[i]))[word], cells[i]);
 }
 END_TEST
 
 START_TEST(given_cells_are_taken_again_before_new_ones)
 {
-    static bool given[CELLS + 1];
-    uint32_t highest = 0;
-    for (int i = 0; i < CELLS; i++)
-        highest = ph_pool_take(&pool);
-    ck_assert_uint_eq(highest, CELLS);
-    for (uint32_t cell = 7; cell <= CELLS; cell += 13) {
-        ph_pool_give(&pool, cell);
-        given[cell] = true;
+    take_many();
+    for (int i = 7; i < CELLS; i += 13) {
+        ph_pool_give(&pool, cells[i]);
+        memset((char *)ph_cell_at(cells[i]) + 4, 0xee, 4);
     }
-    for (uint32_t cell = 7; cell <= CELLS; cell += 13) {
-        const uint32_t again = ph_pool_take(&pool);
-        ck_assert_uint_le(again, CELLS);
-        ck_assert(given[again]);
-        given[again] = false;
+    for (int i = 7; i < CELLS; i += 13) {
+        const unsigned char *at = ph_cell_at(ph_pool_take(&pool));
+        ck_assert_uint_eq(at[4], 0xee);
     }
-    ck_assert_uint_eq(ph_pool_take(&pool), CELLS + 1);
+    const unsigned char *beyond = ph_cell_at(ph_pool_take(&pool));
+    ck_assert_uint_eq(beyond[4], 0);
 }
 END_TEST
 
-START_TEST(pool_grows_out_of_its_first_table_which_stays)
+START_TEST(row_of_linked_cells_is_given_at_once)
 {
-    for (int i = 0; i < CELLS; i++)
-        (void)ph_pool_take(&pool);
-    ck_assert_ptr_ne(pool.chunk, chunks);
-    for (int i = 0; i < CHUNKS; i++)
-        ck_assert_ptr_eq(pool.chunk[i], chunks[i]);
+    enum { ROW = 50 };
+    bool back[ROW] = {false};
+    take_many();
+    for (int i = 0; i < ROW - 1; i++)
+        *(uint32_t *)ph_cell_at(cells[i]) = cells[i + 1];
+    ph_pool_give(&pool, cells[ROW]);
+    ph_pool_give_row(&pool, cells[0], cells[ROW - 1]);
+    for (int i = 0; i < ROW; i++) {
+        const uint32_t cell = ph_pool_take(&pool);
+        for (int j = 0; j < ROW; j++)
+            if (cells[j] == cell) {
+                ck_assert(!back[j]);
+                back[j] = true;
+            }
+    }
+    for (int i = 0; i < ROW; i++)
+        ck_assert(back[i]);
+    ck_assert_uint_eq(ph_pool_take(&pool), cells[ROW]);
 }
 END_TEST
 
 START_TEST(cell_stays_where_it_is_while_the_pool_grows)
 {
     const uint32_t first = ph_pool_take(&pool);
-    uint64_t *at = cell_at(first);
+    uint64_t *at = ph_cell_at(first);
     *at = 12345;
-    for (int i = 0; i < CELLS; i++)
-        (void)ph_pool_take(&pool);
-    ck_assert_ptr_eq(cell_at(first), at);
+    take_many();
+    ck_assert_ptr_eq(ph_cell_at(first), at);
     ck_assert_uint_eq(*at, 12345);
+}
+END_TEST
+
+static size_t cell_bytes(unsigned number) { return (size_t)ph_pool_number(number)->cells << CELL_BITS; }
+
+START_TEST(pool_of_has_the_smallest_cells_that_are_large_enough)
+{
+    const size_t most = cell_bytes((unsigned)_i), least = _i > 0 ? cell_bytes((unsigned)_i - 1) + 1 : 1;
+    struct pool *po = ph_pool_number((unsigned)_i);
+    ck_assert_ptr_eq(ph_pool_of(least), po);
+    ck_assert_ptr_eq(ph_pool_of(most), po);
+    const uint32_t cell = ph_pool_take(po), next = ph_pool_take(po);
+    memset(ph_cell_at(cell), 0x11, most);
+    memset(ph_cell_at(next), 0x22, most);
+    for (size_t i = 0; i < most; i++)
+        ck_assert_uint_eq(((unsigned char *)ph_cell_at(cell))[i], 0x11);
+    ph_pool_give(po, next);
+    ph_pool_give(po, cell);
+}
+END_TEST
+
+START_TEST(larger_cells_are_in_no_pool)
+{
+    ck_assert_ptr_null(ph_pool_of(4097));
+    ck_assert_ptr_null(ph_pool_of(SIZE_MAX));
+}
+END_TEST
+
+START_TEST(pools_share_one_table_and_no_memory)
+{
+    enum { APIECE = 700 };
+    static uint32_t of[POOL_COUNT][APIECE];
+    for (int i = 0; i < APIECE; i++)
+        for (unsigned p = 0; p < POOL_COUNT; p++) {
+            of[p][i] = ph_pool_take(ph_pool_number(p));
+            ck_assert_uint_ne(of[p][i], 0);
+            memset(ph_cell_at(of[p][i]), (int)(p * 20 + (unsigned)i % 20), cell_bytes(p));
+        }
+    for (int i = 0; i < APIECE; i++)
+        for (unsigned p = 0; p < POOL_COUNT; p++) {
+            const unsigned char *at = ph_cell_at(of[p][i]);
+            for (size_t b = 0; b < cell_bytes(p); b++)
+                if (at[b] != p * 20 + (unsigned)i % 20) ck_abort_msg("cell %d of pool %u was overwritten", i, p);
+            ph_pool_give(ph_pool_number(p), of[p][i]);
+        }
 }
 END_TEST
 
@@ -156,7 +210,8 @@ START_TEST(span_number_finds_its_span)
     for (int i = 0; i < 50; i++) {
         made[i] = ph_span_new();
         ck_assert_ptr_eq(ph_span_at(made[i]->self), made[i]);
-        ck_assert_ptr_eq(ph_pool_at(&ph_pool_spans, made[i]->self), made[i]);
+        ck_assert_ptr_eq(ph_cell_at(made[i]->self), made[i]);
+        ck_assert_uint_lt(made[i]->self, ph_span_limit());
     }
     for (int i = 0; i < 50; i++)
         ph_span_drop(made[i]);
@@ -189,7 +244,7 @@ static void *take_and_give(void *mine)
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < EACH; i++) {
             cell[i] = ph_pool_take(&pool);
-            if (cell[i] != 0) *cell_at(cell[i]) = (uintptr_t)mine;
+            if (cell[i] != 0) *(uint64_t *)ph_cell_at(cell[i]) = (uintptr_t)mine;
         }
         if (round < 2)
             for (int i = 0; i < EACH; i++)
@@ -208,8 +263,8 @@ START_TEST(threads_get_no_cell_twice)
     for (int t = 0; t < THREADS; t++)
         for (int i = 0; i < EACH; i++) {
             ck_assert_uint_ne(cells_of[t][i], 0);
-            ck_assert_uint_eq(*cell_at(cells_of[t][i]), (uintptr_t)cells_of[t]);
-            *cell_at(cells_of[t][i]) = 0;
+            ck_assert_uint_eq(*(uint64_t *)ph_cell_at(cells_of[t][i]), (uintptr_t)cells_of[t]);
+            *(uint64_t *)ph_cell_at(cells_of[t][i]) = 0;
         }
 }
 END_TEST
@@ -223,16 +278,19 @@ int main(void)
     tcase_add_test(ranges, range_larger_than_all_before_is_served);
     tcase_add_test(ranges, without_memory_a_range_is_null);
     suite_add_tcase(suite, ranges);
-    TCase *cells = tcase_create("pool");
-    tcase_add_checked_fixture(cells, setup_empty_pool, NULL);
-    tcase_add_test(cells, cells_are_distinct_and_never_0);
-    tcase_add_test(cells, given_cells_are_taken_again_before_new_ones);
-    tcase_add_test(cells, cell_stays_where_it_is_while_the_pool_grows);
-    tcase_add_test(cells, without_memory_there_is_no_cell_until_one_comes_back);
-    tcase_add_test(cells, pool_grows_out_of_its_first_table_which_stays);
-    tcase_add_test(cells, span_number_finds_its_span);
-    tcase_add_test(cells, span_made_again_is_blank);
-    tcase_add_test(cells, threads_get_no_cell_twice);
-    suite_add_tcase(suite, cells);
+    TCase *all = tcase_create("pool");
+    tcase_add_checked_fixture(all, setup_empty_pool, NULL);
+    tcase_add_test(all, cells_are_distinct_and_never_0);
+    tcase_add_test(all, given_cells_are_taken_again_before_new_ones);
+    tcase_add_test(all, cell_stays_where_it_is_while_the_pool_grows);
+    tcase_add_test(all, without_memory_there_is_no_cell_until_one_comes_back);
+    tcase_add_test(all, row_of_linked_cells_is_given_at_once);
+    tcase_add_loop_test(all, pool_of_has_the_smallest_cells_that_are_large_enough, 0, POOL_COUNT);
+    tcase_add_test(all, larger_cells_are_in_no_pool);
+    tcase_add_test(all, pools_share_one_table_and_no_memory);
+    tcase_add_test(all, span_number_finds_its_span);
+    tcase_add_test(all, span_made_again_is_blank);
+    tcase_add_test(all, threads_get_no_cell_twice);
+    suite_add_tcase(suite, all);
     return room_run(suite);
 }

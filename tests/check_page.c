@@ -25,7 +25,7 @@ static void make_page(unsigned kind)
 
 static void setup_heap(void)
 {
-    heap = ph_heap_create(0, 9 << 20, 0); /* too large to begin in the memory of a dead heap */
+    heap = ph_heap_create(HEAPF_PAGED, 70 << 20, 0); /* too large to begin in the memory of a dead heap */
     ck_assert_ptr_nonnull(heap);
     pg = NULL;
 }
@@ -98,7 +98,10 @@ START_TEST(every_unit_of_a_page_has_its_entry)
         const uint64_t entry = map_get(address);
         ck_assert_uint_eq((uint32_t)entry, heap->tag | (unsigned)_i);
         ck_assert_ptr_eq(ph_span_at(entry_span(entry)), pg);
-        ck_assert_uint_eq(entry_distance(entry, address), ph_span_bytes(pg) - at);
+        if (_i >= KIND_SIZED)
+            ck_assert_ptr_eq(entry_cell(entry)->end, address - at + ph_span_bytes(pg));
+        else
+            ck_assert_uint_eq(entry_distance(entry, address), ph_span_bytes(pg) - at);
     }
 }
 END_TEST
@@ -134,7 +137,7 @@ END_TEST
 
 START_TEST(without_memory_there_is_no_page)
 {
-    struct heap *full = ph_heap_create(0, 1 << 17, 1 << 17);
+    struct heap *full = room_heap(1 << 17);
     ck_assert_ptr_nonnull(ph_span_take(full, KIND_RUN, 32, 1));
     ck_assert_ptr_null(ph_page_new(full, KIND_PLAIN, 1));
     ck_assert_ptr_null(ph_page_new(full, KIND_SIZED, 1));

@@ -4,14 +4,15 @@
 /* check_region.c -- address ranges of a heap: where they stand, what can be touched, which come back. */
 #include "check_room.h"
 
-enum { TAG = 0xfffa00, MB = 1 << 20 };
+enum { ID = 0xfffa, MB = 1 << 20 };
 
 static struct heap bare; /* regions only: no blocks, and no number in the registry */
 
 static void setup_heap_without_region(void)
 {
     memset(&bare, 0, sizeof bare);
-    bare.tag = TAG;
+    bare.id = ID;
+    bare.tag = ID << 8;
 }
 
 static void teardown_regions(void) { ph_region_drop_all(&bare); }
@@ -53,14 +54,16 @@ START_TEST(regions_do_not_overlap)
 }
 END_TEST
 
-START_TEST(base_is_found_in_the_page_map_until_dropped)
+START_TEST(page_map_says_whose_it_is_until_dropped)
 {
     const char *base = add(sizes[_i])->base;
-    ck_assert_uint_eq(map_get(base), TAG | KIND_EDGE);
-    for (size_t at = UNIT_BYTES; at < sizes[_i]; at += UNIT_BYTES)
+    for (size_t at = 0; at < sizes[_i]; at += UNIT_BYTES) {
+        ck_assert_uint_eq(ph_map_owner(base + at), ID);
         ck_assert_uint_eq(map_get(base + at), 0);
+    }
     ph_region_drop_all(&bare);
-    ck_assert_uint_eq(map_get(base), 0);
+    for (size_t at = 0; at < sizes[_i]; at += UNIT_BYTES)
+        ck_assert_uint_eq(ph_map_owner(base + at), 0);
 }
 END_TEST
 
@@ -166,7 +169,7 @@ START_TEST(dropped_range_serves_the_next_heap_still_dirty)
     ck_assert_ptr_eq(rg->base, base);
     ck_assert_uint_eq(rg->top, 77);
     ck_assert_int_eq(base[0], 0x55);
-    ck_assert_uint_eq(map_get(base), TAG | KIND_EDGE);
+    ck_assert_uint_eq(ph_map_owner(base), ID);
 }
 END_TEST
 
@@ -179,9 +182,26 @@ START_TEST(range_of_another_size_is_not_taken_from_the_cache)
 }
 END_TEST
 
+START_TEST(drop_rest_leaves_the_first_region_alone)
+{
+    struct region *first = add(MB), *second = add(70 * MB);
+    char *base = second->base;
+    (void)add(80 * MB);
+    ph_region_drop_rest(&bare);
+    ck_assert_ptr_eq(bare.regions, first);
+    ck_assert_ptr_eq(bare.last_region, first);
+    ck_assert_ptr_null(first->next);
+    ck_assert_uint_eq(bare.reserved_units << UNIT_BITS, MB);
+    ck_assert_uint_eq(ph_map_owner(first->base), ID);
+    ck_assert_uint_eq(ph_map_owner(base), 0);
+    ck_assert(!ph_os_is_mapped(base, 1));
+    ck_assert_uint_eq(add(MB)->index, 1);
+}
+END_TEST
+
 START_TEST(large_range_goes_back_to_the_system)
 {
-    char *base = add(9 * MB)->base;
+    char *base = add(70 * MB)->base;
     ck_assert(ph_os_is_mapped(base, 1));
     ph_region_drop_all(&bare);
     ck_assert(!ph_os_is_mapped(base, 1));
@@ -190,7 +210,7 @@ END_TEST
 
 START_TEST(cache_is_bounded)
 {
-    enum { MANY = 40, MOST = 16 };
+    enum { MANY = 100, MOST = 64 };
     char *base[MANY];
     int kept = 0;
     for (int i = 0; i < MANY; i++)
@@ -254,13 +274,14 @@ int main(void)
     TCase *cache = room_case(suite, "cache", setup_heap_without_region, teardown_regions);
     tcase_add_test(cache, dropped_range_serves_the_next_heap_still_dirty);
     tcase_add_test(cache, range_of_another_size_is_not_taken_from_the_cache);
+    tcase_add_test(cache, drop_rest_leaves_the_first_region_alone);
     tcase_add_test(cache, large_range_goes_back_to_the_system);
     tcase_add_test(cache, executable_range_is_neither_kept_nor_taken_from_the_cache);
     tcase_add_test(cache, cache_is_bounded);
     TCase *adding = room_case(suite, "add", setup_heap_without_region, teardown_regions);
     tcase_add_loop_test(adding, region_stands_aligned_and_is_as_large_as_asked, 0, COUNT(sizes));
     tcase_add_test(adding, regions_do_not_overlap);
-    tcase_add_loop_test(adding, base_is_found_in_the_page_map_until_dropped, 0, COUNT(sizes));
+    tcase_add_loop_test(adding, page_map_says_whose_it_is_until_dropped, 0, COUNT(sizes));
     tcase_add_test(adding, only_a_region_above_64_kb_spares_a_unit_for_its_handle);
     tcase_add_test(adding, nothing_is_handed_out_of_a_new_region);
     tcase_add_test(adding, wish_is_halved_to_the_least_and_then_refused);

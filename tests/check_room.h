@@ -19,12 +19,18 @@
 
 /* ---- heaps and blocks ---- */
 
-static inline struct heap *room_heap(size_t max_bytes)
+static inline struct heap *room_heap_with(unsigned flags, size_t max_bytes)
 {
-    struct heap *hp = ph_heap_create(0, 4 << 20, max_bytes);
+    struct heap *hp = ph_heap_create(flags, max_bytes != 0 && max_bytes < 4 << 20 ? max_bytes : 4 << 20, max_bytes);
     ck_assert_ptr_nonnull(hp);
     return hp;
 }
+
+/* All in pages and runs, also where there is a bound. */
+static inline struct heap *room_heap(size_t max_bytes) { return room_heap_with(HEAPF_PAGED, max_bytes); }
+
+/* As programs have it: a growing one begins with packed memory, a bounded one has nothing else. */
+static inline struct heap *room_packed_heap(size_t max_bytes) { return room_heap_with(0, max_bytes); }
 
 static inline void *room_alloc(struct heap *hp, size_t bytes, bool sized)
 {

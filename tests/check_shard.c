@@ -16,8 +16,9 @@ static void *slot[ROOM + 1];
 
 static void setup_heap_and_stack(void)
 {
-    heap = ph_heap_create(0, 9 << 20, 0);
+    heap = ph_heap_create(HEAPF_PAGED, 70 << 20, 0);
     ck_assert_ptr_nonnull(heap);
+    ck_assert(ph_shard_ready(heap));
     memset(&stack, 0, sizeof stack);
     slot[0] = ph_no_block;
     stack.top = slot + 1;
@@ -172,7 +173,8 @@ END_TEST
 
 START_TEST(without_memory_the_stack_stays_empty)
 {
-    struct heap *full = ph_heap_create(0, 1 << 17, 1 << 17);
+    struct heap *full = room_heap(1 << 17);
+    ck_assert(ph_shard_ready(full));
     ck_assert_ptr_nonnull(ph_span_take(full, KIND_RUN, 32, 1));
     ph_shard_refill(full, PLAIN_64, &stack, 10);
     ck_assert_uint_eq(entries() + stack.fresh_count, 0);

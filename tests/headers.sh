@@ -32,7 +32,7 @@ for names in names.c names.cpp; do
     for function in HeapCreate HeapDestroy HeapAlloc HeapReAlloc HeapFree HeapSize HeapLock HeapUnlock HeapValidate \
         HeapWalk HeapCompact HeapSummary HeapQueryInformation HeapSetInformation GetProcessHeap GetProcessHeaps \
         GetLastError SetLastError ph_version ph_heap_stats ph_heap_aligned_alloc ph_heap_set_name ph_heap_name \
-        ph_heap_visit ph_set_exception_handler; do
+        ph_debug_flags ph_heap_visit ph_set_exception_handler; do
         grep -q " U $function\$" "$work/$names" || complain "$function is not a C name in $names"
     done
 done

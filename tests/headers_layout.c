@@ -144,6 +144,7 @@ DWORD (*const process_heaps)(DWORD, PHANDLE) = GetProcessHeaps;
 DWORD (*const get_error)(void) = GetLastError;
 void (*const set_error)(DWORD) = SetLastError;
 const char *(*const version)(void) = ph_version;
+DWORD (*const debug_flags)(void) = ph_debug_flags;
 SIZE_T (*const compact)(HANDLE, DWORD) = HeapCompact;
 BOOL (*const summary)(HANDLE, DWORD, LPHEAP_SUMMARY) = HeapSummary;
 BOOL (*const query)(HANDLE, HEAP_INFORMATION_CLASS, PVOID, SIZE_T, PSIZE_T) = HeapQueryInformation;

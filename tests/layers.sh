@@ -9,15 +9,17 @@
 
 # The rooms, top first.  A room may call those on lower lines; rooms joined by = may call each other.
 rooms='
-    heapapi=heapinfo=native=raise
+    entrance=heapapi=heapinfo=native=raise=visit
     stats fork
     walk
     block
+    alloc
     heap
-    local=gate
+    debug
+    local=gate=sized
     shard
     page large packed
-    span=purge
+    span=purge=forget
     region
     map sizeclass
     meta
@@ -33,7 +35,8 @@ excused='local:ph_heap_process'
 # Asked for in os.c only.
 system='mmap mmap64 munmap mremap madvise mprotect membarrier prctl sysconf syscall'
 
-most_lines_of_file=500
+most_lines_of_file=500 # but the map: all of it in one place
+most_lines_of_map=660
 most_lines_of_function=60
 
 cd "${top_srcdir:-$(dirname "$0")/..}" || exit 99
@@ -42,7 +45,7 @@ sources=$(ls lib/*.[ch] preload/*.[ch] bench/*.[ch] 2>/dev/null)
 
 findings() {
     awk -v rooms="$rooms" -v services="$services" -v system_calls="$system" \
-        -v file_wall=$most_lines_of_file -v function_wall=$most_lines_of_function \
+        -v file_wall=$most_lines_of_file -v map_wall=$most_lines_of_map -v function_wall=$most_lines_of_function \
         -v engine="$engine" -v excused="$excused" '
     BEGIN {
         lines = split(rooms, line, "\n")
@@ -65,10 +68,11 @@ findings() {
         n = split(engine, word, " ")
         for (i = 1; i <= n; i++) is_engine[word[i]] = 1
     }
+    function wall_of(file) { return file == "lib/internal.h" ? map_wall : file_wall }
     function room_of(file) { sub(/.*\//, "", file); sub(/\.[ch]$/, "", file); return file }
 
     FNR == 1 {
-        if (previous_lines > file_wall) print previous ": " previous_lines " lines, the wall is " file_wall
+        if (previous_lines > wall_of(previous)) print previous ": " previous_lines " lines, the wall is " wall_of(previous)
         in_comment = opened = 0
         is_room = FILENAME ~ /^lib\/.*\.c$/
         room = room_of(FILENAME)
@@ -122,7 +126,7 @@ findings() {
     }
 
     END {
-        if (previous_lines > file_wall) print previous ": " previous_lines " lines, the wall is " file_wall
+        if (previous_lines > wall_of(previous)) print previous ": " previous_lines " lines, the wall is " wall_of(previous)
         for (i = 1; i <= calls; i++) {
             split(call[i], part, SUBSEP)
             from = part[1]; to = owner[part[2]]

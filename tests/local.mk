@@ -7,6 +7,8 @@
 # Check programs, each from tests/check_<room>.c, linked with every room of lib/.
 CHECK_SUITES =
 CHECK_SUITES += %D%/check_block
+CHECK_SUITES += %D%/check_debug
+CHECK_SUITES += %D%/check_decisions
 CHECK_SUITES += %D%/check_contract_blocks
 CHECK_SUITES += %D%/check_contract_create
 CHECK_SUITES += %D%/check_contract_debug
@@ -37,11 +39,13 @@ CHECK_SUITES += %D%/check_meta
 CHECK_SUITES += %D%/check_native
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
+CHECK_SUITES += %D%/check_packed
 CHECK_SUITES += %D%/check_page
 CHECK_SUITES += %D%/check_raise
 CHECK_SUITES += %D%/check_region
 CHECK_SUITES += %D%/check_shard
 CHECK_SUITES += %D%/check_sizeclass
+CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk
@@ -50,6 +54,8 @@ CHECK_SUITES += %D%/check_walk
 SCRIPT_TESTS =
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/dist.sh
+SCRIPT_TESTS += %D%/dlopen.sh
+SCRIPT_TESTS += %D%/examples.sh
 SCRIPT_TESTS += %D%/headers.sh
 SCRIPT_TESTS += %D%/install.sh
 SCRIPT_TESTS += %D%/layers.sh
@@ -92,8 +98,10 @@ LINKED_TESTS += %D%/check_throw
 endif
 
 EXTRA_DIST += %D%/check_room.h
+EXTRA_DIST += %D%/dlopen.c
 EXTRA_DIST += %D%/driver.sh
 EXTRA_DIST += %D%/headers_layout.c
+EXTRA_DIST += %D%/installed.sh
 EXTRA_DIST += %D%/misuse/double_free_after_fork.c
 EXTRA_DIST += %D%/misuse/double_free_after_many.c
 EXTRA_DIST += %D%/misuse/double_free_after_uses.c
@@ -140,6 +148,7 @@ EXTRA_DIST += %D%/tally.sh
 AM_CPPFLAGS += $(CHECK_CFLAGS)
 LDADD = lib/libcore.la $(CHECK_LIBS)
 
+%C%_check_debug_SOURCES = %D%/check_debug.c %D%/check_heapapi.h
 # They know the library as a program of its users does.
 %C%_check_contract_blocks_SOURCES = %D%/check_contract.h %D%/check_contract_blocks.c
 %C%_check_contract_blocks_LDADD = lib/libprivheap.la $(CHECK_LIBS)
@@ -199,6 +208,7 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_check_heapinfo_SOURCES += %D%/check_heapinfo_set.c
 %C%_check_message_SOURCES = %D%/check_message.c %D%/check_said.h
 %C%_check_options_SOURCES = %D%/check_options.c %D%/check_said.h
+%C%_check_sized_SOURCES = %D%/check_heapapi.h %D%/check_sized.c
 %C%_check_walk_SOURCES = %D%/check_heapapi.h %D%/check_walk.c %D%/churn.h %D%/churn.c
 
 # Nothing of ours is linked to these; and the compiler must not leave calls of malloc out.
@@ -295,5 +305,16 @@ check-long: all $(check_PROGRAMS) $(LONG_TESTS)
 	done; exit $$failed
 CLEANFILES += $(LONG_TESTS:=.log)
 CLEANFILES += $(LONG_TESTS:=.trs)
+
+# What was installed, here or under a DESTDIR.  A sanitizer's runtime is no part of what users get.
+installcheck-local:
+if SANITIZED
+	@echo 'A sanitized library is not for users: not checked.'
+else
+	@$(AM_TESTS_ENVIRONMENT) \
+	DESTDIR='$(DESTDIR)' bindir='$(bindir)' libdir='$(libdir)' includedir='$(includedir)' mandir='$(mandir)'; \
+	export DESTDIR bindir libdir includedir mandir; \
+	$(SHELL) $(srcdir)/%D%/installed.sh
+endif
 
 .PHONY: check-long check-programs check-suites

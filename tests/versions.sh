@@ -34,4 +34,13 @@ expect 'linked, plain' "GetLastError of $library/libprivheap.so.0
 a block of malloc is in the process heap: no" "$("$work/linked")"
 expect 'linked, preloaded' "GetLastError of $preload_object
 a block of malloc is in the process heap: yes" "$(LD_PRELOAD=$preload_object "$work/linked")"
+
+# An engine inside the program stays the program's own.
+if [ -e "$library/libprivheap.a" ]; then
+    $CC -D_GNU_SOURCE -I"$top_srcdir/lib" "$source" -o "$work/inside" "$library/libprivheap.a" -pthread || exit 99
+    inside="GetLastError of $work/inside
+a block of malloc is in the process heap: no"
+    expect 'inside, plain' "$inside" "$("$work/inside")"
+    expect 'inside, preloaded' "$inside" "$(LD_PRELOAD=$preload_object "$work/inside")"
+fi
 exit $status

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 the privheap authors
+#
+# peers.sh -- the other allocators at hand; read by the scripts here, not run.
+
+# library NAME: its file where the loader looks; empty when it is not installed.
+library() {
+    for dir in $(/sbin/ldconfig -v -N 2>/dev/null | sed -n 's/^\(\/[^:]*\):.*/\1/p') /usr/lib/*-linux-gnu /usr/lib; do
+        if [ -e "$dir/$1" ]; then
+            echo "$dir/$1"
+            return
+        fi
+    done
+}
+
+# loads NAME FILE: an object that cannot be loaded would silently measure something else, as the loader only
+# warns.
+loads() {
+    warning=$(LD_PRELOAD=$2 /bin/true 2>&1 >/dev/null) || die "$1: /bin/true fails under $2"
+    case $warning in *"cannot be preloaded"*) die "$1: $warning" ;; esac
+}
+
+# What the figures were taken on.
+machine() {
+    model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
+    echo "machine   $model, $(getconf _NPROCESSORS_ONLN) cpus, Linux $(uname -r)"
+}

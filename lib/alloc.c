@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* alloc.c -- a new block: which way of keeping blocks serves it.
+ *
+ * Owns:    nothing but a heap's uses.
+ * Calls:   heap.c to grow and to trim, sized.c, local.c, shard.c, packed.c, large.c, span.c, debug.c.
+ * Locks:   through gate_enter.
+ * Why:     packed memory costs least and is best while blocks are few; stacks and pages are fast once
+ *          a class has proved busy; runs and mappings waste least for what is big. */
+#include "hot.h"
+
+#include "small.h"
+
+enum { LARGE_ALIGN_BYTES = 4 << 20 }; /* more: rarely to be had in a region */
+
+static void *alloc_stacked(struct local *lo, unsigned class, bool *zero)
+{
+    void *block = local_take(lo, class);
+    return block != NULL ? block : ph_local_take_slow(lo, class, zero);
+}
+
+static void *alloc_sized(struct heap *hp, const struct request *rq, unsigned class, bool *zero)
+{
+    struct local *lo = rq->enter != ENTER_NOT ? ph_sized_earned(hp) : NULL;
+    void *block = lo != NULL ? ph_sized_take(lo, class, rq->bytes) : NULL;
+    if (block != NULL)
+        return block;
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    if (lo != NULL && ps.lo == lo) {
+        ph_gate_leave(hp, ps);
+        if ((block = ph_sized_take(lo, class, rq->bytes)) != NULL)
+            return block;
+        ps = ph_gate_enter(hp, rq->enter);
+    }
+    block = ph_shard_take(hp, KIND_SIZED + class, rq->bytes, zero);
+    ph_gate_leave(hp, ps);
+    if (lo != NULL && !lo->biased)
+        ph_gate_rebias(lo, ENTER_UNLOCKED);
+    return block;
+}
+
+static void *alloc_page_block(struct heap *hp, const struct request *rq, unsigned class, bool *zero)
+{
+    if (rq->sized)
+        return alloc_sized(hp, rq, class, zero);
+    if (ph_local->heap == hp && rq->enter == ENTER_PATIENTLY)
+        return alloc_stacked(ph_local, class, zero);
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    void *block = ph_shard_take(hp, KIND_PLAIN + class, rq->bytes, zero);
+    ph_gate_leave(hp, ps);
+    return block;
+}
+
+static void *alloc_packed(struct heap *hp, const struct request *rq, bool *zero)
+{
+    const size_t align = rq->align > 16 ? rq->align : 16;
+    const size_t bytes = rq->bytes + ph_debug_tail_bytes(hp);
+    void *block = NULL;
+    struct pass ps = ph_gate_enter_locked(hp, rq->enter);
+    struct region *rg = hp->regions;
+    for (; rg != NULL && rg->packed != NULL && block == NULL; rg = rg->next)
+        block = ph_packed_take(hp, rg, bytes, align, zero);
+    if (block == NULL && (rg = ph_heap_grow_packed(hp, bytes + align)) != NULL)
+        block = ph_packed_take(hp, rg, bytes, align, zero);
+    if (block != NULL && hp->debug != 0)
+        *zero = ph_debug_taken(hp, block, rq->bytes, rq->zero);
+    ph_gate_leave(hp, ps);
+    return block;
+}
+
+/* The first blocks of each class stand side by side; a class that is used more has pages. */
+static bool is_packed_first(struct heap *hp, unsigned class)
+{
+    if ((hp->flags & HEAPF_PAGED) || __atomic_load_n(&hp->uses[class], __ATOMIC_RELAXED) >= PACKED_USES)
+        return false;
+    __atomic_fetch_add(&hp->uses[class], 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
+{
+    const size_t bytes = rq->bytes > 0 ? rq->bytes : 1;
+    const size_t units = (bytes + UNIT_BYTES - 1) >> UNIT_BITS;
+    const size_t align = rq->align > UNIT_BYTES ? rq->align >> UNIT_BITS : 1;
+    if (units + align >= 1u << 24)
+        return NULL;
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    struct span *sp = ph_span_take(hp, KIND_RUN, (uint32_t)units, (uint32_t)align);
+    if (sp != NULL) {
+        sp->wanted = rq->bytes;
+        sp->sized = rq->sized;
+        *zero = sp->state != SPAN_DIRTY;
+    }
+    ph_gate_leave(hp, ps);
+    return sp != NULL ? ph_span_start(sp) : NULL;
+}
+
+static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
+{
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    struct span *sp = ph_large_take(hp, rq->bytes > 0 ? rq->bytes : 1, rq->align, zero);
+    if (sp != NULL) {
+        sp->wanted = rq->bytes;
+        sp->sized = rq->sized;
+    }
+    ph_gate_leave(hp, ps);
+    if (sp != NULL && hp->debug != 0 && !*zero) { /* W32 2.8: all zero */
+        ph_bytes_zero(ph_span_start(sp), rq->bytes);
+        *zero = true;
+    }
+    return sp != NULL ? ph_span_start(sp) : NULL;
+}
+
+static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
+{
+    void *block = NULL;
+    if ((rq->bytes >= LARGE_BYTES || rq->align > LARGE_ALIGN_BYTES) && hp->bound_units == 0)
+        block = alloc_large(hp, rq, zero);
+    return block != NULL || hp->packed_only ? block : alloc_run(hp, rq, zero);
+}
+
+/* By size and alignment; a large block that gets no mapping of its own becomes a run. */
+static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
+{
+    unsigned class = CLASS_COUNT;
+    if (hp->packed_only && ((rq->bytes < LARGE_BYTES && rq->align <= LARGE_ALIGN_BYTES) || hp->bound_units != 0))
+        return alloc_packed(hp, rq, zero);
+    if (rq->bytes <= CLASS_BYTES)
+        class = rq->align <= 16 ? class_of(rq->bytes) : ph_class_aligned(rq->bytes, rq->align);
+    if (class == CLASS_COUNT)
+        return alloc_big(hp, rq, zero);
+    void *block = rq->sized && is_packed_first(hp, class) ? alloc_packed(hp, rq, zero) : NULL;
+    return block != NULL ? block : alloc_page_block(hp, rq, class, zero);
+}
+
+/* Before any NULL: every stack emptied, every kept page and mapping given back, once more. */
+static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *zero)
+{
+    struct request once = *rq;
+    (void)ph_heap_trim(hp);
+    return alloc_once(hp, &once, zero);
+}
+
+void *ph_heap_alloc(struct heap *hp, const struct request *rq)
+{
+    bool zero = false;
+    if (rq->bytes > PTRDIFF_MAX)
+        return NULL;
+    void *block = alloc_once(hp, rq, &zero);
+    if (unlikely(block == NULL && rq->enter != ENTER_NOT && !(hp->packed_only && hp->bound_units != 0)))
+        block = alloc_last(hp, rq, &zero);
+    if (block != NULL && rq->zero && !zero)
+        ph_bytes_zero(block, rq->bytes);
+    return block;
+}

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* forget.c -- the end of a heap: its spans' entries cleared, descriptors and cells given back.
+ *
+ * Owns:    nothing.
+ * Calls:   map.c, meta.c.  Beside span.c, whose descriptors these are.
+ * Locks:   none but the pools': the heap is nobody's any more.
+ * Why:     a million blocks are thousands of descriptors, each a line that the processor no longer has
+ *          at hand: they go back in rows, most of them unread. */
+#include "hot.h"
+
+/* Descriptors and cells on their way back, a row for each pool: its lock is taken once. */
+struct row {
+    struct pool *po;
+    uint32_t first, last;
+};
+
+static void row_add(struct row *row, uint32_t cell)
+{
+    *(uint32_t *)ph_cell_at(cell) = row->first;
+    row->last = row->first == 0 ? cell : row->last;
+    row->first = cell;
+}
+
+static void row_give(const struct row *row)
+{
+    if (row->first != 0)
+        ph_pool_give_row(row->po, row->first, row->last);
+}
+
+static bool entry_is_sized(uint64_t entry) { return kind_is_sized(entry_kind(entry)) && entry_kind(entry) < KIND_RUN; }
+
+/* A sized page, its descriptor given back unread; its units. */
+static uint32_t sized_forget(const uint64_t *entry, uint32_t most, struct row *cells, struct row *spans)
+{
+    uint32_t units = 1;
+    while (units < most && entry[units] == *entry)
+        units++;
+    const size_t bytes = ph_size_cell_bytes(units * UNIT_BYTES / ph_class_bytes[kind_class(entry_kind(*entry))]);
+    while (bytes > (size_t)cells->po->cells << CELL_BITS)
+        cells++;
+    row_add(spans, entry_cell(*entry)->span);
+    row_add(cells, entry_cell_number(*entry));
+    return units;
+}
+
+/* A million blocks are thousands of descriptors, far apart: what the entry of a unit further on leads
+ * to is fetched ahead. */
+static void entries_forget(const uint64_t *entry, uint32_t most, struct row *cells, struct row *spans)
+{
+    enum { AHEAD = 64 };
+    for (uint32_t unit = 0; unit < most && entry[unit] != 0;) {
+        if (unit + AHEAD < most && entry_is_sized(entry[unit + AHEAD]))
+            __builtin_prefetch(entry_cell(entry[unit + AHEAD]), 1);
+        if (entry_is_sized(entry[unit])) {
+            unit += sized_forget(entry + unit, most - unit, cells, spans);
+        } else {
+            struct span *sp = ph_span_at(entry_span(entry[unit]));
+            unit += (uint32_t)sp->units;
+            row_add(spans, sp->self);
+        }
+    }
+}
+
+/* The same where the entries of a region stand in two leaves of the map. */
+static void entries_forget_apart(const struct region *rg, struct row *spans)
+{
+    uint64_t entry;
+    for (uint32_t unit = rg->first; unit < rg->top && (entry = map_get(ph_region_unit(rg, unit))) != 0;) {
+        struct span *sp = ph_span_at(entry_span(entry));
+        unit += (uint32_t)sp->units;
+        if (sp->cell != 0)
+            ph_pool_give(ph_pool_of(ph_size_cell_bytes(sp->capacity)), sp->cell);
+        row_add(spans, sp->self);
+    }
+}
+
+static void region_forget(const struct region *rg, struct row *cells, struct row *spans)
+{
+    const uint64_t from = ((uintptr_t)rg->base >> UNIT_BITS) + rg->first, last = from + (rg->top - rg->first) - 1;
+    if (from / MAP_LEAF_ENTRIES == last / MAP_LEAF_ENTRIES)
+        entries_forget(ph_map_root[from / MAP_LEAF_ENTRIES] + from % MAP_LEAF_ENTRIES, rg->top - rg->first, cells, spans);
+    else
+        entries_forget_apart(rg, spans);
+    ph_map_clear_range(ph_region_unit(rg, rg->first), rg->top - rg->first);
+}
+
+/* Every span and page of a heap that ends. */
+static void spans_forget(struct heap *hp)
+{
+    struct row spans = {.po = &ph_pool_spans}, cells[POOL_COUNT] = {{0}};
+    for (unsigned i = 0; i < POOL_COUNT; i++)
+        cells[i].po = ph_pool_number(i);
+    for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
+        if (rg->top > rg->first)
+            region_forget(rg, cells, &spans);
+    while (hp->spares != SPAN_NONE)
+        row_add(&spans, ph_span_descriptor(hp)->self);
+    for (unsigned i = 0; i < POOL_COUNT; i++)
+        row_give(&cells[i]);
+    row_give(&spans);
+}
+
+void ph_span_forget(struct heap *hp)
+{
+    if (hp->live_units > 0 || hp->bins_used != 0 || hp->spares != SPAN_NONE)
+        spans_forget(hp);
+    for (unsigned bin = 0; hp->bins_used != 0 && bin < BIN_COUNT; bin++)
+        hp->bin[bin] = SPAN_NONE;
+    hp->bins_used = hp->peak_units = 0;
+    hp->live_units = hp->dirty_units = 0;
+}

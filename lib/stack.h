@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* stack.h -- what local.c and sized.c share: the rooms of a local's stacks.
+ *
+ * An entry is lo->stride words.  Below the first entry of each room stands the sentinel, an entry that
+ * is no block.  Bounds are kept in entries, addresses in words. */
+#ifndef PH_STACK_H
+#define PH_STACK_H
+
+#include "hot.h"
+
+enum {
+    REFILL_PART = 2,       /* an empty stack is filled by so much of its room, */
+    FLUSH_PART = 4,        /* a full one gives so much of it back */
+    SMALL_FLUSH_BYTES = 64,
+    CAP_FIRST_BYTES = 4096,
+    LOCAL_BYTES = 1 << 20, /* of blocks that all stacks of one local may hold beyond their first room */
+};
+
+static inline bool stack_has_room(const struct stack *st) { return st->bottom != 0; }
+
+static inline void **stack_bottom(struct local *lo, const struct stack *st) { return lo->slot + st->bottom; }
+
+static inline unsigned stack_count(struct local *lo, const struct stack *st)
+{
+    return stack_has_room(st) ? (unsigned)(st->top - stack_bottom(lo, st)) / lo->stride : 0;
+}
+
+static inline unsigned stack_cap(struct local *lo, const struct stack *st)
+{
+    return stack_has_room(st) ? (unsigned)(st->limit - stack_bottom(lo, st)) / lo->stride : 0;
+}
+
+static inline unsigned stack_cap_first(unsigned class)
+{
+    const unsigned fit = CAP_FIRST_BYTES / ph_class_bytes[class];
+    return fit > SLOTS_FIRST ? SLOTS_FIRST : fit < 1 ? 1 : fit;
+}
+
+/* Small blocks are half a stack at a time: for them the lock is the greater part of the cost. */
+static inline unsigned stack_flush_count(struct local *lo, const struct stack *st, unsigned class)
+{
+    const unsigned part = ph_class_bytes[class] <= SMALL_FLUSH_BYTES ? REFILL_PART : FLUSH_PART;
+    return (stack_cap(lo, st) + part - 1) / part;
+}
+
+void ph_stack_open(struct local *lo, struct stack *st, unsigned class);  /* a class is used for the first time */
+void ph_stack_widen(struct local *lo, struct stack *st, unsigned class); /* one that overflows or runs dry */
+void ph_stack_close(struct local *lo, struct stack *st);                 /* without room again, whatever was in it */
+void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride);
+struct local *ph_local_adopt(struct heap *hp, unsigned stride); /* one that nobody uses; NULL: none */
+void ph_local_own(struct heap *hp, struct local *lo);           /* it is this thread's now */
+bool ph_local_may_attach(void);
+bool ph_local_at_exit(void *mark); /* have the destructor run for this thread; false: it cannot */
+
+#endif
