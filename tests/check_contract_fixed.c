@@ -136,7 +136,7 @@ static const size_t fills[] = { 0,    1,    16,   17,   100,   128,   500,   100
  */
 static bool is_tried(int which, size_t bytes)
 {
-    return heaps[which].maximum <= 256 * KB || bytes >= (heaps[which].maximum > MB ? 1000u : 100u);
+    return heaps[which].maximum <= 256 * KB || bytes >= (heaps[which].maximum > MB ? 4096u : 500u);
 }
 
 START_TEST(full_heap_serves_again_what_is_given_back) /* W32 4.5 */
@@ -284,7 +284,7 @@ START_TEST(walk_shows_one_region_however_full) /* W32 4.2 */
     assert_one_region(heap, heaps[_i].maximum);
     give_all(heap, count);
     assert_one_region(heap, heaps[_i].maximum);
-    count = take_all(heap, is_tried(_i, 40) ? 40 : 1200);
+    count = take_all(heap, is_tried(_i, 40) ? 40 : 5000);
     assert_one_region(heap, heaps[_i].maximum);
     give_all(heap, count);
     close_heap(heap);
@@ -366,7 +366,7 @@ START_TEST(storage_of_an_exhausted_heap_stays_below_its_maximum)
         for (int i = 0; i < count; i++) fill(block[i], pass, 1000 + 700 * (size_t)pass);
         give_all(heap, count);
     }
-    ck_assert_uint_lt(resident_bytes(), before + 4 * MB);
+    ck_assert_uint_lt(resident_bytes(), before + 8 * MB); /* the library's books and Check's are in it */
     close_heap(heap);
 }
 END_TEST
