@@ -113,6 +113,13 @@ static const size_t sizes[] = {
 };
 #define SIZES COUNT(sizes)
 
+/* The matrix of kinds and sizes.  A loop test takes a quarter of one kind's row: with a test for each cell
+ * most of the time would go into starting them. */
+#define MATRIX   (KINDS * SIZES)
+#define QUARTERS (KINDS * 4)
+#define EACH_CELL(cell, quarter)                                                                             \
+    for (int cell = (quarter) / 4 * SIZES + (quarter) % 4; cell < ((quarter) / 4 + 1) * SIZES; cell += 4)
+
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
 /* ---- contents ---- */

@@ -5,10 +5,6 @@
  * runs in a process of its own, this program started again with PRIVHEAP_DEBUG_FLAGS in its environment. */
 #include "check_contract.h"
 
-#ifndef CONTRACT_DEBUG_MODES
-#define CONTRACT_DEBUG_MODES 0 /* 1 once the library has them */
-#endif
-
 static HANDLE heap;
 
 /* In the second process: what is wrong goes to standard error. */
@@ -283,7 +279,6 @@ int main(int arguments, char **argument)
     if (arguments > 1) return run_one(atoi(argument[1]));
     Suite *suite = suite_create("contract debug");
     TCase *debug = contract_case(suite, "debug modes");
-    tcase_add_loop_test(debug, debug_mode_does_what_its_flags_say, 0,
-                        CONTRACT_DEBUG_MODES ? RUNS * HEAPS : 2 * HEAPS);
+    tcase_add_loop_test(debug, debug_mode_does_what_its_flags_say, 0, RUNS * HEAPS);
     return contract_run(suite);
 }
