@@ -52,6 +52,15 @@ static void *alloc_page_block(struct heap *hp, const struct request *rq, unsigne
     return block;
 }
 
+/* What an aligned block left free before it may never have been written to: it gets the pattern too. */
+static void packed_gap_freed(struct heap *hp, char *block, size_t align)
+{
+    struct packed_part part;
+    const struct region *rg = align > 16 ? ph_region_of(hp, block) : NULL;
+    if (rg != NULL && ph_packed_part(rg, block - 16, &part) && !part.live)
+        ph_debug_freed(hp, part.at, part.bytes);
+}
+
 static void *alloc_packed(struct heap *hp, const struct request *rq, bool *zero)
 {
     const size_t align = rq->align > 16 ? rq->align : 16;
@@ -63,8 +72,10 @@ static void *alloc_packed(struct heap *hp, const struct request *rq, bool *zero)
         block = ph_packed_take(hp, rg, bytes, align, zero);
     if (block == NULL && (rg = ph_heap_grow_packed(hp, bytes + align)) != NULL)
         block = ph_packed_take(hp, rg, bytes, align, zero);
-    if (block != NULL && hp->debug != 0)
+    if (block != NULL && hp->debug != 0) {
+        packed_gap_freed(hp, block, align);
         *zero = ph_debug_taken(hp, block, rq->bytes, rq->zero);
+    }
     ph_gate_leave(hp, ps);
     return block;
 }

@@ -74,7 +74,9 @@ static bool is_inside_any_large(const void *block)
 /* Held: the gate lock of the region's heap. */
 static enum block_verdict look_packed(struct heap *hp, struct region *rg, const void *block, struct block_info *out)
 {
-    if ((size_t)((const char *)block - rg->base) >= (size_t)rg->first << UNIT_BITS ||
+    /* the heap may have ended while we waited */
+    if (__atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) == NULL || ph_region_of(hp, block) != rg || rg->packed == NULL ||
+        (size_t)((const char *)block - rg->base) >= (size_t)rg->first << UNIT_BITS ||
         !ph_packed_look(rg, block, &out->wanted, &out->capacity))
         return BLOCK_BAD;
     out->kind = KIND_PACKED;
@@ -201,9 +203,9 @@ static bool resize_run(struct heap *hp, struct span *sp, size_t bytes)
     const uint32_t units = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
     if (units > sp->units && !ph_span_grow(hp, sp, units))
         return false;
+    span_want(sp, bytes, sp->sized); /* at no moment more than there is: a child of fork may walk over it */
     if (units < sp->units)
         ph_span_shrink(hp, sp, units);
-    span_want(sp, bytes, sp->sized);
     return true;
 }
 

@@ -253,6 +253,21 @@ static bool heap_ready(struct heap *hp, size_t initial_bytes, size_t max_bytes)
     return true;
 }
 
+/* Warm heaps become cold: their regions go back.  Held: the registry lock. */
+static void warm_trim(void)
+{
+    struct heap *hp = warm_heaps;
+    warm_heaps = NULL;
+    __atomic_store_n(&warm_count, 0, __ATOMIC_RELAXED);
+    while (hp != NULL) {
+        struct heap *next = hp->next_free;
+        regions_drop(hp);
+        hp->next_free = free_heaps;
+        free_heaps = hp;
+        hp = next;
+    }
+}
+
 /* W32 3.1.  Sizes are rounded by us; max_bytes 0: unbounded.  NULL: no memory or too many heaps. */
 struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_bytes)
 {
@@ -268,7 +283,14 @@ struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_byt
         hp = heap_descriptor();
     if (hp != NULL) {
         heap_begin(hp, flags, max_bytes != 0);
-        if (heap_ready(hp, initial_bytes, max_bytes)) {
+        bool ready = heap_ready(hp, initial_bytes, max_bytes);
+        if (!ready) { /* address space that dead heaps hold may be what is missing */
+            warm_trim();
+            ph_region_trim();
+            (void)ph_large_trim();
+            ready = heap_ready(hp, initial_bytes, max_bytes);
+        }
+        if (ready) {
             heap_publish(hp);
         } else {
             hp->next_free = free_heaps;
@@ -334,21 +356,6 @@ bool ph_heap_destroy(struct heap *hp)
     return true;
 }
 
-/* Warm heaps become cold: their regions go back.  Held: the registry lock. */
-static void warm_trim(void)
-{
-    struct heap *hp = warm_heaps;
-    warm_heaps = NULL;
-    __atomic_store_n(&warm_count, 0, __ATOMIC_RELAXED);
-    while (hp != NULL) {
-        struct heap *next = hp->next_free;
-        regions_drop(hp);
-        hp->next_free = free_heaps;
-        free_heaps = hp;
-        hp = next;
-    }
-}
-
 /* ---- the registry ----------------------------------------------------------------------------- */
 
 struct heap *ph_heap_at(uint32_t id)
@@ -412,9 +419,12 @@ static bool trim_one(struct heap *hp)
     ph_gate_close(hp, ENTER_UNLOCKED);
     ph_local_empty_all(hp);
     ph_shard_trim(hp);
-    for (struct region *rg = hp->regions; (hp->debug & DEBUG_NO_JOIN) && rg != NULL; rg = rg->next)
-        if (rg->packed != NULL)
+    for (struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
+        if (rg->packed != NULL && (hp->debug & DEBUG_NO_JOIN))
             ph_packed_join(rg);
+        if (rg->packed != NULL && hp->debug == 0)
+            ph_packed_purge(rg);
+    }
     const bool had = hp->dirty_units > 0;
     ph_purge_all(hp);
     ph_gate_open(hp);

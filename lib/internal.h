@@ -163,6 +163,7 @@ struct region {
     uint32_t top;       /* units from base that were ever handed out: virgin above */
     uint32_t first;     /* the first unit that may hold spans: before it the handle's, or packed memory */
     uint32_t index;     /* running number in its heap */
+    uint32_t dirty;     /* units from base that a dead heap wrote to, when it became a region of this one */
     struct packed *packed; /* blocks side by side in the units before `first`; NULL: none */
     struct region *next;
     uint64_t seal;
@@ -244,7 +245,7 @@ struct local {
     uint32_t slots_used; /* by first rooms, in the order in which classes were used */
     uint32_t seal;
     uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
-    struct local *sibling;     /* sized: the next of the same thread, or in the pool */
+    struct local *sibling, *elder; /* sized: the next and the previous of the same thread; the next in the pool */
     struct stack stack[CLASS_COUNT];
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
 };
@@ -507,6 +508,7 @@ bool ph_packed_give(struct region *rg, void *block, bool join); /* false: no liv
 bool ph_packed_look(const struct region *rg, const void *block, size_t *wanted, size_t *capacity);
 bool ph_packed_resize(struct heap *hp, struct region *rg, void *block, size_t bytes, bool join);
 void ph_packed_join(struct region *rg);
+void ph_packed_purge(struct region *rg); /* free memory goes back to the system */
 struct packed_part {
     char *at;
     size_t bytes, wanted;

@@ -225,11 +225,14 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
 {
     if (bytes > PTRDIFF_MAX - UNIT_BYTES)
         return false;
-    const size_t mapped = ph_round_up(bytes, ph_os_page_bytes());
+    size_t mapped = ph_round_up(bytes, ph_os_page_bytes());
     char *base = (char *)ph_span_start(sp);
     char *now = base;
     ph_lock_take(&hp->span_lock);
-    if (mapped != sp->mapped_bytes && !ph_os_remap(base, sp->mapped_bytes, mapped))
+    const bool resized = mapped == sp->mapped_bytes || ph_os_remap(base, sp->mapped_bytes, mapped);
+    if (!resized && mapped < sp->mapped_bytes)
+        mapped = sp->mapped_bytes; /* W32 3.4: not growing is always possible */
+    else if (!resized)
         now = may_move ? large_move(base, sp->mapped_bytes, mapped) : NULL;
     if (now != NULL) {
         hp->large_bytes += mapped - sp->mapped_bytes;

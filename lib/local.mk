@@ -74,6 +74,7 @@ lib_LTLIBRARIES += %D%/libprivheap.la
 %C%_libprivheap_la_LDFLAGS = $(AM_LDFLAGS) \
 	-version-info 0:0:0 \
 	-no-undefined $(NO_UNDEFINED) \
+	-Wl,-z,nodelete \
 	-Wl,--version-script=$(top_srcdir)/%D%/privheap.map
 EXTRA_%C%_libprivheap_la_DEPENDENCIES = %D%/privheap.map
 EXTRA_DIST += %D%/privheap.map

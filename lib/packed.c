@@ -193,7 +193,7 @@ bool ph_packed_add(struct region *rg, uint32_t units)
         return false;
     struct packed *pk = ph_cell_at(cell);
     *pk = (struct packed){.self = cell, .granules = (size_t)units << (UNIT_BITS - GRANULE_BITS), .top = CONTROL_GRANULES};
-    high_set(pk, rg->top > rg->first ? (size_t)rg->top << (UNIT_BITS - GRANULE_BITS) : 0);
+    high_set(pk, (size_t)rg->dirty << (UNIT_BITS - GRANULE_BITS));
     pk->card_bits = CARD_BITS;
     while ((pk->granules - 1) >> pk->card_bits >= GROUPS * GROUPS)
         pk->card_bits++;
@@ -383,6 +383,27 @@ bool ph_packed_resize(struct heap *hp, struct region *rg, void *block, size_t by
     if (pk->high < at + need)
         high_set(pk, at + need);
     return true;
+}
+
+/* Whole OS pages of it; they read as zero again. */
+static void part_purge(const struct region *rg, size_t from, size_t to)
+{
+    const size_t os_page = ph_os_page_bytes();
+    const uintptr_t start = ph_round_up((uintptr_t)part_address(rg, from), os_page);
+    const uintptr_t end = (uintptr_t)part_address(rg, to) & ~(os_page - 1);
+    if (start < end)
+        (void)ph_os_purge((void *)start, end - start);
+}
+
+/* W32 3.13, D25. */
+void ph_packed_purge(struct region *rg)
+{
+    struct packed *pk = rg->packed;
+    for (size_t at = CONTROL_GRANULES, length; at < pk->top && (length = part_length(pk, at)) > 0; at += length)
+        if (is_free(pk->shadow[at]))
+            part_purge(rg, at, at + length);
+    const size_t committed = (size_t)rg->committed << (UNIT_BITS - GRANULE_BITS);
+    part_purge(rg, pk->top, pk->high < committed ? ph_round_up(pk->high, 1 << (UNIT_BITS - GRANULE_BITS)) : committed);
 }
 
 /* W32 3.8: neighbours that were freed without joining. */

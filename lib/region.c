@@ -21,6 +21,7 @@ enum {
     CACHE_RANGES = 64,
     CACHE_RANGE_UNITS = (64 << 20) / UNIT_BYTES,  /* at most, of one */
     CACHE_DIRTY_UNITS = (128 << 20) / UNIT_BYTES, /* at most, of all */
+    CACHE_ALL_UNITS = (256 << 20) / UNIT_BYTES,   /* address space may be short too */
     COMMIT_LEAST_UNITS = 256,
 };
 
@@ -29,7 +30,7 @@ static struct range {
     uint32_t units, committed, top, freed_ms;
 } cache[CACHE_RANGES];
 static unsigned cache_count;
-static uint64_t cache_dirty; /* units below the tops */
+static uint64_t cache_dirty, cache_units; /* below the tops; in all */
 static ph_lock cache_lock;
 static struct region *free_regions; /* cache lock */
 
@@ -59,6 +60,7 @@ static struct range cache_remove(unsigned i)
 {
     const struct range gone = cache[i];
     cache_dirty -= gone.top;
+    cache_units -= gone.units;
     __atomic_store_n(&cache_count, cache_count - 1, __ATOMIC_RELAXED);
     cache[i] = cache[cache_count];
     return gone;
@@ -76,7 +78,7 @@ static bool cache_take(struct region *rg, uint32_t units)
         rg->base = got.base;
         rg->units = units;
         rg->committed = got.committed;
-        rg->top = got.top;
+        rg->top = rg->dirty = got.top;
         found = true;
     }
     ph_lock_give(&cache_lock);
@@ -87,10 +89,12 @@ static bool cache_give(const struct region *rg)
 {
     bool kept = false;
     ph_lock_take(&cache_lock);
-    if (cache_count < CACHE_RANGES && rg->units <= CACHE_RANGE_UNITS && cache_dirty + rg->top <= CACHE_DIRTY_UNITS) {
+    if (cache_count < CACHE_RANGES && rg->units <= CACHE_RANGE_UNITS && cache_dirty + rg->top <= CACHE_DIRTY_UNITS &&
+        cache_units + rg->units <= CACHE_ALL_UNITS) {
         cache[cache_count] = (struct range){rg->base, rg->units, rg->committed, rg->top, (uint32_t)ph_os_clock_ms()};
         __atomic_store_n(&cache_count, cache_count + 1, __ATOMIC_RELAXED);
         cache_dirty += rg->top;
+        cache_units += rg->units;
         kept = true;
     }
     ph_lock_give(&cache_lock);
@@ -125,7 +129,7 @@ static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool c
             rg->base = got;
             rg->units = (uint32_t)(bytes >> UNIT_BITS);
             rg->committed = commit ? rg->units : 0;
-            rg->top = 0;
+            rg->top = rg->dirty = 0;
             ph_os_no_huge(got, bytes);
             return true;
         }

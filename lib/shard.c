@@ -330,7 +330,7 @@ void ph_shard_sweep(struct heap *hp)
                 return;
             unit += (uint32_t)pg->units;
             const unsigned kind = entry_kind(pg->tag);
-            for (unsigned i = 0; kind_is_sized(kind) && kind < KIND_RUN && i < pg->carved; i++)
+            for (unsigned i = 0; kind_is_sized(kind) && kind < KIND_RUN && entry_kind(pg->tag) == kind && i < pg->carved; i++)
                 if (*ph_page_size_place(pg, i) == 0 && !ph_page_is_free(pg, i))
                     (void)ph_shard_give(hp, kind, pg, ph_page_block(pg, i));
         }

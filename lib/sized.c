@@ -127,16 +127,20 @@ static struct local *dead_mine(struct thread *th)
 static void mine_add(struct thread *th, struct local *lo)
 {
     lo->sibling = th->mine;
+    lo->elder = NULL;
+    if (lo->sibling != NULL)
+        lo->sibling->elder = lo;
     th->mine = lo;
 }
 
-static void mine_remove(struct thread *th, const struct local *gone)
+static void mine_remove(struct thread *th, struct local *gone)
 {
-    for (struct local **at = &th->mine; *at != NULL; at = &(*at)->sibling)
-        if (*at == gone) {
-            *at = gone->sibling;
-            return;
-        }
+    if (gone->sibling != NULL)
+        gone->sibling->elder = gone->elder;
+    if (gone->elder != NULL)
+        gone->elder->sibling = gone->sibling;
+    else
+        th->mine = gone->sibling;
 }
 
 /* For this thread in that heap: one that stayed there, a dead one, a pooled one, a new one.  Held: the

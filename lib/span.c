@@ -348,7 +348,7 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
             hp->peak_units = hp->live_units;
         sp->tag = hp->tag | kind;
         sp->next = sp->prev = SPAN_NONE;
-        sp->seal = span_seal(sp);
+        span_want(sp, 0, false); /* what was asked for in an earlier life */
         ph_map_ends(sp);
     }
     ph_lock_give(&hp->span_lock);

@@ -76,7 +76,7 @@ static inline uint64_t region_seal(const struct region *rg)
     seal = seal_two(seal, rg->top, rg->first);
     seal = seal_mix(seal, (uintptr_t)rg->packed);
     seal = seal_mix(seal, (uintptr_t)rg->next);
-    return seal_mix(seal, rg->index);
+    return seal_two(seal, rg->index, rg->dirty);
 }
 
 /* Held: the gate lock. */

@@ -95,6 +95,7 @@ static void show_block(char *block, size_t wanted, size_t bytes, unsigned region
 /* One that is live or free, of `bytes`: the element of it at or behind `at`; false when none is. */
 static bool show_part(char *block, size_t wanted, size_t bytes, bool live, char *at, unsigned region, struct walk_entry *we)
 {
+    wanted = wanted < bytes ? wanted : bytes;
     if (at <= block) {
         if (live)
             show_block(block, wanted, bytes, region, we);
