@@ -20,7 +20,10 @@
 static enum block_verdict look_sized(uint64_t entry, const void *block, struct block_info *out)
 {
     const uint16_t *place = sized_place(entry, block);
-    if (place == NULL)
+    const size_t code_index = (size_t)(place - entry_cell(entry)->code);
+    /* the page may be gone by now and its cell another's: whatever stands there, we stay within the chunk */
+    if (place == NULL || code_index >= PAGE_BLOCKS ||
+        (uint16_t)(entry >> 32) + ph_size_cell_bytes(code_index + 1) > CELL_CHUNK_BYTES || map_get(block) != entry)
         return BLOCK_BAD;
     const unsigned code = __atomic_load_n(place, __ATOMIC_RELAXED);
     out->sized = true;
