@@ -14,26 +14,43 @@
  *   key         secret ^ address, in the second word of each free block that was used before; its
  *               complement while the block lies in a page and not in a stack
  *   pass        the right to be inside a heap: by being busy, or by holding the gate lock
+ *   packed      memory where blocks of all sizes stand side by side, in granules of 16 bytes
+ *   plain/sized a block, page, class or local of malloc's / one that remembers its exact size
+ *   code        a block's exact size, out of line: 3 * (class bytes - size + 1); 0 while it is free
+ *   warm        a dead heap that keeps its first region for the next HeapCreate
+ *   seal        a check value over fields that rarely change (valid.h)
  *
  * Direction: calls go down only, news goes up as return values.
  *
- *   heapapi, preload, walk, stats, fork
+ *   entrance, heapapi, heapinfo, native, raise, visit      preload
  *            |
- *       block, heap  one block from outside; routes a size to its kind; registry of live heaps
+ *       walk, stats, fork
  *            |
- *     local -- gate  one thread's stacks; who may be inside
+ *       block, alloc, heap   one block from outside; routes a size to its kind; registry of live heaps
  *            |
- *          shard     class locks; which page serves, whole batches
+ *     local, sized -- gate   one thread's stacks for a heap; who may be inside
  *            |
- *     page   large   blocks in a page; one mapping for one block
+ *          shard             class locks; which page serves, whole batches
  *            |
- *      span, purge   units cut from regions and joined again; dirty memory goes back by age
+ *   page   packed   large    equal-size blocks; blocks side by side; one mapping for one block
  *            |
- *     region   map   address ranges; what stands at an address
+ *   span, purge, forget      units cut from regions and joined again; dirty memory goes back by age
  *            |
- *          meta      memory for descriptors, never given back
+ *     region   map           address ranges; what stands at an address, whose it is
  *            |
- *           os       (services that any room may call: lock, options, message, invariant)
+ *          meta              memory for descriptors, never given back
+ *            |
+ *           os               (services that any room may call: lock, options, message, invariant)
+ *
+ * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
+ * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which
+ * serves the first 16 blocks of each class; then the class has pages, and a thread that comes here
+ * often has stacks.  A bounded heap, or one with debug flags, is packed memory and nothing else.
+ *
+ * HeapAlloc and HeapFree: a thread finds its sized local by the handle (one comparison), the entry on
+ * top of the class's stack says where the block and its code are, and `code == lo->check` (0) is the
+ * one test; the block itself is never touched.  HeapFree finds the page's cell through the page map, and
+ * in it the page's end and its class's magic: the product proves the start and gives the code's place.
  *
  * One operation:  malloc pops from local->stack[class]; free asks the page map which class, heap
  * and shard stand at the address, proves by a multiplication that it is the start of a block, and
@@ -133,6 +150,7 @@ struct span {
     uint32_t next : 26;  /* descriptors: list of a class, a bin, or the large blocks; else 0 */
     uint32_t state : 3;  /* enum span_state: of the memory when taken, or now if free */
     uint32_t listed : 1; /* page: in the list of its class */
+    uint32_t none : 2;
     uint32_t prev;
     uint16_t free_count; /* page: set bits */
     uint16_t carved;     /* page: blocks below were handed out at least once, or have a key */
@@ -141,6 +159,7 @@ struct span {
     uint64_t cell : 26;     /* sized page: its struct size_cell */
     uint64_t capacity : 9;  /* page: blocks in all */
     uint64_t sized : 1;     /* run, large: HeapSize is `wanted`, not the capacity; plain page: parity of carved */
+    uint64_t nought : 2;
     union {
         uint64_t bits[PAGE_BLOCKS / 64]; /* page: 1 = free */
         struct {

@@ -403,7 +403,9 @@ void ph_packed_purge(struct region *rg)
         if (is_free(pk->shadow[at]))
             part_purge(rg, at, at + length);
     const size_t committed = (size_t)rg->committed << (UNIT_BITS - GRANULE_BITS);
-    part_purge(rg, pk->top, pk->high < committed ? ph_round_up(pk->high, 1 << (UNIT_BITS - GRANULE_BITS)) : committed);
+    const size_t reach = committed < pk->granules ? committed : pk->granules; /* spans begin there */
+    const size_t high = ph_round_up(pk->high, 1 << (UNIT_BITS - GRANULE_BITS));
+    part_purge(rg, pk->top, high < reach ? high : reach);
 }
 
 /* W32 3.8: neighbours that were freed without joining. */

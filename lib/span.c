@@ -44,8 +44,7 @@ static void descriptor_give(struct heap *hp, struct span *sp)
         ph_span_drop(sp);
         return;
     }
-    sp->tag = hp->tag; /* a spare of this heap */
-    sp->next = hp->spares;
+    *sp = (struct span){.self = sp->self, .tag = hp->tag, .next = hp->spares}; /* a spare of this heap */
     hp->spares = sp->self;
     hp->spare_count++;
 }

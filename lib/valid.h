@@ -97,8 +97,9 @@ static inline uint32_t span_seal(const struct span *sp)
     uint64_t seal = seal_mix(ph_secret, sp->wanted);
     seal = seal_mix(seal, sp->mapped_bytes);
     seal = seal_two(seal, sp->dirty_first, sp->dirty_count);
-    seal = seal_two(seal, sp->freed_ms, (uint32_t)sp->free_count << 18 | (uint32_t)sp->carved << 9 | sp->capacity);
-    return seal_half(seal) ^ ((uint32_t)sp->listed << 1 | sp->sized);
+    seal = seal_two(seal, sp->freed_ms, (uint32_t)sp->free_count << 16 | sp->carved);
+    return seal_half(seal) ^ ((uint32_t)sp->nought << 13 | (uint32_t)sp->none << 11 | (uint32_t)sp->capacity << 2 |
+                              (uint32_t)sp->listed << 1 | (uint32_t)sp->sized);
 }
 
 /* What was asked for.  Every block that is given has one, and fork finds it whole but for these stores. */

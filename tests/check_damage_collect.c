@@ -65,7 +65,7 @@ static const struct field gate_fields[] = {
 };
 static const struct field region_fields[] = {
     FIELD(region, base), FIELD(region, units), FIELD(region, committed), FIELD(region, top), FIELD(region, first),
-    FIELD(region, index), FIELD(region, packed), FIELD(region, next), FIELD(region, seal),
+    FIELD(region, index), FIELD(region, dirty), FIELD(region, packed), FIELD(region, next), FIELD(region, seal),
 };
 static const struct field packed_fields[] = {
     FIELD(packed, shadow), FIELD(packed, granules), FIELD(packed, shadowed), FIELD(packed, top), FIELD(packed, high),
@@ -75,12 +75,15 @@ static const struct field packed_fields[] = {
 static const struct field class_fields[] = {
     FIELD(shard_class, lock), FIELD(shard_class, pages), FIELD(shard_class, empty), FIELD(shard_class, units),
 };
-static const struct field spare_fields[] = { FIELD(span, tag), FIELD(span, next), FIELD(span, self) };
+/* Bit fields have no address: tag, the word of `next`, and the word that begins with `self`. */
+static const struct field spare_fields[] = {
+    FIELD(span, tag), { "span next", offsetof(struct span, tag) + 4, 4, NULL }, { "span self", offsetof(struct span, carved) + 2, 4, NULL },
+};
 static const struct field local_fields[] = {
     FIELD(local, check), FIELD(local, tag), FIELD(local, biased), UNREAD(local, busy, why_thread), FIELD(local, heap),
     FIELD(local, owner), FIELD(local, next), FIELD(local, state), FIELD(local, stride), UNREAD(local, cap_bytes, why_budget),
     UNREAD(local, refills, why_count), FIELD(local, slots_used), FIELD(local, seal), UNREAD(local, found_at, why_thread),
-    UNREAD(local, sibling, why_thread),
+    UNREAD(local, sibling, why_thread), UNREAD(local, elder, why_thread),
 };
 static const struct field cell_fields[] = { FIELD(size_cell, end), FIELD(size_cell, magic), FIELD(size_cell, span) };
 
