@@ -99,7 +99,7 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
     struct pass ps = ph_gate_enter(hp, rq->enter);
     struct span *sp = ph_span_take(hp, KIND_RUN, (uint32_t)units, (uint32_t)align);
     if (sp != NULL) {
-        span_want(sp, rq->bytes, rq->sized);
+        ph_span_want(hp, sp, rq->bytes, rq->sized);
         *zero = sp->state != SPAN_DIRTY;
     }
     ph_gate_leave(hp, ps);
@@ -111,7 +111,7 @@ static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
     struct pass ps = ph_gate_enter(hp, rq->enter);
     struct span *sp = ph_large_take(hp, rq->bytes > 0 ? rq->bytes : 1, rq->align, zero);
     if (sp != NULL)
-        span_want(sp, rq->bytes, rq->sized);
+        ph_span_want(hp, sp, rq->bytes, rq->sized);
     ph_gate_leave(hp, ps);
     if (sp != NULL && hp->debug != 0 && !*zero) { /* W32 2.8: all zero */
         ph_bytes_zero(ph_span_start(sp), rq->bytes);

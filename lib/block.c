@@ -206,7 +206,7 @@ static bool resize_run(struct heap *hp, struct span *sp, size_t bytes)
     const uint32_t units = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
     if (units > sp->units && !ph_span_grow(hp, sp, units))
         return false;
-    span_want(sp, bytes, sp->sized); /* at no moment more than there is: a child of fork may walk over it */
+    ph_span_want(hp, sp, bytes, sp->sized); /* at no moment more than there is: a child of fork may walk over it */
     if (units < sp->units)
         ph_span_shrink(hp, sp, units);
     return true;
@@ -265,7 +265,7 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     else if (bi->kind == KIND_LARGE)
         done = ph_large_resize(hp, bi->span, bytes > 0 ? bytes : 1, false);
     if (done && (bi->kind == KIND_LARGE || bi->kind == KIND_RUN))
-        span_want(bi->span, bytes, rq->sized);
+        ph_span_want(hp, bi->span, bytes, rq->sized);
     ph_gate_leave(hp, ps);
     return done;
 }
@@ -278,7 +278,7 @@ static void *resize_large(struct heap *hp, const struct block_info *bi, const st
     struct pass ps = ph_gate_enter(hp, rq->enter);
     const bool done = ph_large_resize(hp, bi->span, rq->bytes, true);
     if (done)
-        span_want(bi->span, rq->bytes, rq->sized);
+        ph_span_want(hp, bi->span, rq->bytes, rq->sized);
     ph_gate_leave(hp, ps);
     return done ? ph_span_start(bi->span) : NULL;
 }

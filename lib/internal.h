@@ -561,6 +561,7 @@ static inline void *ph_span_start(const struct span *sp) { return ph_unit_addres
 static inline size_t ph_span_bytes(const struct span *sp) { return (size_t)sp->units << UNIT_BITS; }
 struct span *ph_span_new(void);      /* a descriptor */
 void ph_span_drop(struct span *sp);
+void ph_span_want(struct heap *hp, struct span *sp, size_t wanted, bool sized); /* locks itself */
 struct span *ph_span_descriptor(struct heap *hp); /* one of its spares, if there is; held: span lock */
 uint32_t ph_span_limit(void); /* numbers of descriptors are below */
 struct span *ph_span_known(uint32_t index); /* NULL where no descriptor can be */

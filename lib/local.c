@@ -131,7 +131,8 @@ static void local_salvage(struct local *lo)
     lo->cap_bytes = 0;
     lo->state = LOCAL_POOLED;
     lo->seal = local_seal(lo);
-    lo->heap->lost = lo->stride == 2 ? FLAG_SET : 0;
+    if (lo->stride == 2)
+        lo->heap->lost = FLAG_SET;
 }
 
 /* A local that nobody uses, with the blocks that an orphan has.  Held: the gate lock. */

@@ -425,6 +425,15 @@ bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units)
     return part != NULL;
 }
 
+/* What was asked for a run or a large block, under the lock that fork waits for: its seal is never half
+ * written in a child. */
+void ph_span_want(struct heap *hp, struct span *sp, size_t wanted, bool sized)
+{
+    ph_lock_take(&hp->span_lock);
+    span_want(sp, wanted, sized);
+    ph_lock_give(&hp->span_lock);
+}
+
 /* Give the end of a run back. */
 void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units)
 {
