@@ -23,6 +23,7 @@ static void teardown_heap(void)
 /* The memory that dead heaps left is dirty: a new heap may begin in it. */
 static void setup_virgin_heap(void)
 {
+    ph_region_trim();
     heap = ph_heap_create(HEAPF_PAGED, 9 * MB, 0);
     ck_assert_ptr_nonnull(heap);
 }
