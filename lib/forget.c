@@ -109,5 +109,5 @@ void ph_span_forget(struct heap *hp)
         hp->bin[bin] = SPAN_NONE;
     hp->bins_used = hp->peak_units = 0;
     hp->live_units = hp->dirty_units = 0;
-    hp->gives = 0;
+    hp->purge_ms = hp->gives = 0;
 }

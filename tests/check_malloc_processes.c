@@ -223,9 +223,14 @@ static bool fork_in_handlers(void)
 
     if (shared == MAP_FAILED) return false;
     forks_in_handler = shared;
+    sigset_t usr1;
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
     sigaction(SIGUSR1, &action, NULL);
+    sigprocmask(SIG_BLOCK, &usr1, NULL); /* not while we are still in this fork: that cannot be entered twice */
     pid_t sender = fork();
     if (sender == 0) send_signals(target);
+    sigprocmask(SIG_UNBLOCK, &usr1, NULL);
     for (unsigned i = 0; *forks_in_handler < HANDLER_FORKS; i++) {
         free(block[i % 32]);
         block[i % 32] = malloc((size_t)i * 37 % 20000);
