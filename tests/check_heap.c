@@ -357,6 +357,25 @@ START_TEST(heap_that_is_begun_warm_has_its_own_flags_and_initial_size) /* W32 3.
 }
 END_TEST
 
+START_TEST(zeroed_block_is_zero_in_memory_that_dead_heaps_wrote_to) /* W32 3.3 */
+{
+    enum { HEAPS = 60 }; /* more than stay warm */
+    static struct heap *some[HEAPS];
+    const struct request rq = {.bytes = 1000, .sized = true, .zero = true};
+    for (int round = 0; round < 2; round++) {
+        for (int i = 0; i < HEAPS; i++) {
+            ck_assert_ptr_nonnull(some[i] = ph_heap_create(0, 4 * MB, 0));
+            unsigned char *block = ph_heap_alloc(some[i], &rq);
+            for (size_t at = 0; at < rq.bytes; at++)
+                ck_assert_uint_eq(block[at], 0);
+            memset(block, 0xAA, rq.bytes);
+        }
+        for (int i = 0; i < HEAPS; i++)
+            ck_assert(ph_heap_destroy(some[i]));
+    }
+}
+END_TEST
+
 START_TEST(trim_cools_warm_heaps)
 {
     struct heap *one = room_packed_heap(0);
@@ -452,6 +471,7 @@ int main(void)
     TCase *warm = room_case(suite, "warm", setup_growing_heap, teardown_heap);
     tcase_add_loop_test(warm, next_heap_of_a_size_begins_blank, 0, COUNT(bounds));
     tcase_add_test(warm, heap_that_is_begun_warm_has_its_own_flags_and_initial_size);
+    tcase_add_test(warm, zeroed_block_is_zero_in_memory_that_dead_heaps_wrote_to);
     tcase_add_test(warm, trim_cools_warm_heaps);
     TCase *end = room_case(suite, "trim, destroy", setup_growing_heap, teardown_heap);
     tcase_add_test(end, trim_gives_free_memory_back_and_says_so);
