@@ -150,7 +150,8 @@ struct span {
     uint32_t next : 26;  /* descriptors: list of a class, a bin, or the large blocks; else 0 */
     uint32_t state : 3;  /* enum span_state: of the memory when taken, or now if free */
     uint32_t listed : 1; /* page: in the list of its class */
-    uint32_t none : 2;
+    uint32_t odd : 1;    /* plain page: parity of carved */
+    uint32_t none : 1;
     uint32_t prev;
     uint16_t free_count; /* page: set bits */
     uint16_t carved;     /* page: blocks below were handed out at least once, or have a key */
@@ -158,7 +159,7 @@ struct span {
     uint64_t self : 26;     /* its own number */
     uint64_t cell : 26;     /* sized page: its struct size_cell */
     uint64_t capacity : 9;  /* page: blocks in all */
-    uint64_t sized : 1;     /* run, large: HeapSize is `wanted`, not the capacity; plain page: parity of carved */
+    uint64_t sized : 1;     /* run, large: HeapSize is `wanted`, not the capacity */
     uint64_t nought : 2;
     union {
         uint64_t bits[PAGE_BLOCKS / 64]; /* page: 1 = free */

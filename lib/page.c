@@ -87,7 +87,8 @@ struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units)
     pg->capacity = (unsigned)(ph_span_bytes(pg) / ph_class_bytes[kind_class(kind)]);
     CHECK_INTERNAL(pg->capacity <= PAGE_BLOCKS);
     pg->free_count = pg->carved = 0;
-    pg->listed = pg->sized = 0;
+    pg->listed = pg->odd = 0;
+    pg->sized = 0;
     pg->cell = 0;
     for (unsigned i = 0; i < PAGE_BLOCKS / 64; i++)
         pg->bits[i] = 0;
@@ -228,7 +229,7 @@ static bool size_cell_is_sound(const struct span *pg)
 bool ph_page_is_sound(const struct span *pg)
 {
     if (entry_kind(pg->tag) - KIND_PLAIN >= 2 * CLASS_COUNT || pg->units - 1u >= PAGE_UNITS || pg->capacity > PAGE_BLOCKS ||
-        pg->none != 0 || pg->nought != 0 || (page_is_sized(pg) && pg->sized != 0))
+        pg->none != 0 || pg->nought != 0 || pg->sized != 0 || (page_is_sized(pg) && pg->odd != 0))
         return false;
     const size_t left = ph_span_bytes(pg) - (size_t)pg->capacity * ph_class_bytes[page_class(pg)];
     return left < ph_class_bytes[page_class(pg)] && (page_is_sized(pg) ? size_cell_is_sound(pg) : pg->cell == 0);
@@ -253,7 +254,7 @@ bool ph_page_count(const struct span *pg, uint64_t *missing)
     if (!ph_page_is_sound(pg) || !bits_are_valid(pg))
         return false;
     if (!page_is_sized(pg))
-        return pg->sized == ((unsigned)__builtin_parity(pg->carved) & 1);
+        return pg->odd == ((unsigned)__builtin_parity(pg->carved) & 1);
     for (unsigned i = 0; i < pg->capacity; i++) {
         const bool is_free = i >= pg->carved || ph_page_is_free(pg, i);
         const bool is_live = *ph_page_size_place(pg, i) != 0;

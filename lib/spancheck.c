@@ -40,7 +40,7 @@ bool ph_span_spares_are_valid(const struct heap *hp)
     uint32_t count = 0, i = hp->spares;
     for (; i != SPAN_NONE && count < hp->spare_count && count < SPAN_SPARES; count++) {
         const struct span *sp = ph_span_known(i);
-        if (sp == NULL || sp->tag != hp->tag || sp->self != i || sp->cell != 0 || sp->state != 0 || sp->listed != 0 || sp->none != 0)
+        if (sp == NULL || sp->tag != hp->tag || sp->self != i || sp->cell != 0 || sp->state != 0 || sp->listed != 0 || sp->odd != 0 || sp->none != 0)
             return false;
         i = sp->next;
     }

@@ -98,7 +98,7 @@ static inline uint32_t span_seal(const struct span *sp)
     seal = seal_mix(seal, sp->mapped_bytes);
     seal = seal_two(seal, sp->dirty_first, sp->dirty_count);
     seal = seal_two(seal, sp->freed_ms, (uint32_t)sp->free_count << 16 | sp->carved);
-    return seal_half(seal) ^ ((uint32_t)sp->nought << 13 | (uint32_t)sp->none << 11 | (uint32_t)sp->capacity << 2 |
+    return seal_half(seal) ^ ((uint32_t)sp->nought << 13 | (uint32_t)sp->odd << 12 | (uint32_t)sp->none << 11 | (uint32_t)sp->capacity << 2 |
                               (uint32_t)sp->listed << 1 | (uint32_t)sp->sized);
 }
 
@@ -114,7 +114,7 @@ static inline void span_want(struct span *sp, size_t wanted, bool sized)
 static inline void page_carved_set(struct span *pg, unsigned carved)
 {
     __atomic_store_n(&pg->carved, (uint16_t)carved, __ATOMIC_RELAXED);
-    pg->sized = (unsigned)__builtin_parity(carved) & 1;
+    pg->odd = (unsigned)__builtin_parity(carved) & 1;
 }
 
 /* ---- who checks what -------------------------------------------------------------------------------- */
