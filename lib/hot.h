@@ -26,9 +26,11 @@ extern uint64_t *ph_map_root[MAP_ROOT_SLOTS];
 #endif
 #ifdef PH_TSAN
 #define UNSEEN static __attribute__((noinline, unused, no_sanitize("thread")))
+#define UNSEEN_SHARED __attribute__((no_sanitize("thread"))) /* the same, for one in the map */
 #define STAY volatile /* the compiler must not move the load to the caller */
 #else
 #define UNSEEN static inline
+#define UNSEEN_SHARED
 #define STAY
 #endif
 UNSEEN uint64_t unseen_word(const uint64_t *at) { return *(const STAY uint64_t *)at; }

@@ -148,7 +148,7 @@ bool ph_map_names(const struct span *sp)
 }
 
 /* Only what both say alike is followed: either may be damaged. */
-struct span *ph_map_span(uint64_t entry)
+UNSEEN_SHARED struct span *ph_map_span(uint64_t entry)
 {
     const unsigned kind = entry_kind(entry);
     uint32_t index = entry >> 32 & 0x3ffffff;
