@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 /* internal.h -- THE MAP: words, drawing, every struct, every shared prototype by room, lock order.
+ * Longer than other files, because it is all of the map in one place.
  *
  * Words (each has one meaning)
  *   block       what a caller holds              page    equal-size blocks, their descriptor elsewhere
@@ -116,7 +117,6 @@ enum {
     CLASS_BYTES = 16384,       /* largest block of a page */
     PAGE_UNITS = 16,           /* largest page */
     PAGE_BLOCKS = 256,         /* bits in a descriptor */
-    SHARD_COUNT = 1,
     STACK_SLOTS = 96,          /* most entries of one stack, and most bytes of blocks in it: with 64 */
     STACK_BYTES = 98304,       /* and 64 KB, batches of 1,000 mixed blocks cost 6.3-8.2 ns, not 5.4-5.7 */
     SLOTS_FIRST = 8,           /* a stack's first room; a wide one costs memory of its own */

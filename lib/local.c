@@ -17,8 +17,6 @@
 
 #include "small.h"
 
-enum { REFILLS_PER_CLOCK = 256 };
-
 uint64_t ph_secret;
 
 uint64_t ph_no_block[2] __attribute__((aligned(16)));

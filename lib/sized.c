@@ -282,7 +282,7 @@ static void *take_biased(struct local *lo, unsigned class, size_t wanted)
         ph_stack_open(lo, st, class);
     if (stack_count(lo, st) == 0) {
         ph_shard_refill_sized(lo->heap, KIND_SIZED + class, st, stack_cap(lo, st));
-        if (++lo->refills % 256 == 0)
+        if (++lo->refills % REFILLS_PER_CLOCK == 0)
             ph_local_expire();
         ph_stack_widen(lo, st, class);
     }

@@ -14,6 +14,7 @@ enum {
     REFILL_PART = 2,       /* an empty stack is filled by so much of its room, */
     FLUSH_PART = 4,        /* a full one gives so much of it back */
     SMALL_FLUSH_BYTES = 64,
+    REFILLS_PER_CLOCK = 256,
     CAP_FIRST_BYTES = 4096,
     LOCAL_BYTES = 1 << 20, /* of blocks that all stacks of one local may hold beyond their first room */
 };
