@@ -359,18 +359,18 @@ END_TEST
 
 START_TEST(zeroed_block_is_zero_in_memory_that_dead_heaps_wrote_to) /* W32 3.3 */
 {
-    enum { HEAPS = 60 }; /* more than stay warm */
-    static struct heap *some[HEAPS];
+    enum { ROUND_HEAPS = 60 }; /* more than stay warm */
+    static struct heap *some[ROUND_HEAPS];
     const struct request rq = {.bytes = 1000, .sized = true, .zero = true};
     for (int round = 0; round < 2; round++) {
-        for (int i = 0; i < HEAPS; i++) {
+        for (int i = 0; i < ROUND_HEAPS; i++) {
             ck_assert_ptr_nonnull(some[i] = ph_heap_create(0, 4 * MB, 0));
             unsigned char *block = ph_heap_alloc(some[i], &rq);
             for (size_t at = 0; at < rq.bytes; at++)
                 ck_assert_uint_eq(block[at], 0);
             memset(block, 0xAA, rq.bytes);
         }
-        for (int i = 0; i < HEAPS; i++)
+        for (int i = 0; i < ROUND_HEAPS; i++)
             ck_assert(ph_heap_destroy(some[i]));
     }
 }
