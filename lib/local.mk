@@ -34,6 +34,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
+	%D%/harden.c \
 	%D%/heap.c \
 	%D%/heapapi.c \
 	%D%/heapinfo.c \

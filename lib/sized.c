@@ -10,6 +10,7 @@
  *          lets a dead one serve again.  So a slot never leads into another heap.
  * Why:     a program may have ten thousand heaps: a thread gets stacks for one when it has proved
  *          busy there, and finds them by two loads. */
+#include "options.h"
 #include "stack.h"
 
 #include "small.h"
@@ -168,6 +169,8 @@ static struct local *sized_attach(struct heap *hp, struct thread *th)
 {
     ph_lock_take(&hp->gate.lock);
     struct local *lo = local_for(hp, th);
+    if (lo != NULL && hp->hard != 0 && lo->late == NULL)
+        lo->late = ph_meta_take(sizeof *lo->late); /* without: freed blocks may be taken again at once */
     if (lo != NULL)
         ph_local_own(hp, lo);
     ph_lock_give(&hp->gate.lock);
@@ -211,7 +214,7 @@ struct local *ph_sized_earned(struct heap *hp)
         th->candidate[slot] = key;
         th->uses[slot] = 0;
     }
-    if (++th->uses[slot] < USES_TO_EARN)
+    if (++th->uses[slot] < USES_TO_EARN && hp->hard == 0)
         return NULL;
     th->candidate[slot] = 0;
     return sized_attach(hp, th);
@@ -271,6 +274,67 @@ void ph_sized_fork_child(void)
     }
 }
 
+/* ---- late blocks ------------------------------------------------------------------------------ */
+
+static void push(struct local *lo, unsigned class, void *block, uint16_t *place)
+{
+    struct stack *st = &lo->stack[class];
+    if (unlikely(!stack_has_room(st)))
+        ph_stack_open(lo, st, class);
+    if (st->top >= st->limit)
+        ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
+    *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
+    __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
+}
+
+/* Busy on entry and biased, or as ph_sized_late_empty.  The oldest late block may be taken again. */
+static void late_leave(struct local *lo)
+{
+    struct late *late = lo->late;
+    const struct late_block lb = late->entry[late->first];
+    const unsigned class = kind_class(entry_kind(map_get(lb.block)));
+    const size_t bytes = ph_class_bytes[class];
+    late->first = (late->first + 1) % LATE_BLOCKS;
+    late->count--;
+    late->bytes -= bytes;
+    if (lo->heap->hard == MODE_TOLERANT && lb.sum != ph_hard_sum(lb.block, bytes))
+        ph_corrupt("changed after free", lb.block, bytes);
+    push(lo, class, lb.block, lb.place);
+}
+
+void ph_sized_late_empty(struct local *lo)
+{
+    while (lo->late->count > 0)
+        late_leave(lo);
+}
+
+/* Free by its code already. */
+static void late_enter(struct local *lo, void *block, uint16_t *place, unsigned class)
+{
+    struct late *late = lo->late;
+    const size_t bytes = ph_class_bytes[class];
+    while (late->count > 0 && (late->count == LATE_BLOCKS || late->bytes + bytes > LATE_BYTES))
+        late_leave(lo);
+    late->entry[(late->first + late->count) % LATE_BLOCKS] =
+        (struct late_block){block, place, lo->heap->hard == MODE_TOLERANT ? ph_hard_sum(block, bytes) : 0};
+    late->count++;
+    late->bytes += bytes;
+}
+
+/* Where a block stands among others of its class is nobody's guess. */
+static void shuffle(struct local *lo, const struct stack *st)
+{
+    struct sized_entry *entry = (struct sized_entry *)(void *)stack_bottom(lo, st);
+    uint64_t dice = (ph_secret ^ lo->refills) * HASHKEY;
+    for (unsigned left = stack_count(lo, st); left > 1; left--) {
+        dice = (dice ^ dice >> 29) * HASHKEY;
+        const unsigned other = (unsigned)((dice >> 32) * left >> 32);
+        const struct sized_entry held = entry[left - 1];
+        entry[left - 1] = entry[other];
+        entry[other] = held;
+    }
+}
+
 /* ---- taking and giving ------------------------------------------------------------------------ */
 
 /* Busy on entry and biased. */
@@ -285,6 +349,8 @@ static void *take_biased(struct local *lo, unsigned class, size_t wanted)
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
             ph_local_expire();
         ph_stack_widen(lo, st, class);
+        if (lo->heap->hard == MODE_SECURE)
+            shuffle(lo, st);
     }
     while (stack_count(lo, st) > 0 && block == NULL) {
         const struct sized_entry *entry = (struct sized_entry *)(void *)st->top - 1;
@@ -322,8 +388,12 @@ static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned 
     const bool live = place != NULL && map_get(block) == entry && __atomic_load_n(place, __ATOMIC_RELAXED) != 0;
     if (live) {
         __atomic_store_n(place, 0, __ATOMIC_RELAXED);
-        *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
-        __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
+        if (lo->late != NULL) {
+            late_enter(lo, block, place, class);
+        } else {
+            *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
+            __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
+        }
     }
     local_leave(lo);
     return live;

@@ -15,7 +15,7 @@ rooms='
     block
     alloc
     heap
-    debug
+    debug=harden
     local=gate=sized
     shard
     page large packed=packedcheck
