@@ -287,6 +287,7 @@ struct late {
     struct late_block {
         void *block;
         uint16_t *place;
+        unsigned class;
         uint64_t sum; /* tolerant: of what it held */
     } entry[LATE_BLOCKS];
 };
@@ -463,7 +464,12 @@ struct local *ph_sized_local(struct heap *hp);  /* this thread's, or NULL */
 struct local *ph_sized_earned(struct heap *hp); /* the same, made after some operations */
 void *ph_sized_take(struct local *lo, unsigned class, size_t wanted); /* NULL: no memory, or not biased */
 bool ph_sized_give(struct local *lo, void *block); /* false: nothing done, ask block.c */
-void ph_sized_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the local is ours) */
+
+/* late.c -- the usual malloc and free of a hard heap; freed blocks that wait */
+void *ph_hard_malloc(size_t bytes, enum family family); /* NULL: ask alloc.c */
+bool ph_hard_free(void *block, enum family family);     /* false: nothing done, ask block.c */
+void ph_late_enter(struct local *lo, void *block, uint16_t *place, unsigned class);
+void ph_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the local is ours) */
 void ph_sized_forget(struct heap *hp); /* the heap ends.  Held: gate lock */
 void ph_sized_detach_all(void);        /* this thread ends */
 void ph_sized_fork_child(void);
@@ -485,8 +491,7 @@ void ph_hard_released(const struct heap *hp, const struct hard_block *hb);
 enum family ph_hard_family(const struct hard_block *hb);
 enum hard_verdict ph_hard_look(const struct hard_block *hb);
 void ph_hard_report(const struct hard_block *hb, enum hard_verdict verdict);
-bool ph_hard_is_zero(char *block, size_t bytes);
-uint64_t ph_hard_sum(const char *block, size_t bytes);
+void ph_hard_changed(const struct hard_block *hb); /* while it was free */
 
 /* debug.c -- fills and tails of heaps with debug flags */
 enum { DEBUG_TAIL = 0x10, DEBUG_FREE = 0x20, DEBUG_PARAMETERS = 0x40, DEBUG_ALL = 0x80, DEBUG_NO_JOIN = 0x200000 };

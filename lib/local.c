@@ -250,7 +250,7 @@ void ph_local_empty(struct local *lo)
         return;
     }
     if (lo->late != NULL)
-        ph_sized_late_empty(lo);
+        ph_late_empty(lo);
     for (unsigned c = 0; c < CLASS_COUNT; c++)
         stack_empty(lo, &lo->stack[c], c);
     lo->cap_bytes = 0;

@@ -12,6 +12,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/api.h \
 	%D%/bytes.h \
 	%D%/heapapi.h \
+	%D%/harden.h \
 	%D%/hot.h \
 	%D%/internal.h \
 	%D%/invariant.h \
@@ -40,6 +41,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/heapinfo.c \
 	%D%/invariant.c \
 	%D%/large.c \
+	%D%/late.c \
 	%D%/local.c \
 	%D%/lock.c \
 	%D%/map.c \

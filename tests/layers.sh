@@ -16,7 +16,7 @@ rooms='
     alloc
     heap
     debug=harden
-    local=gate=sized
+    local=gate=sized=late
     shard
     page large packed=packedcheck
     span=purge=forget=spancheck
