@@ -17,13 +17,16 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/invariant.h \
 	%D%/lock.h \
 	%D%/message.h \
+	%D%/diagnostics.def \
 	%D%/options.def \
 	%D%/options.h \
 	%D%/os.h \
 	%D%/privheap.h \
+	%D%/report.h \
 	%D%/shadow.h \
 	%D%/stack.h \
 	%D%/text.h \
+	%D%/unwind.h \
 	%D%/valid.h \
 	%D%/windows.h \
 	%D%/alloc.c \
@@ -53,12 +56,14 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/purge.c \
 	%D%/raise.c \
 	%D%/region.c \
+	%D%/report.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \
 	%D%/sized.c \
 	%D%/span.c \
 	%D%/spancheck.c \
 	%D%/stats.c \
+	%D%/unwind.c \
 	%D%/valid.c \
 	%D%/visit.c \
 	%D%/walk.c
