@@ -13,6 +13,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/bytes.h \
 	%D%/heapapi.h \
 	%D%/hot.h \
+	%D%/cfi.h \
 	%D%/internal.h \
 	%D%/invariant.h \
 	%D%/lock.h \
@@ -32,6 +33,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
+	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/entrance.c \
 	%D%/forget.c \
