@@ -44,7 +44,7 @@
  *            |
  *          meta              memory for descriptors, never given back
  *            |
- *           os               (services that any room may call: lock, options, message, invariant)
+ *           os               (services that any room may call: lock, options, message, invariant, report, unwind)
  *
  * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
  * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which

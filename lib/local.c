@@ -352,7 +352,7 @@ static void *stack_pop(struct stack *st, unsigned class)
     void *block = st->top[-1];
     const uint64_t key = *block_key(block);
     if (key != block_key_value(block))
-        ph_corrupt(key == BLOCK_LIVE || key == block_page_key(block) ? "freed twice" : "changed after free", block,
+        ph_corrupt(key == BLOCK_LIVE || key == block_page_key(block) ? DIAG_DOUBLE_FREE : DIAG_WRITE_AFTER_FREE, block,
                    ph_class_bytes[class]);
     *block_key(block) = BLOCK_LIVE;
     __atomic_store_n(&st->top, st->top - 1, __ATOMIC_RELAXED);
@@ -364,7 +364,7 @@ static void *stack_pop_fresh(struct stack *st, unsigned class, bool *fresh)
 {
     void *block = st->fresh;
     if (unlikely(__atomic_exchange_n(block_key(block), 0, __ATOMIC_RELAXED) != 0))
-        ph_corrupt("never given out, but freed or written to", block, ph_class_bytes[class]);
+        ph_corrupt(DIAG_FRESH_WRITTEN, block, ph_class_bytes[class]);
     st->fresh_count--;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a child of fork may find us between the two: a block less, none twice */
     st->fresh += ph_class_bytes[class];

@@ -91,7 +91,7 @@ COLD static void free_unusual(void *block)
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (verdict == BLOCK_OK && bi.heap == &ph_process_heap) {
         if (ph_heap_free(bi.heap, block, ENTER_PATIENTLY) != BLOCK_OK)
-            ph_corrupt("freed twice", block, bi.wanted);
+            ph_incident(DIAG_DOUBLE_FREE, block, bi.wanted);
     } else {
         ph_foreign_pointer(block, verdict, &bi);
     }
