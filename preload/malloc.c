@@ -9,6 +9,7 @@
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
 #include "../lib/hot.h"
+#include "../lib/options.h"
 #include "foreign.h"
 #include "family.h"
 
@@ -31,15 +32,29 @@ COLD static void *alloc_slow(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
+static void *hard_malloc(size_t bytes, enum family family)
+{
+    if (!ph_option(OPT_FAMILY_CHECKS))
+        family = FAMILY_ANY;
+    void *block = ph_hard_malloc(bytes, family);
+    return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes, .family = family});
+}
+
 /* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
 static __attribute__((noinline)) void *malloc_refill(struct local *lo, unsigned class, size_t bytes)
 {
+    if (unlikely(ph_process_heap.hard != 0)) {
+        local_leave(lo);
+        return hard_malloc(bytes, FAMILY_MALLOC);
+    }
     void *block = ph_local_take_slow(lo, class, NULL);
     return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes});
 }
 
 static __attribute__((noinline)) void *malloc_bigger(size_t bytes)
 {
+    if (ph_process_heap.hard != 0)
+        return hard_malloc(bytes, FAMILY_MALLOC);
     return alloc_slow(&(struct request){.bytes = bytes});
 }
 
@@ -88,21 +103,32 @@ void *ph_malloc_aligned(size_t align, size_t bytes)
 COLD static void free_unusual(void *block)
 {
     struct block_info bi;
-    if (block == NULL)
-        return;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (verdict == BLOCK_OK && bi.heap == &ph_process_heap) {
         if (ph_heap_free(bi.heap, block, ENTER_PATIENTLY) != BLOCK_OK)
-            ph_corrupt("freed twice", block, bi.wanted);
+            ph_incident(DIAG_DOUBLE_FREE, block, bi.wanted);
     } else {
         ph_foreign_pointer(block, verdict, &bi);
     }
 }
 
+/* In secure and tolerant mode; `bytes` of a sized delete, else SIZE_MAX. */
+void ph_malloc_free_hard(void *block, enum family family, size_t bytes)
+{
+    if (block == NULL || (bytes == SIZE_MAX && ph_hard_free(block, ph_option(OPT_FAMILY_CHECKS) ? family : FAMILY_ANY)))
+        return;
+    if (ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
+        free_unusual(block);
+}
+
 static __attribute__((noinline)) void free_slow(struct local *lo, void *block)
 {
-    if (unlikely(!ph_local_give_slow(lo, block)))
+    if (unlikely(ph_process_heap.hard != 0)) {
+        local_leave(lo);
+        ph_malloc_free_hard(block, FAMILY_MALLOC, SIZE_MAX);
+    } else if (unlikely(!ph_local_give_slow(lo, block)) && block != NULL) {
         free_unusual(block);
+    }
 }
 
 EXPORT void free(void *block)
@@ -120,6 +146,11 @@ EXPORT void *realloc(void *block, size_t bytes)
     if (bytes == 0) {
         free(block);
         return NULL;
+    }
+    if (ph_process_heap.hard != 0) {
+        void *now = ph_hard_realloc(block, bytes, FAMILY_ANY);
+        if (likely(now != NULL))
+            return now;
     }
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
