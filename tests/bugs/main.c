@@ -12,6 +12,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,7 +206,7 @@ struct job {
 static _Noreturn void become(const struct job *jo, const char *name)
 {
     static char self[] = "/proc/self/exe";
-    char *const arguments[] = {self, (char *)bug_hide((void *)name), NULL};
+    char *const arguments[] = {self, bug_hide((void *)(uintptr_t)name), NULL};
     const struct rlimit none = {0, 0};
     FILE *out = freopen("/dev/null", "w", stdout);
 

@@ -92,11 +92,12 @@ static void realloc_steps(const struct bug *b)
 static void realloc_refused(const struct bug *b)
 {
     char *block = bug_block(b->size);
+    const size_t too_many = (size_t)bug_hide((void *)(SIZE_MAX / 2));
 
-    bug_need(bug_hide(realloc(block, PTRDIFF_MAX)) == NULL && errno == ENOMEM);
+    bug_need(bug_hide(realloc(bug_hide(block), PTRDIFF_MAX)) == NULL && errno == ENOMEM);
     errno = 0;
-    bug_need(bug_hide(reallocarray(block, SIZE_MAX / 2, 3)) == NULL && errno == ENOMEM);
-    bug_need(bug_hide(calloc(SIZE_MAX / 2, 3)) == NULL);
+    bug_need(bug_hide(reallocarray(bug_hide(block), too_many, 3)) == NULL && errno == ENOMEM);
+    bug_need(bug_hide(calloc(too_many, 3)) == NULL);
     bug_need(block[b->size - 1] == 'a');
     free(block);
 }
@@ -366,17 +367,18 @@ static void figures(const struct bug *b)
 }
 
 const struct row right_rows[] = {
-    {"usable", usable_written, "0 1 8 24 25 100 1000 1025 4000 5000 20000 200000 2000000", "", "written kept same", ""},
+    {"usable", usable_written, "0 1 8 24 25 100 1000 1025 4000 5000 20000 200000 2000000", "", "written kept", ""},
+    {"usable", usable_written, "1 8 16 24 25 100 1000 1025 4000 5000 20000", "", "same", ""},
     {"usable", usable_aligned, "1 100 5000 200000", "16 64 256 4096 65536", "aligned", ""},
     {"nothing", nothing_freed, "", "", "", ""},
     {"realloc", realloc_to_nothing, "1 100 5000 200000 2000000", "", "to-nothing", ""},
     {"realloc", realloc_steps, "100 5000 300000 4000000", "", "steps", ""},
     {"realloc", realloc_refused, "24 5000 2000000", "", "refused", ""},
-    {"calloc", calloc_is_zero, "8 24 100 1000 5000 20000 200000 2000000", "", "zero", ""},
-    {"dead", dead_compared, "8 24 1000 20000 2000000", "", "compared", ""},
-    {"again", taken_again, "8 24 100 1000 5000 20000 200000 2000000", "", "taken", ""},
+    {"calloc", calloc_is_zero, "1 8 16 24 48 100 1000 2048 5000 20000 200000 1048576 2000000", "", "zero", ""},
+    {"dead", dead_compared, "1 8 24 100 1000 20000 200000 2000000", "", "compared", ""},
+    {"again", taken_again, "0 1 8 16 24 48 100 1000 2048 5000 20000 200000 2000000", "", "taken", ""},
     {"contents", odd_contents, "8 16 24 100 1000 5000 20000 200000", "", "zero ones filled own", ""},
-    {"contents", old_contents_copied, "8 16 24 100 1000 5000 20000 200000", "", "copied", ""},
+    {"contents", old_contents_copied, "1 8 16 24 48 100 1000 2048 5000 20000 200000 2000000", "", "copied", ""},
     {"aligned", aligned_any, "1 24 1000 20000", "8 16 32 64 128 512 4096 16384 2097152", "", ""},
     {"aligned", aligned_refused, "", "", "refused", ""},
     {"libc", given_by_libc, "10 119 120 121 1000 5000", "", "lines", ""},
@@ -389,7 +391,7 @@ const struct row right_rows[] = {
     {"shifted", shifted, "8 100 5000 200000", "", "header", ""},
     {"end", to_the_end, "1 8 15 16 17 24 32 100 1000 1024 1025 4000 4096 16384 16385 20000 200000 1048576 2000000", "", "written", ""},
     {"exit", freed_at_exit, "24 5000 200000", "", "returned called", ""},
-    {"exit", left_over, "24 5000 200000", "", "returned quick at-once", ""},
+    {"exit", left_over, "24 5000 200000", "", "left quick at-once", ""},
     {"sizes", many_sizes, "", "1 13", "backwards mixed", ""},
     {"figures", figures, "100 200000", "", "asked", ""},
     {NULL, NULL, "", "", "", ""},

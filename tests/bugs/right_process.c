@@ -9,6 +9,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -173,7 +174,8 @@ static void child_of_thread(const struct bug *b)
 
 static void spawned(const struct bug *b)
 {
-    char *const arguments[] = {(char *)"true", NULL};
+    static char name[] = "true";
+    char *const arguments[] = {name, NULL};
     pid_t child;
     int status;
 
