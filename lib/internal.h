@@ -28,7 +28,7 @@
  *
  *   entrance, heapapi, heapinfo, native, raise, visit      preload
  *            |
- *       walk, stats, fork
+ *       walk, inspect, stats, fork
  *            |
  *       block, alloc, heap   one block from outside; routes a size to its kind; registry of live heaps
  *            |
@@ -514,6 +514,7 @@ void ph_gate_wait(struct heap *hp); /* while another thread owns HeapLock */
 void ph_gate_rebias(struct local *lo, enum enter enter);
 void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
+bool ph_gate_close_alone(struct heap *hp); /* where nobody has to be stopped; false: not closed */
 void ph_gate_open(struct heap *hp);
 void ph_gate_stop(struct heap *hp); /* nobody is inside any more.  Held: gate lock */
 bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: not yet */
@@ -712,6 +713,9 @@ struct heap_sums {
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
+
+/* inspect.c -- what stands in free memory and behind blocks; reports what should not */
+void ph_inspect(struct heap *hp);
 
 /* stats.c -- figures as text */
 void ph_stats_print(struct heap *hp);

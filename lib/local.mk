@@ -44,6 +44,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/heap.c \
 	%D%/heapapi.c \
 	%D%/heapinfo.c \
+	%D%/inspect.c \
 	%D%/invariant.c \
 	%D%/large.c \
 	%D%/late.c \

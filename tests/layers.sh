@@ -11,7 +11,7 @@
 rooms='
     entrance=heapapi=heapinfo=native=raise=visit
     stats fork
-    walk=valid
+    walk=valid inspect
     block
     alloc
     heap
