@@ -7,7 +7,7 @@
  * Locks:   through gate_enter.
  * Why:     packed memory costs least and is best while blocks are few; stacks and pages are fast once
  *          a class has proved busy; runs and mappings waste least for what is big. */
-#include "hot.h"
+#include "guard.h"
 #include "valid.h"
 
 #include "small.h"
@@ -128,10 +128,27 @@ static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
     return block != NULL || hp->packed_only ? block : alloc_run(hp, rq, zero);
 }
 
+void *ph_heap_guarded(struct heap *hp, const struct request *rq)
+{
+    if (!ph_guard_wants(hp, rq))
+        return NULL;
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    void *block = ph_guard_take(hp, rq);
+    ph_gate_leave(hp, ps);
+    return block;
+}
+
 /* By size and alignment; a large block that gets no mapping of its own becomes a run. */
 static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
 {
     unsigned class = CLASS_COUNT;
+    if (hp == &ph_process_heap && ph_guard_due()) {
+        void *guarded = ph_heap_guarded(hp, rq);
+        if (guarded != NULL) {
+            *zero = true;
+            return guarded;
+        }
+    }
     if (hp->packed_only && ((rq->bytes < LARGE_BYTES && rq->align <= LARGE_ALIGN_BYTES) || hp->bound_units != 0))
         return alloc_packed(hp, rq, zero);
     if (rq->bytes <= CLASS_BYTES)

@@ -10,7 +10,7 @@
  *          any value is refused without a fault.
  * Why:     the malloc family and the Win32 functions differ in what they do about a bad pointer,
  *          not in how they know one. */
-#include "hot.h"
+#include "guard.h"
 #include "valid.h"
 
 #include "small.h"
@@ -90,9 +90,20 @@ static enum block_verdict look_packed(struct heap *hp, struct region *rg, const 
     return BLOCK_OK;
 }
 
+/* In a slot or a guard, and no live block's first unit. */
+static enum block_verdict look_guarded(const void *block, const struct slot *sl, struct block_info *out)
+{
+    out->heap = &ph_process_heap;
+    out->wanted = sl->wanted;
+    return sl->state == SLOT_FREED && sl->block == block ? BLOCK_TWICE : BLOCK_BAD;
+}
+
 /* An address without an entry of its own: in packed memory, inside some heap, or nobody's. */
 static enum block_verdict look_nowhere(const void *block, struct block_info *out)
 {
+    struct slot sl;
+    if (ph_guard_look(block, &sl))
+        return look_guarded(block, &sl, out);
     struct heap *hp = ph_heap_around(block);
     if (hp == NULL)
         return is_inside_any_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
@@ -123,7 +134,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     const struct span *sp = unseen_span(out->span, &room);
     if (kind < KIND_RUN)
         return look_plain(entry, sp, block, out);
-    if (block != ph_span_start(sp))
+    if (block != (kind == KIND_LARGE ? ph_large_block(sp) : ph_span_start(sp)))
         return BLOCK_BAD;
     if (kind == KIND_FREE) { /* what was asked for when it was a run still stands there */
         out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;
@@ -131,7 +142,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     }
     out->kind = kind;
     out->sized = sp->sized;
-    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : sp->mapped_bytes;
+    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : sp->slot != 0 ? sp->wanted : sp->mapped_bytes;
     out->wanted = out->sized ? sp->wanted : out->capacity;
     return BLOCK_OK;
 }
@@ -234,12 +245,27 @@ static bool page_fits(const struct block_info *bi, size_t bytes)
     return bytes <= bi->capacity && (bytes > bi->capacity / 2 || bi->capacity <= 32);
 }
 
+static bool is_guarded(const struct block_info *bi) { return bi->kind == KIND_LARGE && bi->span->slot != 0; }
+
+/* Whatever can move does, so that an access through an old pointer is noticed. */
+static bool resize_guarded(struct heap *hp, const struct block_info *bi, const struct request *rq, bool thrifty)
+{
+    if (thrifty)
+        return rq->bytes == bi->wanted;
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    const bool done = ph_guard_resize(hp, bi->span, rq->bytes);
+    ph_gate_leave(hp, ps);
+    return done;
+}
+
 /* Where it stands.  Shrinking a page's block is always possible, and so is a run's or a large
  * one's, but `thrifty` refuses where moving would save more than half. */
 static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
                             bool thrifty)
 {
     const size_t bytes = rq->bytes;
+    if (is_guarded(bi))
+        return resize_guarded(hp, bi, rq, thrifty);
     if (bi->kind == KIND_PACKED) {
         struct pass locked = ph_gate_enter_locked(hp, rq->enter);
         const bool resized = resize_packed(hp, bi, block, bytes);
@@ -273,7 +299,7 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
 /* A large block that grows moves its pages, not its bytes. */
 static void *resize_large(struct heap *hp, const struct block_info *bi, const struct request *rq)
 {
-    if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES)
+    if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES || is_guarded(bi))
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
     const bool done = ph_large_resize(hp, bi->span, rq->bytes, true);
@@ -319,6 +345,8 @@ void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block,
     void *now = resize_in_place(hp, bi, block, rq, !in_place) ? block : NULL;
     if (now == NULL && !in_place && (now = resize_large(hp, bi, rq)) == NULL)
         now = resize_by_copy(hp, bi, block, rq);
+    if (now == NULL && !in_place && rq->bytes <= bi->wanted && is_guarded(bi) && resize_in_place(hp, bi, block, rq, false))
+        now = block;
     if (now != NULL && rq->zero && rq->bytes > bi->wanted)
         ph_bytes_zero((char *)now + bi->wanted, rq->bytes - bi->wanted);
     return now;

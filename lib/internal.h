@@ -33,7 +33,7 @@
  *            |
  *          shard             class locks; which page serves, whole batches
  *            |
- *   page   packed   large    equal-size blocks; blocks side by side; one mapping for one block
+ *   page   packed   large, guard    equal-size blocks; blocks side by side; one mapping, or slot, for one block
  *            |
  *   span, purge, forget      units cut from regions and joined again; dirty memory goes back by age
  *            |
@@ -167,7 +167,10 @@ struct span {
             size_t wanted;       /* run, large: bytes asked for */
             size_t mapped_bytes; /* large: bytes of its mapping */
             uint32_t freed_ms;   /* free span: when */
-            uint32_t dirty_first, dirty_count; /* dirty free span: the units that are, from its start */
+            union {
+                struct { uint32_t dirty_first, dirty_count; }; /* dirty free span: the units that are, from its start */
+                struct { uint32_t offset, slot; }; /* large, guarded: where it stands in its first unit, and guard.h's number */
+            };
             uint32_t seal;       /* of these, and of the bits above but for the state */
         };
     };
@@ -387,11 +390,13 @@ struct request {          /* what a caller wants of a new block */
     bool zero;
     bool sized;           /* remember `bytes` exactly */
     enum enter enter;
+    const void *caller;   /* of malloc, as far as known */
 };
 struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate lock; NULL: not in this heap */
 
 /* alloc.c -- which way of keeping blocks serves a request */
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
+void *ph_heap_guarded(struct heap *hp, const struct request *rq); /* between guards; NULL: not this one */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
 void ph_heap_trim_all(void); /* each heap that no other thread has locked */
 struct heap *ph_heap_around(const void *address); /* whose region it lies in; NULL: nobody's */
@@ -541,6 +546,7 @@ size_t ph_packed_control_bytes(void);
 /* large.c -- one mapping for one block; held on entry: nothing */
 struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *zero);
 bool ph_large_give(struct heap *hp, void *block); /* false: it is gone already */
+void ph_large_link(struct heap *hp, struct span *sp); /* into its heap's books */
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
 bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move);
 void ph_large_expire(void);
@@ -560,6 +566,7 @@ static inline size_t ph_round_up(size_t bytes, size_t align) { return (bytes + a
 static inline void *ph_unit_address(uint64_t unit) { return (void *)(uintptr_t)(unit << UNIT_BITS); }
 static inline void *ph_span_start(const struct span *sp) { return ph_unit_address(sp->start); }
 static inline size_t ph_span_bytes(const struct span *sp) { return (size_t)sp->units << UNIT_BITS; }
+static inline char *ph_large_block(const struct span *sp) { return (char *)ph_span_start(sp) + sp->offset; }
 struct span *ph_span_new(void);      /* a descriptor */
 void ph_span_drop(struct span *sp);
 void ph_span_want(struct heap *hp, struct span *sp, size_t wanted, bool sized); /* locks itself */

@@ -11,6 +11,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/small.h \
 	%D%/api.h \
 	%D%/bytes.h \
+	%D%/guard.h \
 	%D%/heapapi.h \
 	%D%/hot.h \
 	%D%/internal.h \
@@ -37,6 +38,9 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
+	%D%/guard.c \
+	%D%/guardfault.c \
+	%D%/guardslot.c \
 	%D%/heap.c \
 	%D%/heapapi.c \
 	%D%/heapinfo.c \

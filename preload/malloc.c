@@ -8,7 +8,7 @@
  * Always:  where a program can tell, glibc's manual holds: ENOMEM on every failure, errno
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
-#include "../lib/hot.h"
+#include "../lib/guard.h"
 #include "foreign.h"
 #include "family.h"
 
@@ -31,16 +31,60 @@ COLD static void *alloc_slow(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
-/* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
+/* One in so many lies between guards.  The local is busy, before and after. */
+COLD static void *take_guarded(struct local *lo, const struct request *rq)
+{
+    local_leave(lo);
+    void *block = ph_heap_guarded(&ph_process_heap, rq);
+    if (block == NULL)
+        local_enter(lo);
+    return block;
+}
+
+/* The stack is empty, the heap is stopped, this thread is new: in the order of how often.  Reached by a jump: what it
+ * returns to is the caller of malloc. */
 static __attribute__((noinline)) void *malloc_refill(struct local *lo, unsigned class, size_t bytes)
 {
-    void *block = ph_local_take_slow(lo, class, NULL);
-    return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes});
+    void *block = NULL;
+    if (ph_guard_due())
+        block = take_guarded(lo, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)});
+    if (block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL)
+        return block;
+    return alloc_slow(&(struct request){.bytes = bytes, .caller = __builtin_return_address(0)});
 }
 
 static __attribute__((noinline)) void *malloc_bigger(size_t bytes)
 {
-    return alloc_slow(&(struct request){.bytes = bytes});
+    return alloc_slow(&(struct request){.bytes = bytes, .caller = __builtin_return_address(0)});
+}
+
+/* The same for zeroed ones, */
+static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned class, size_t bytes)
+{
+    void *block = NULL;
+    bool fresh = false;
+    if (ph_guard_due())
+        block = take_guarded(lo, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)});
+    if (block != NULL)
+        return block;
+    if ((block = ph_local_take_slow(lo, class, &fresh)) == NULL)
+        return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .caller = __builtin_return_address(0)});
+    return fresh ? block : __builtin_memset(block, 0, bytes);
+}
+
+static __attribute__((noinline)) void *calloc_bigger(size_t bytes)
+{
+    return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .caller = __builtin_return_address(0)});
+}
+
+/* and for aligned ones, which are for the program, whoever asks. */
+static COLD void *aligned_refill(struct local *lo, unsigned class, size_t align, size_t bytes)
+{
+    const struct request rq = {.bytes = bytes, .align = align, .caller = __builtin_return_address(0)};
+    void *block = ph_guard_due() ? take_guarded(lo, &rq) : NULL;
+    if (block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL)
+        return block;
+    return alloc_slow(&rq);
 }
 
 EXPORT void *malloc(size_t bytes)
@@ -56,17 +100,16 @@ EXPORT void *malloc(size_t bytes)
 EXPORT void *calloc(size_t count, size_t each)
 {
     size_t bytes;
-    bool fresh = false;
     if (unlikely(__builtin_mul_overflow(count, each, &bytes)))
         return no_memory();
     if (unlikely(bytes > SMALL_BYTES))
-        return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
+        return calloc_bigger(bytes);
     struct local *lo = ph_local;
     const unsigned class = ph_class_small[(bytes + 15) >> 4];
     void *block = local_take(lo, class);
-    if (unlikely(block == NULL) && (block = ph_local_take_slow(lo, class, &fresh)) == NULL)
-        return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
-    return fresh ? block : __builtin_memset(block, 0, bytes);
+    if (unlikely(block == NULL))
+        return calloc_refill(lo, class, bytes);
+    return __builtin_memset(block, 0, bytes);
 }
 
 void *ph_malloc_aligned(size_t align, size_t bytes)
@@ -77,8 +120,7 @@ void *ph_malloc_aligned(size_t align, size_t bytes)
         struct local *lo = ph_local;
         const unsigned class = ph_class_aligned(bytes, align);
         void *block = local_take(lo, class);
-        if (likely(block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL))
-            return block;
+        return likely(block != NULL) ? block : aligned_refill(lo, class, align, bytes);
     }
     return alloc_slow(&(struct request){.bytes = bytes, .align = align});
 }

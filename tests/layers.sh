@@ -18,7 +18,7 @@ rooms='
     debug
     local=gate=sized
     shard
-    page large packed=packedcheck
+    page large=guard=guardslot=guardfault packed=packedcheck
     span=purge=forget=spancheck
     region
     map sizeclass
