@@ -280,6 +280,15 @@ int ph_os_open_append(const char *path)
     return os_failed(fd) ? -1 : (int)fd;
 }
 
+bool ph_os_program(char *path, size_t bytes)
+{
+    const long got = os_call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path, (long)bytes - 1, 0, 0);
+    if (os_failed(got))
+        return false;
+    path[got] = '\0';
+    return true;
+}
+
 int ph_os_dup(int fd)
 {
     enum { ABOVE = 200 };

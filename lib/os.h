@@ -73,6 +73,9 @@ void ph_os_write(int fd, const void *bytes, size_t count);
 int ph_os_open_append(const char *path);
 void ph_os_close(int fd);
 
+/* The file of this process's program, into `path`; false when the system does not say. */
+bool ph_os_program(char *path, size_t bytes);
+
 /* Another descriptor for the same file, 200 or higher, close-on-exec; or -1. */
 int ph_os_dup(int fd);
 

@@ -34,4 +34,6 @@ void ph_report_fatal(const struct report *rp) __attribute__((noreturn, cold));
 /* One line for each place that was met more than once; at the end of the process. */
 void ph_report_totals(void);
 
+void ph_report_fork_child(void); /* nobody is at a report there */
+
 #endif

@@ -11,6 +11,7 @@
 #include "../lib/message.h"
 #include "../lib/options.h"
 #include "../lib/privheap.h"
+#include "../lib/report.h"
 #include "follow.h"
 
 #include "../lib/small.h"
@@ -45,6 +46,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 __attribute__((destructor)) static void end(void)
 {
     ph_local_check();
+    ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);
 }

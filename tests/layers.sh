@@ -29,8 +29,8 @@ rooms='
 services='options message invariant report unwind cfi text lock bytes'
 
 # Calls up that have a reason: the first malloc of a process finds out on local's slow path that there is
-# no heap yet.
-excused='local:ph_heap_process'
+# no heap yet; a report says in which heap its block lies.
+excused='local:ph_heap_process report:ph_heap_at report:ph_heap_around'
 
 # Asked for in os.c only.
 system='mmap mmap64 munmap mremap madvise mprotect membarrier prctl sysconf syscall'
