@@ -12,6 +12,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/api.h \
 	%D%/bytes.h \
 	%D%/heapapi.h \
+	%D%/harden.h \
 	%D%/hot.h \
 	%D%/cfi.h \
 	%D%/internal.h \
@@ -39,11 +40,13 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
+	%D%/harden.c \
 	%D%/heap.c \
 	%D%/heapapi.c \
 	%D%/heapinfo.c \
 	%D%/invariant.c \
 	%D%/large.c \
+	%D%/late.c \
 	%D%/local.c \
 	%D%/lock.c \
 	%D%/map.c \

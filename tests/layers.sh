@@ -15,8 +15,8 @@ rooms='
     block
     alloc
     heap
-    debug
-    local=gate=sized
+    debug=harden
+    local=gate=sized=late
     shard
     page large packed=packedcheck
     span=purge=forget=spancheck
