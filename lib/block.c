@@ -51,30 +51,6 @@ static enum block_verdict look_plain(uint64_t entry, const struct span *pg, cons
     return BLOCK_OK;
 }
 
-static bool is_inside_large(struct heap *hp, const void *address)
-{
-    bool inside = false;
-    ph_lock_take(&hp->span_lock);
-    const struct span *sp = ph_span_known(hp->large);
-    for (uint64_t left = hp->large_count; sp != NULL && left > 0 && !inside; left--, sp = ph_span_known(sp->next))
-        inside = (uintptr_t)address - (uintptr_t)ph_span_start(sp) < sp->mapped_bytes;
-    ph_lock_give(&hp->span_lock);
-    return inside;
-}
-
-static bool is_inside_any_large(const void *block)
-{
-    for (uint32_t id = 1; id < HEAP_COUNT; id++) {
-        struct heap *hp = ph_heap_at(id);
-        if (hp == NULL)
-            break;
-        if (__atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) != NULL && __atomic_load_n(&hp->large, __ATOMIC_RELAXED) != SPAN_NONE &&
-            is_inside_large(hp, block))
-            return true;
-    }
-    return false;
-}
-
 /* Held: the gate lock of the region's heap. */
 static enum block_verdict look_packed(struct heap *hp, struct region *rg, const void *block, struct block_info *out)
 {
@@ -96,7 +72,7 @@ static enum block_verdict look_nowhere(const void *block, struct block_info *out
 {
     struct heap *hp = ph_heap_around(block);
     if (hp == NULL)
-        return is_inside_any_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
+        return ph_heap_is_inside_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
     out->heap = hp;
     struct region *rg = ph_region_of(hp, block);
     if (rg == NULL || __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) == NULL)
@@ -191,9 +167,9 @@ static void check_family(const struct hard_block *hb, enum family family, size_t
 {
     const enum family gave = ph_hard_family(hb);
     if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
-        ph_corrupt("freed by another family", hb->block, hb->wanted);
+        ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
     if (bytes != SIZE_MAX && bytes != hb->wanted)
-        ph_corrupt("freed as of another size", hb->block, hb->wanted);
+        ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
 enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes)

@@ -32,14 +32,14 @@ enum hard_verdict ph_hard_look(const struct hard_block *hb)
     return intact && hb->class != CLASS_COUNT ? HARD_UNDERFLOW : HARD_OVERFLOW;
 }
 
-COLD void ph_hard_changed(const struct hard_block *hb) { ph_incident(WRITE_AFTER_FREE, hb->block, hb->wanted); }
+COLD void ph_hard_changed(const struct hard_block *hb) { ph_incident(DIAG_WRITE_AFTER_FREE, hb->block, hb->wanted); }
 
 void ph_hard_report(const struct hard_block *hb, enum hard_verdict verdict)
 {
     if (verdict == HARD_UNDERFLOW)
-        ph_incident(UNDERFLOW, hb->block + hb->capacity, SIZE_MAX);
+        ph_incident(DIAG_UNDERFLOW, hb->block + hb->capacity, SIZE_MAX);
     else if (verdict == HARD_OVERFLOW)
-        ph_incident(OVERFLOW, hb->block, hb->wanted);
+        ph_incident(DIAG_OVERFLOW, hb->block, hb->wanted);
 }
 
 void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum family family, bool *zero)

@@ -30,7 +30,7 @@
  *            |
  *       walk, stats, fork
  *            |
- *       block, alloc, heap   one block from outside; routes a size to its kind; registry of live heaps
+ *    find=block, alloc, heap one block from outside; routes a size to its kind; registry of live heaps
  *            |
  *     local, sized -- gate   one thread's stacks for a heap; who may be inside
  *            |
@@ -436,6 +436,12 @@ struct block_info {
 };
 /* What lives at an address, in whichever heap; plain blocks in some stack count as live. */
 enum block_verdict ph_heap_look(const void *block, struct block_info *out);
+/* find.c -- the block around an address */
+bool ph_heap_is_inside_large(const void *address); /* of a live block with a mapping of its own, in any heap */
+struct report;
+/* Say of rp->block which sin it is to free it: kind, bytes, inside, heap, detail.  Takes locks. */
+void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi);
+
 /* Resize, moved if need be and not `in_place`; NULL: the block is as it was. */
 void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
                       bool in_place);

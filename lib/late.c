@@ -36,7 +36,7 @@ static void late_leave(struct local *lo)
     late->count--;
     late->bytes -= bytes;
     if (lo->heap->hard == MODE_TOLERANT && lb.sum != hard_sum(lb.block, bytes))
-        ph_corrupt("changed after free", lb.block, bytes);
+        ph_incident(DIAG_WRITE_AFTER_FREE, lb.block, bytes);
     push(lo, lb.class, lb.block, lb.place);
 }
 

@@ -37,6 +37,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/entrance.c \
+	%D%/find.c \
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \

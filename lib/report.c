@@ -114,6 +114,10 @@ static void say_first(struct message *m, const struct report *rp, bool whole)
 {
     ph_message_begin(m);
     say_kind(m, rp->kind, rp->access != NULL ? rp : NULL);
+    if (rp->caller != NULL) {
+        ph_message_text(m, ", by ");
+        ph_message_text(m, rp->caller);
+    }
     ph_message_text(m, ": ");
     say_where(m, rp);
     if (whole)

@@ -19,6 +19,7 @@ struct report {
     const void *access;      /* the address that was touched; NULL: none */
     bool is_write;           /* of the access */
     const struct heap *heap; /* NULL: that around the block, if there is one */
+    const char *caller;      /* the function of ours that was asked; NULL: the backtrace tells */
     const char *detail;      /* added to the first line behind a colon; NULL: nothing */
     const struct trace *allocated, *freed; /* NULL: unknown */
     const void *ucontext;    /* of the signal; NULL: the stack is the caller's */

@@ -12,7 +12,7 @@ rooms='
     entrance=heapapi=heapinfo=native=raise=visit
     stats fork
     walk=valid
-    block
+    block=find
     alloc
     heap
     debug=harden
