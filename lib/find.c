@@ -3,7 +3,7 @@
 /* find.c -- the block around an address, live or not: for reports about pointers that are no block.
  *
  * Owns:    nothing.
- * Calls:   block.c (beside), heap.c, gate.c, packed.c, page.c, region.c, map.c.
+ * Calls:   block.c (beside), heap.c, gate.c, packed.c, page.c, large.c, region.c, map.c.
  * Locks:   takes gate or span lock of one heap at a time.
  * Why:     apart from block.c, because a good pointer never comes here, so it may take its time. */
 #include "hot.h"
@@ -141,6 +141,10 @@ void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct b
 {
     if (verdict == BLOCK_BAD) {
         judge_bad(rp);
+        return;
+    }
+    if (verdict == BLOCK_NOT_OURS && ph_large_was(rp->block, &rp->bytes)) {
+        rp->kind = DIAG_DOUBLE_FREE;
         return;
     }
     rp->kind = verdict == BLOCK_OK ? DIAG_WRONG_HEAP : verdict == BLOCK_TWICE ? DIAG_DOUBLE_FREE : DIAG_INVALID_FREE;

@@ -593,6 +593,7 @@ size_t ph_packed_control_bytes(void);
 /* large.c -- one mapping for one block; held on entry: nothing */
 struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *zero);
 bool ph_large_give(struct heap *hp, void *block); /* false: it is gone already */
+bool ph_large_was(const void *block, size_t *bytes); /* one of the last that went; not NULL */
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
 bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move);
 void ph_large_expire(void);

@@ -46,35 +46,43 @@ static bool is_pattern(const void *block)
     return (uint32_t)bits == bits >> 32;
 }
 
-/* In no heap of ours.  False: it may be glibc's, of `*bytes`. */
-static bool judge_stranger(struct report *rp, size_t *bytes)
+/* In no heap of ours by now, and not glibc's. */
+static void judge_stranger(struct report *rp, const struct block_info *bi)
 {
     struct module in;
-    const void *word = (const void *)((uintptr_t)rp->block & ~(uintptr_t)7);
-    rp->bytes = SIZE_MAX;
+    const bool is_memory = ph_os_is_readable((const void *)((uintptr_t)rp->block & ~(uintptr_t)7));
+    ph_heap_judge(rp, BLOCK_NOT_OURS, bi);
+    if (rp->kind == DIAG_DOUBLE_FREE)
+        return;
     if (ph_stack_has(rp->block))
         rp->kind = DIAG_STACK_FREE;
     else if (ph_module_of((uintptr_t)rp->block, &in))
         rp->kind = DIAG_STATIC_FREE;
-    else if (!ph_os_is_readable(word))
+    else if (!is_memory)
         rp->kind = is_pattern(rp->block) ? DIAG_POISON_POINTER : DIAG_UNMAPPED_FREE;
-    else if ((*bytes = glibc_bytes(rp->block)) != 0)
-        return false;
-    else
-        rp->kind = (uintptr_t)rp->block % 16 != 0 ? DIAG_MISALIGNED_FREE : DIAG_INVALID_FREE;
-    return true;
+    else if ((uintptr_t)rp->block % 16 != 0)
+        rp->kind = DIAG_MISALIGNED_FREE;
+}
+
+/* What may be honest: nothing of the program's own has glibc's word in front by chance. */
+static size_t honest_bytes(const void *block)
+{
+    struct module in;
+    return ph_stack_has(block) || ph_module_of((uintptr_t)block, &in) ? 0 : glibc_bytes(block);
 }
 
 /* Judge it; in tolerant mode we come back, with the bytes that can be taken for its contents: SIZE_MAX, nobody knows. */
 static size_t foreign_bytes(void *block, enum block_verdict verdict, const struct block_info *bi)
 {
     struct report rp = {.block = block};
-    size_t bytes;
-    if (verdict == BLOCK_NOT_OURS && !judge_stranger(&rp, &bytes)) {
+    const size_t bytes = verdict == BLOCK_NOT_OURS ? honest_bytes(block) : 0;
+    if (bytes != 0) {
         __atomic_add_fetch(&left_alone, 1, __ATOMIC_RELAXED);
         return bytes;
     }
-    if (verdict != BLOCK_NOT_OURS)
+    if (verdict == BLOCK_NOT_OURS)
+        judge_stranger(&rp, bi);
+    else
         ph_heap_judge(&rp, verdict, bi);
     ph_report(&rp);
     if (rp.inside == NULL)
