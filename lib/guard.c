@@ -263,6 +263,7 @@ void *ph_guard_take(struct heap *hp, const struct request *rq)
         return NULL;
     sl->block = ph_slot_end(sl) - room;
     sl->wanted = (uint32_t)rq->bytes;
+    sl->family = (uint16_t)rq->family;
     if (slot_open(sl)) {
         slot_fill(sl);
         void *block = slot_enter(hp, sl);
@@ -306,6 +307,12 @@ bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes)
 }
 
 /* ---- looking ---------------------------------------------------------------------------------------- */
+
+enum family ph_guard_family(const struct span *sp)
+{
+    const struct slot *sl = ph_slot_at(sp->slot);
+    return sl != NULL ? (enum family)sl->family : FAMILY_ANY;
+}
 
 bool ph_guard_is_valid(const struct span *sp)
 {

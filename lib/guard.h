@@ -25,7 +25,8 @@ struct slot {
     uint16_t state;  /* enum slot_state */
     uint16_t next;   /* freed: the number of the one freed after it */
     uint32_t self;   /* its number; 0 is none */
-    uint32_t opened; /* a fault in tolerant mode made some of its pages, or of the guards, accessible */
+    uint16_t family; /* enum family: who took it */
+    uint16_t opened; /* a fault in tolerant mode made some of its pages, or of the guards, accessible */
     struct trace allocated, freed;
 };
 
@@ -39,6 +40,7 @@ bool ph_guard_wants(const struct heap *hp, const struct request *rq); /* this bl
 void *ph_guard_take(struct heap *hp, const struct request *rq); /* zeroed; NULL: no slot.  Inside the heap */
 void ph_guard_give(struct heap *hp, struct span *sp);            /* out of all books, but for its slot */
 bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes); /* where it stands; false: no room */
+enum family ph_guard_family(const struct span *sp);
 bool ph_guard_is_valid(const struct span *sp);                   /* of a large block: its slot, and what surrounds it */
 void ph_guard_check_all(struct heap *hp);                        /* at exit: report what was changed around live ones */
 bool ph_guard_look(const void *address, struct slot *out);       /* whose memory it is, or was; false: no slot's */

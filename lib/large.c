@@ -120,6 +120,32 @@ bool ph_large_trim(void)
     return going > 0;
 }
 
+/* ---- what was there lately, for reports ------------------------------------------------------- */
+
+enum { LATELY = 16 };
+static struct lately {
+    const void *block;
+    size_t bytes;
+} lately[LATELY]; /* two threads may mix an entry up: the worst is a wrong size in a report */
+static unsigned lately_next;
+
+static void lately_add(const struct span *sp, const void *block)
+{
+    struct lately *la = &lately[__atomic_fetch_add(&lately_next, 1, __ATOMIC_RELAXED) % LATELY];
+    __atomic_store_n(&la->bytes, sp->wanted, __ATOMIC_RELAXED);
+    __atomic_store_n(&la->block, block, __ATOMIC_RELAXED);
+}
+
+bool ph_large_was(const void *block, size_t *bytes)
+{
+    for (unsigned i = 0; i < LATELY; i++)
+        if (__atomic_load_n(&lately[i].block, __ATOMIC_RELAXED) == block) {
+            *bytes = __atomic_load_n(&lately[i].bytes, __ATOMIC_RELAXED);
+            return true;
+        }
+    return false;
+}
+
 /* ---- a heap's large blocks ------------------------------------------------------------------- */
 
 void ph_large_link(struct heap *hp, struct span *sp)
@@ -187,6 +213,8 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
 static void large_drop(struct heap *hp, struct span *sp)
 {
     char *base = (char *)ph_span_start(sp);
+    if (sp->slot == 0)
+        lately_add(sp, base);
     if (sp->slot != 0)
         ph_guard_give(hp, sp);
     else if (sp->sized || (hp->flags & HEAPF_EXECUTE)) /* W32 3.5: it goes back to the system */
@@ -238,6 +266,8 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
         mapped = sp->mapped_bytes; /* W32 3.4: not growing is always possible */
     else if (!resized)
         now = may_move ? large_move(base, sp->mapped_bytes, mapped) : NULL;
+    if (now != NULL && now != base)
+        lately_add(sp, base);
     if (now != NULL) {
         hp->large_bytes += mapped - sp->mapped_bytes;
         sp->mapped_bytes = mapped;

@@ -126,6 +126,8 @@ static void local_salvage(struct local *lo)
         if (lo->stride == 1)
             ph_shard_unfresh(lo->heap, KIND_PLAIN + c, st);
     }
+    if (lo->late != NULL) /* the sweep finds them */
+        lo->late->first = lo->late->count = 0, lo->late->bytes = 0;
     lo->slots_used = 0;
     lo->cap_bytes = 0;
     lo->state = LOCAL_POOLED;
@@ -209,7 +211,7 @@ bool ph_local_at_exit(void *mark)
 /* Give this thread stacks of its own.  NULL when it is on its way out, or memory is. */
 struct local *ph_local_attach(struct heap *hp)
 {
-    if (!ph_local_may_attach() || hp->packed_only)
+    if (!ph_local_may_attach() || hp->packed_only || hp->hard != 0)
         return NULL;
     if (ph_local != &ph_local_none)
         return ph_local;
@@ -248,6 +250,8 @@ void ph_local_empty(struct local *lo)
         local_salvage(lo);
         return;
     }
+    if (lo->late != NULL)
+        ph_late_empty(lo);
     for (unsigned c = 0; c < CLASS_COUNT; c++)
         stack_empty(lo, &lo->stack[c], c);
     lo->cap_bytes = 0;
@@ -405,8 +409,8 @@ static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 {
     bool is_fresh = false;
     void *block = NULL;
-    if (hp->packed_only)
-        return NULL; /* heap.c serves it */
+    if (hp->packed_only || hp->hard != 0)
+        return NULL; /* alloc.c serves it */
     struct pass ps = ph_gate_enter(hp, ENTER_PATIENTLY);
     if (ps.lo != NULL && ps.lo->stride == 1)
         return take_biased(ps.lo, class, fresh);

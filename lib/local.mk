@@ -13,7 +13,9 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/bytes.h \
 	%D%/guard.h \
 	%D%/heapapi.h \
+	%D%/harden.h \
 	%D%/hot.h \
+	%D%/cfi.h \
 	%D%/internal.h \
 	%D%/invariant.h \
 	%D%/lock.h \
@@ -33,19 +35,23 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
+	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/entrance.c \
+	%D%/find.c \
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
 	%D%/guard.c \
 	%D%/guardfault.c \
 	%D%/guardslot.c \
+	%D%/harden.c \
 	%D%/heap.c \
 	%D%/heapapi.c \
 	%D%/heapinfo.c \
 	%D%/invariant.c \
 	%D%/large.c \
+	%D%/late.c \
 	%D%/local.c \
 	%D%/lock.c \
 	%D%/map.c \

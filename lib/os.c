@@ -197,6 +197,14 @@ bool ph_os_is_space_limited(void)
     return limit.now != UINT64_MAX;
 }
 
+/* The kernel fetches a signal mask before it finds that it is asked for nothing it knows.  Where something else
+ * answers for it, what is mapped must do.  Source: sigprocmask(2), EFAULT and EINVAL. */
+bool ph_os_is_readable(const void *at)
+{
+    const long got = os_call(__NR_rt_sigprocmask, -1, (long)at, 0, sizeof(uint64_t), 0, 0);
+    return got == -EINVAL || (got != -EFAULT && ph_os_is_mapped(at, sizeof(uint64_t)));
+}
+
 /* ---- threads -------------------------------------------------------------------------------- */
 
 bool ph_os_membarrier(void)
@@ -286,6 +294,15 @@ int ph_os_open_append(const char *path)
     const long fd = os_call(__NR_openat, AT_FDCWD, (long)path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
                             0644, 0, 0);
     return os_failed(fd) ? -1 : (int)fd;
+}
+
+bool ph_os_program(char *path, size_t bytes)
+{
+    const long got = os_call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path, (long)bytes - 1, 0, 0);
+    if (os_failed(got))
+        return false;
+    path[got] = '\0';
+    return true;
 }
 
 int ph_os_dup(int fd)

@@ -64,6 +64,9 @@ uint64_t ph_os_random(void);
 /* Whether every OS page of a range is mapped; says nothing about its protection. */
 bool ph_os_is_mapped(const void *at, size_t bytes);
 
+/* Whether the eight bytes at an address, of one OS page, can be read. */
+bool ph_os_is_readable(const void *at);
+
 uint32_t ph_os_pid(void);
 uint32_t ph_os_tid(void);
 
@@ -99,6 +102,9 @@ void ph_os_write(int fd, const void *bytes, size_t count);
 /* Open for appending, create with mode 0644, close-on-exec.  The descriptor, or -1. */
 int ph_os_open_append(const char *path);
 void ph_os_close(int fd);
+
+/* The file of this process's program, into `path`; false when the system does not say. */
+bool ph_os_program(char *path, size_t bytes);
 
 /* Another descriptor for the same file, 200 or higher, close-on-exec; or -1. */
 int ph_os_dup(int fd);

@@ -11,6 +11,7 @@
 #include "../lib/message.h"
 #include "../lib/options.h"
 #include "../lib/privheap.h"
+#include "../lib/report.h"
 #include "follow.h"
 
 #include "../lib/small.h"
@@ -46,6 +47,7 @@ __attribute__((destructor)) static void end(void)
 {
     ph_local_check();
     ph_guard_check_all(&ph_process_heap);
+    ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);
 }

@@ -12,11 +12,11 @@ rooms='
     entrance=heapapi=heapinfo=native=raise=visit
     stats fork
     walk=valid
-    block
+    block=find
     alloc
     heap
-    debug
-    local=gate=sized
+    debug=harden
+    local=gate=sized=late
     shard
     page large=guard=guardslot=guardfault packed=packedcheck
     span=purge=forget=spancheck
@@ -26,11 +26,11 @@ rooms='
     os
 '
 # Any room may call these; they call only each other and os.
-services='options message invariant report unwind text lock bytes'
+services='options message invariant report unwind cfi text lock bytes'
 
 # Calls up that have a reason: the first malloc of a process finds out on local's slow path that there is
-# no heap yet.
-excused='local:ph_heap_process'
+# no heap yet; a report says in which heap its block lies.
+excused='local:ph_heap_process report:ph_heap_at report:ph_heap_around'
 
 # Asked for in os.c only.
 system='mmap mmap64 munmap mremap madvise mprotect membarrier prctl sysconf syscall'
