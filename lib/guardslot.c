@@ -6,8 +6,8 @@
  * Calls:   os.c, map.c, options.
  * Locks:   held on entry: the process heap's span lock, where the header says so.  The fault handler reads
  *          without: addresses never change once `limit` is not 0.
- * Always:  the reservation is [descriptors] [guard] ([slot] [guard])...; every page of it is inaccessible but the
- *          descriptors and the live slots.  Never given back.
+ * Always:  the reservation is [guard] ([slot] [guard])...; every page of it is inaccessible but those of
+ *          live slots.  Never given back.
  * Why:     protection by mprotect alone: sandboxes allow it.  A slot that was never used comes first, then the
  *          one that was freed longest ago: an access after free is noticed as long as possible. */
 #include "guard.h"
@@ -45,7 +45,7 @@ static size_t table_bytes(const uint16_t *counts)
     size_t slots_in_all = 0;
     for (unsigned i = 0; i < GUARD_AREAS; i++)
         slots_in_all += counts[i];
-    return ph_round_up(slots_in_all * sizeof(struct slot), ph_os_page_bytes());
+    return ph_round_up(slots_in_all * sizeof(struct slot), many ? ph_os_page_bytes() : 64);
 }
 
 static size_t slots_bytes(const uint16_t *counts)
@@ -56,25 +56,35 @@ static size_t slots_bytes(const uint16_t *counts)
     return bytes;
 }
 
+/* A small table shares its OS pages with other descriptors. */
+static struct slot *table_make(size_t bytes)
+{
+    if (!many)
+        return ph_meta_take(bytes);
+    void *table = ph_os_map(bytes, ph_os_page_bytes());
+    if (table != NULL)
+        ph_os_no_huge(table, bytes);
+    return table;
+}
+
 /* False: no address space, or no memory to describe it. */
 static bool reserve(const uint16_t *counts)
 {
-    const size_t table = table_bytes(counts), rest = slots_bytes(counts);
-    char *base = ph_os_reserve(table + rest, ph_os_page_bytes());
+    const size_t bytes = slots_bytes(counts);
+    char *base = ph_os_reserve(bytes, ph_os_page_bytes());
     if (base == NULL)
         return false;
-    if (ph_os_commit(base, table, false) != 0 || !ph_map_prepare(base + table, rest)) {
-        ph_os_unmap(base, table + rest);
+    if (!ph_map_prepare(base, bytes) || (slots = table_make(table_bytes(counts))) == NULL) {
+        ph_os_unmap(base, bytes);
         return false;
     }
     uint32_t number = 1;
-    char *at = base + table + ph_os_page_bytes();
+    char *at = base + ph_os_page_bytes();
     for (unsigned i = 0; i < GUARD_AREAS; i++) {
         areas[i] = (struct area){.base = at, .count = counts[i], .first = number};
         number += counts[i];
         at += counts[i] * stride(i);
     }
-    slots = (struct slot *)(void *)base;
     __atomic_store_n(&limit, number, __ATOMIC_RELEASE);
     return true;
 }
