@@ -30,7 +30,7 @@ enum {
     OURS_BYTES = 1 << 17, /* so does ours of itself */
 };
 
-__thread int32_t ph_guard_left __attribute__((tls_model("initial-exec")));
+__thread int32_t ph_guard_left __attribute__((tls_model("initial-exec"))) = GUARD_LEFT_NEW;
 static uint64_t chance, pattern;
 static uint32_t early_ops, early_given, libc_ops, seen_ops;
 static bool is_off, is_early_over, is_program;
@@ -52,11 +52,12 @@ static int32_t draw(uint64_t mean)
 
 static bool is_near(const void *at, uintptr_t where, uintptr_t bytes) { return (uintptr_t)at - where + bytes < 2 * bytes; }
 
-/* Not libc on its way to main, nor what libc wants for itself: our own operator new, or the program. */
+/* Not libc on its way to main, nor what libc wants for itself: our own operator new, or the program.  Nor who asks
+ * by HeapAlloc, and may count a heap's mappings. */
 static bool is_by_program(const void *caller)
 {
-    if (LOOK(is_program))
-        return true;
+    if (caller == NULL || LOOK(is_program))
+        return caller != NULL;
     const bool by_program = is_near(caller, (uintptr_t)ph_os_entry(), PROGRAM_BYTES) ||
                             is_near(caller, (uintptr_t)ph_guard_wants, OURS_BYTES);
     if (by_program || ++libc_ops >= LIBC_OPS)
@@ -72,12 +73,12 @@ static unsigned class_number(const struct request *rq)
 /* Default mode: the program's first few blocks of each class. */
 static bool wants_early(const struct request *rq)
 {
-    if (!is_by_program(rq->caller))
-        return false;
     const uint32_t ops = LOOK(early_ops) + 1;
     SET(early_ops, ops);
     if (ops >= EARLY_OPS || LOOK(early_given) >= EARLY_IN_ALL)
         SET(is_early_over, true);
+    if (!is_by_program(rq->caller))
+        return false;
     uint8_t *uses = &early_uses[class_number(rq)];
     if (LOOK(*uses) >= EARLY_OF_CLASS)
         return false;
@@ -114,7 +115,9 @@ static COLD bool is_never(const struct heap *hp)
 
 bool ph_guard_wants(const struct heap *hp, const struct request *rq)
 {
-    ph_guard_left = 0;
+    const bool is_new = ph_guard_left < GUARD_LEFT_NEW / 2;
+    if (!is_new)
+        ph_guard_left = 0;
     if (hp->handle == NULL || ph_locks_held > 0) /* nothing is set up; a signal's handler that interrupted us */
         return false;
     if (is_never(hp)) {
@@ -125,9 +128,9 @@ bool ph_guard_wants(const struct heap *hp, const struct request *rq)
         return false; /* the next one, then */
     if (ph_mode == MODE_DEFAULT && ph_option(OPT_GUARD_RATE) > EARLY_OF_CLASS && !LOOK(is_early_over))
         return wants_early(rq);
-    const bool first = ph_mode == MODE_DEFAULT && LOOK(seen_ops) == 0; /* or else each thread's first would be one */
-    count_on(draw(mean_now()));
-    return !first;
+    const uint64_t mean = mean_now();
+    count_on(draw(mean));
+    return !is_new || mean <= 1; /* or each thread's first would be one */
 }
 
 /* ---- what surrounds it ---------------------------------------------------------------------------- */

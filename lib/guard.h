@@ -15,6 +15,7 @@ enum {
     GUARD_MOST_BYTES = 65536,
     GUARD_AREAS = 3, /* slots of 1, 4 and 16 OS pages */
     GUARD_LEFT_OFF = INT32_MAX,
+    GUARD_LEFT_NEW = INT32_MIN / 2, /* a thread that was not asked yet */
 };
 
 enum slot_state { SLOT_NEVER, SLOT_TAKEN, SLOT_LIVE, SLOT_FREED };

@@ -18,8 +18,11 @@
 
 enum {
     RATE_MANY = 100,       /* more often than that: the wide table, also in default mode */
+    SPACE_FEW = 64 << 20,  /* a smaller bound on the process is left alone */
     RESIDENT_PAGES = 4096, /* of all slots: 16 MB, also where freed ones keep what they had */
 };
+
+#define SPACE_MANY ((size_t)4 << 30)
 
 static const uint16_t area_pages[GUARD_AREAS] = {1, 4, 16};
 static const uint16_t area_few[GUARD_AREAS] = {96, 8, 4}, area_many[GUARD_AREAS] = {6144, 384, 96};
@@ -89,13 +92,14 @@ static bool reserve(const uint16_t *counts)
     return true;
 }
 
-/* A bound on address space is the program's own need: we take little of it, or nothing. */
+/* A bound on memory is the program's own need: we take little of it, or nothing. */
 bool ph_slot_ready(void)
 {
     if (limit != 0 || refused)
         return limit != 0;
-    many = (ph_mode != MODE_DEFAULT || ph_option(OPT_GUARD_RATE) < RATE_MANY) && !ph_os_is_space_limited();
-    if (!ph_guard_catch_faults() || !(reserve(many ? area_many : area_few) || (many && !(many = false) && reserve(area_few))))
+    const size_t space = ph_os_space_limit();
+    many = (ph_mode != MODE_DEFAULT || ph_option(OPT_GUARD_RATE) < RATE_MANY) && space >= SPACE_MANY;
+    if (space < SPACE_FEW || !ph_guard_catch_faults() || !(reserve(many ? area_many : area_few) || (many && !(many = false) && reserve(area_few))))
         refused = true;
     return !refused;
 }

@@ -190,11 +190,12 @@ bool ph_os_is_mapped(const void *at, size_t bytes)
 
 const void *ph_os_entry(void) { return (const void *)getauxval(AT_ENTRY); } /* NOLINT: an address */
 
-bool ph_os_is_space_limited(void)
+size_t ph_os_space_limit(void)
 {
-    struct { uint64_t now, most; } limit = {UINT64_MAX, UINT64_MAX};
-    (void)os_call(__NR_prlimit64, 0, RLIMIT_AS, 0, (long)&limit, 0, 0);
-    return limit.now != UINT64_MAX;
+    struct { uint64_t now, most; } space = {RLIM_INFINITY, 0}, data = {RLIM_INFINITY, 0};
+    (void)os_call(__NR_prlimit64, 0, RLIMIT_AS, 0, (long)&space, 0, 0);
+    (void)os_call(__NR_prlimit64, 0, RLIMIT_DATA, 0, (long)&data, 0, 0);
+    return space.now < data.now ? space.now : data.now;
 }
 
 /* The kernel fetches a signal mask before it finds that it is asked for nothing it knows.  Where something else

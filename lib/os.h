@@ -73,8 +73,8 @@ uint32_t ph_os_tid(void);
 /* Where the program's own code begins to run. */
 const void *ph_os_entry(void);
 
-/* Whether there is a bound on this process's address space (RLIMIT_AS). */
-bool ph_os_is_space_limited(void);
+/* The bound on this process's address space, or on its data if that is less; SIZE_MAX: none.  Source: prlimit(2). */
+size_t ph_os_space_limit(void);
 
 /* What the kernel keeps for a signal.  Source: rt_sigaction(2). */
 struct ph_os_action {

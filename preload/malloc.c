@@ -122,7 +122,7 @@ void *ph_malloc_aligned(size_t align, size_t bytes)
         void *block = local_take(lo, class);
         return likely(block != NULL) ? block : aligned_refill(lo, class, align, bytes);
     }
-    return alloc_slow(&(struct request){.bytes = bytes, .align = align});
+    return alloc_slow(&(struct request){.bytes = bytes, .align = align, .caller = __builtin_return_address(0)});
 }
 
 /* ---- giving back -------------------------------------------------------------------------------- */
@@ -175,7 +175,7 @@ EXPORT void *realloc(void *block, size_t bytes)
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
-    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes}, false);
+    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)}, false);
     return now != NULL ? now : no_memory();
 }
 
