@@ -8,6 +8,7 @@
  * Always:  a late block is free by its code, and lies in no stack and in no page.
  * Why:     these modes are for all day: whatever is not the usual case is alloc.c's and block.c's,
  *          and done again there. */
+#include "guard.h"
 #include "harden.h"
 #include "stack.h"
 
@@ -80,7 +81,7 @@ void *ph_hard_malloc(size_t bytes, enum family family)
     const struct heap *const hp = &ph_process_heap;
     const size_t room = bytes < CLASS_BYTES ? bytes + hard_pad(hp) : SIZE_MAX;
     struct local *lo = local_for(room);
-    if (unlikely(lo == NULL))
+    if (unlikely(lo == NULL || ph_guard_due()))
         return NULL;
     const unsigned class = class_of(room);
     local_enter(lo);
