@@ -168,6 +168,22 @@ void ph_free_slow(struct local *lo, void *block, enum family family, size_t byte
 
 EXPORT void free(void *block) { free_as(block, FAMILY_MALLOC, SIZE_MAX); }
 
+/* A block of a page in secure and tolerant mode.  False: another way, or no memory; nothing was done. */
+static bool hard_realloc(void **block, size_t bytes, const void *caller)
+{
+    size_t had;
+    const struct request rq = {.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = caller};
+    if (ph_hard_resize(*block, bytes, rq.family, &had))
+        return true;
+    void *now = had != SIZE_MAX ? hard_malloc(&rq) : NULL;
+    if (now == NULL)
+        return false;
+    ph_bytes_copy(now, *block, had < bytes ? had : bytes);
+    free_hard(*block, FAMILY_MALLOC, SIZE_MAX);
+    *block = now;
+    return true;
+}
+
 EXPORT void *realloc(void *block, size_t bytes)
 {
     struct block_info bi;
@@ -177,11 +193,8 @@ EXPORT void *realloc(void *block, size_t bytes)
         free(block);
         return NULL;
     }
-    if (ph_process_heap.hard != 0) {
-        void *now = ph_hard_realloc(block, bytes, FAMILY_ANY);
-        if (likely(now != NULL))
-            return now;
-    }
+    if (ph_process_heap.hard != 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
+        return block;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
