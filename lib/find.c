@@ -148,6 +148,7 @@ void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct b
         return;
     }
     rp->kind = verdict == BLOCK_OK ? DIAG_WRONG_HEAP : verdict == BLOCK_TWICE ? DIAG_DOUBLE_FREE : DIAG_INVALID_FREE;
-    rp->bytes = verdict == BLOCK_NOT_OURS ? SIZE_MAX : bi->wanted;
+    /* a freed block has forgotten what was asked for */
+    rp->bytes = verdict == BLOCK_NOT_OURS ? SIZE_MAX : bi->wanted != SIZE_MAX ? bi->wanted : bi->capacity;
     rp->heap = verdict == BLOCK_NOT_OURS ? NULL : bi->heap;
 }

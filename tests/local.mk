@@ -54,6 +54,7 @@ CHECK_SUITES += %D%/check_walk
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
 SCRIPT_TESTS += %D%/bootstrap.sh
+SCRIPT_TESTS += %D%/diagnostics.sh
 SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/dlopen.sh
 SCRIPT_TESTS += %D%/examples.sh
