@@ -44,10 +44,12 @@ CHECK_SUITES += %D%/check_packed
 CHECK_SUITES += %D%/check_page
 CHECK_SUITES += %D%/check_raise
 CHECK_SUITES += %D%/check_region
+CHECK_SUITES += %D%/check_report
 CHECK_SUITES += %D%/check_shard
 CHECK_SUITES += %D%/check_sizeclass
 CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
+CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk
 
