@@ -49,13 +49,9 @@ void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum fami
 
 void ph_hard_retail(const struct hard_block *hb, enum family family) { tail_set(hb, family); }
 
-/* Where it stands: from the smaller size on there is nothing of it, but for what it grew by. */
 void ph_hard_resized(const struct heap *hp, const struct hard_block *hb, size_t had, enum family family)
 {
-    const size_t from = had < hb->wanted ? had : hb->wanted, end = had + TAIL_WHOLE;
-    if (hp->hard == MODE_SECURE && from < hb->capacity)
-        ph_bytes_zero(hb->block + from, (end < hb->capacity ? end : hb->capacity) - from);
-    tail_set(hb, family);
+    hard_resized(hp, hb, had, family);
 }
 
 /* Still its caller's. */
