@@ -212,7 +212,7 @@ START_TEST(terminating_process_ends_at_a_bad_block_with_a_report)
     } rows[] = {
         {free_twice, 100, "privheap: PH101 freed twice, by HeapFree: block 0x"},
         {free_twice, 0, "privheap: PH101 freed twice, by HeapFree: block 0x"},
-        {free_twice, 7001, "privheap: PH102 not a block, by HeapFree: 0x"}, /* packed: no trace is left */
+        {free_twice, 7001, "privheap: PH101 freed twice, by HeapFree: 0x"}, /* packed: its size is forgotten */
         {free_inside, 100, "privheap: PH103 not the start of a block, by HeapFree: 0x"},
         {free_inside, 7001, "privheap: PH103 not the start of a block, by HeapFree: 0x"},
         {free_inside, 100000, "privheap: PH103 not the start of a block, by HeapFree: 0x"},

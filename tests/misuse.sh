@@ -13,7 +13,8 @@ who="(, heap $hex \\(process heap\\))?, thread [0-9]+"
 block="block $hex of [0-9]+ bytes"
 inside="$hex, [0-9]+ bytes into $block"
 twice="privheap: PH101 freed twice: $block$who"
-not_a_block="privheap: PH102 not a block: $hex$who(: free memory, maybe freed before)?"
+not_a_block="privheap: PH102 not a block: $hex$who"
+past="privheap: PH101 freed twice: $hex$who: in memory that was freed before"
 interior="privheap: PH103 not the start of a block: $inside$who(: that block is free)?"
 misaligned="privheap: PH104 misaligned, not a block: $inside$who"
 changed="privheap: PH106 changed after free: $block$who"
@@ -24,8 +25,8 @@ pattern="privheap: PH120 a fill pattern, not a block: $hex$who"
 unmapped="privheap: PH121 not even memory, not a block: $hex$who"
 # The program has written to the block between the two times that it came from malloc.
 met="$twice|$changed"
-# A page given back as a whole has forgotten that there was a block: both lines are right.
-gone="$twice|$not_a_block"
+# A page that was given back as a whole has forgotten its blocks.
+gone="$twice|$past"
 
 sins="
 double_free_small           twice
