@@ -114,7 +114,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     if (block != (kind == KIND_LARGE ? ph_large_block(sp) : ph_span_start(sp)))
         return BLOCK_BAD;
     if (kind == KIND_FREE) { /* what was asked for when it was a run still stands there */
-        out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;
+        out->capacity = out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;
         return BLOCK_TWICE;
     }
     out->kind = kind;

@@ -15,7 +15,8 @@
 struct found {
     char *start;
     size_t bytes;
-    enum { FOUND_NONE, FOUND_LIVE, FOUND_FREE, FOUND_ROOM, FOUND_DAMAGE } what; /* ROOM: free, and of no block */
+    enum { FOUND_NONE, FOUND_LIVE, FOUND_FREE, FOUND_PAST, FOUND_ROOM, FOUND_DAMAGE } what;
+    /* FREE: that block was there.  PAST: some block was there, no longer known.  ROOM: none ever, or between blocks. */
 };
 
 static struct found found_span(const struct span *sp, const void *address, bool is_live)
@@ -26,7 +27,7 @@ static struct found found_span(const struct span *sp, const void *address, bool 
     if ((uintptr_t)address - (uintptr_t)start >= most)
         return (struct found){0};
     const size_t bytes = sp->wanted != 0 && sp->wanted <= most ? sp->wanted : most;
-    return (struct found){start, bytes, is_live ? FOUND_LIVE : FOUND_ROOM};
+    return (struct found){start, bytes, is_live ? FOUND_LIVE : FOUND_PAST};
 }
 
 static struct found find_in_page(const struct span *pg, const void *address)
@@ -46,17 +47,20 @@ static struct found find_in_page(const struct span *pg, const void *address)
     return (struct found){start, bytes, verdict == BLOCK_TWICE ? FOUND_FREE : FOUND_ROOM};
 }
 
-/* A run has entries for its first and last unit only. */
-static struct found find_in_runs(const void *address)
+/* A run, and free memory, have entries for their first and last unit only. */
+static struct found find_in_runs(const struct region *rg, const void *address)
 {
+    const size_t offset = (size_t)((const char *)address - rg->base);
     const char *unit = (const char *)((uintptr_t)address & ~(uintptr_t)(UNIT_BYTES - 1));
-    for (unsigned i = 0; i <= LARGE_BYTES / UNIT_BYTES; i++, unit -= UNIT_BYTES) {
+    for (; unit >= rg->base; unit -= UNIT_BYTES) {
         const uint64_t entry = map_get(unit);
         const struct span *sp = entry != 0 ? ph_map_span(entry) : NULL;
+        if (sp != NULL && entry_kind(entry) == KIND_RUN)
+            return found_span(sp, address, true);
         if (sp != NULL)
-            return found_span(sp, address, entry_kind(entry) == KIND_RUN);
+            break;
     }
-    return (struct found){.what = FOUND_ROOM};
+    return (struct found){.what = offset >> UNIT_BITS < rg->top ? FOUND_PAST : FOUND_ROOM};
 }
 
 static struct found find_in_packed(struct heap *hp, struct region *rg, const void *address)
@@ -66,7 +70,9 @@ static struct found find_in_packed(struct heap *hp, struct region *rg, const voi
     struct pass ps = ph_gate_enter_locked(hp, ENTER_UNLOCKED);
     if (ph_region_of(hp, address) == rg && rg->packed != NULL && ph_packed_part(rg, address, &part) &&
         (size_t)((const char *)address - part.at) < part.bytes)
-        found = (struct found){part.at, part.wanted - (part.live ? ph_debug_tail_bytes(hp) : 0), part.live ? FOUND_LIVE : FOUND_ROOM};
+        found = (struct found){part.at, part.wanted - (part.live ? ph_debug_tail_bytes(hp) : 0), part.live ? FOUND_LIVE : FOUND_PAST};
+    else if (rg->packed != NULL && (size_t)((const char *)address - rg->base) >> GRANULE_BITS < rg->packed->high)
+        found.what = FOUND_PAST;
     ph_gate_leave(hp, ps);
     return found;
 }
@@ -110,7 +116,9 @@ static struct found find(const void *address)
     struct region *rg = ph_region_of(hp, address);
     const bool is_packed = rg != NULL && __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) != NULL &&
                            (size_t)((const char *)address - rg->base) < (size_t)rg->first << UNIT_BITS;
-    return is_packed ? find_in_packed(hp, rg, address) : find_in_runs(address);
+    if (rg == NULL)
+        return (struct found){0};
+    return is_packed ? find_in_packed(hp, rg, address) : find_in_runs(rg, address);
 }
 
 /* In a slot: its block, live or freed, whose traces are known. */
@@ -137,8 +145,10 @@ static void judge_bad(struct report *rp)
     rp->kind = is_aligned ? DIAG_INVALID_FREE : DIAG_MISALIGNED_FREE;
     if (found.what == FOUND_DAMAGE)
         rp->kind = DIAG_HEAP_DAMAGED;
-    if (found.what == FOUND_ROOM)
-        rp->detail = "free memory, maybe freed before";
+    if (found.what == FOUND_PAST && is_aligned)
+        rp->kind = DIAG_DOUBLE_FREE;
+    if (found.what == FOUND_PAST)
+        rp->detail = "in memory that was freed before";
     if (found.what != FOUND_LIVE && found.what != FOUND_FREE)
         return;
     rp->bytes = found.bytes;
@@ -162,6 +172,7 @@ void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct b
         return;
     }
     rp->kind = verdict == BLOCK_OK ? DIAG_WRONG_HEAP : verdict == BLOCK_TWICE ? DIAG_DOUBLE_FREE : DIAG_INVALID_FREE;
-    rp->bytes = verdict == BLOCK_NOT_OURS ? SIZE_MAX : bi->wanted;
+    /* a freed block has forgotten what was asked for */
+    rp->bytes = verdict == BLOCK_NOT_OURS ? SIZE_MAX : bi->wanted != SIZE_MAX ? bi->wanted : bi->capacity;
     rp->heap = verdict == BLOCK_NOT_OURS ? NULL : bi->heap;
 }

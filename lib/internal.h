@@ -442,7 +442,7 @@ struct block_info {
 /* What lives at an address, in whichever heap; plain blocks in some stack count as live. */
 enum block_verdict ph_heap_look(const void *block, struct block_info *out);
 /* find.c -- the block around an address */
-bool ph_heap_is_inside_large(const void *address); /* of a live block with a mapping of its own, in any heap */
+bool ph_heap_is_inside_large(const void *address);
 struct report;
 /* Say of rp->block which sin it is to free it: kind, bytes, inside, heap, detail.  Takes locks. */
 void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi);

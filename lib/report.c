@@ -308,7 +308,7 @@ void ph_report(const struct report *rp)
 
 void ph_report_totals(void)
 {
-    for (unsigned i = 0; i < PLACES; i++) {
+    for (unsigned i = 0; i < PLACES && ph_mode == MODE_TOLERANT; i++) {
         const struct place *pl = &places[i];
         const uint64_t count = __atomic_load_n(&pl->count, __ATOMIC_RELAXED);
         struct message m;
