@@ -23,6 +23,12 @@ struct budget {
     size_t blocks, bytes;
 };
 
+extern char __libc_single_threaded __attribute__((weak));
+
+/* Runs and large blocks are taken and given beside the gate: another thread may be half-way through one, its tail
+ * not yet written. */
+static bool may_look_beside_the_gate(void) { return &__libc_single_threaded != NULL && __libc_single_threaded; }
+
 static bool spend(struct budget *left, size_t bytes)
 {
     if (left->blocks == 0 || left->bytes < bytes)
@@ -102,7 +108,7 @@ static void inspect_region(struct heap *hp, const struct region *rg, struct budg
             inspect_plain(sp, left);
         else if (kind < KIND_RUN)
             inspect_sized(hp, sp, left);
-        else if (kind == KIND_RUN && hp->hard != 0)
+        else if (kind == KIND_RUN && hp->hard != 0 && may_look_beside_the_gate())
             inspect_run(sp, ph_span_bytes(sp));
     }
 }
@@ -115,7 +121,7 @@ void ph_inspect(struct heap *hp)
     ph_local_empty_all(hp);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         inspect_region(hp, rg, &left);
-    for (uint32_t i = hp->hard != 0 ? hp->large : SPAN_NONE; i != SPAN_NONE; i = ph_span_at(i)->next)
+    for (uint32_t i = hp->hard != 0 && may_look_beside_the_gate() ? hp->large : SPAN_NONE; i != SPAN_NONE; i = ph_span_at(i)->next)
         inspect_run(ph_span_at(i), ph_span_at(i)->mapped_bytes);
     ph_gate_open(hp);
 }
