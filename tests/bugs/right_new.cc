@@ -184,7 +184,8 @@ void functions(const struct bug *b)
 {
     std::vector<std::function<size_t()>> calls;
 
-    for (size_t i = 0; i < b->size; i++) calls.emplace_back([text = std::string(80, 'f'), i] { return text.size() + i; });
+    for (size_t i = 0; i < b->size; i++)
+        calls.emplace_back([text = std::string(80, 'f'), i] { return text.size() + i; });
     std::reverse(calls.begin(), calls.end());
     for (auto &call : calls) bug_sink = call();
 }
