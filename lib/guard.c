@@ -19,13 +19,13 @@
 #include "small.h"
 
 enum {
-    EARLY_OPS = 2048,     /* slow operations of a process that may take an early slot, in default mode, */
+    EARLY_OPS = 512,      /* slow operations of a process that may take an early slot, in default mode, */
     EARLY_OF_CLASS = 4,   /* so many of each class, */
-    EARLY_IN_ALL = 24,    /* and in all */
+    EARLY_IN_ALL = 20,    /* and in all */
     LIBC_OPS = 64,        /* so many without one by the program: then libc's are as good */
     LIVE_PAGES = 12,      /* that may be live in default mode, */
     LIVE_PART = 128,      /* and this part of the heap */
-    MANY_FIRST = 512,     /* of the other modes: all of these, and ever fewer of the following */
+    MANY_FIRST = 96,      /* of the other modes: all of these, and ever fewer of the following */
     PROGRAM_BYTES = 1 << 28, /* its code lies within that of its entry, libraries do not */
     OURS_BYTES = 1 << 17, /* so does ours of itself */
 };

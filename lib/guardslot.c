@@ -8,8 +8,8 @@
  *          without: addresses never change once `limit` is not 0.
  * Always:  the reservation is [guard] ([slot] [guard])...; every page of it is inaccessible but those of
  *          live slots.  Never given back.
- * Why:     in default mode a slot keeps the stacks as they were, not who called: to find that out, pages of tables
- *          are read that nothing else touches, more memory than all slots are (400 KB in python, 1.4 MB in gcc).
+ * Why:     a slot keeps the stacks as they were, not who called: to find that out, pages of tables are read that
+ *          nothing else touches, more memory than all slots (400 KB in python, 1.4 MB in gcc) and 15 us each time.
  *          Protection by mprotect alone: sandboxes allow it.  A slot that was never used comes first, then the
  *          one that was freed longest ago: an access after free is noticed as long as possible. */
 #include "guard.h"
@@ -27,7 +27,7 @@ enum {
 #define SPACE_MANY ((size_t)4 << 30)
 
 static const uint16_t area_pages[GUARD_AREAS] = {1, 4, 16};
-static const uint16_t area_few[GUARD_AREAS] = {48, 6, 3}, area_many[GUARD_AREAS] = {6144, 384, 96};
+static const uint16_t area_few[GUARD_AREAS] = {48, 6, 3}, area_many[GUARD_AREAS] = {2048, 192, 64};
 
 static struct area {
     char *base;       /* of its first slot */
@@ -36,9 +36,8 @@ static struct area {
     uint32_t used;    /* slots that were taken at least once */
     uint32_t oldest, newest; /* freed ones, by number */
 } areas[GUARD_AREAS];
-static struct slot *slots; /* by number - 1; behind them, for each of its events: */
-static struct trace (*traces)[SLOT_EVENTS];     /* the wide table */
-static struct stack_copy (*copies)[SLOT_EVENTS]; /* the small one */
+static struct slot *slots; /* by number - 1 */
+static struct stack_copy (*copies)[SLOT_EVENTS];
 static uint32_t limit;
 static uint32_t resident; /* pages */
 static bool many, refused;
@@ -58,7 +57,7 @@ static size_t slot_count(const uint16_t *counts)
 static size_t table_bytes(const uint16_t *counts)
 {
     const size_t slots_in_all = slot_count(counts);
-    return slots_in_all * (sizeof(struct slot) + (many ? sizeof *traces : sizeof *copies));
+    return slots_in_all * (sizeof(struct slot) + sizeof *copies);
 }
 
 static size_t slots_bytes(const uint16_t *counts)
@@ -78,10 +77,8 @@ static bool table_make(const uint16_t *counts)
         return false;
     if (many)
         ph_os_no_huge(table, bytes);
-    void *behind = (struct slot *)table + slot_count(counts);
-    traces = many ? behind : NULL;
-    copies = many ? NULL : behind;
     slots = table;
+    copies = (void *)(slots + slot_count(counts));
     return true;
 }
 
@@ -196,10 +193,7 @@ void ph_slot_give(struct slot *sl, bool used)
 void ph_slot_note(struct slot *sl, enum slot_event event)
 {
     const size_t index = (size_t)(sl - slots);
-    if (many)
-        ph_trace_here(&traces[index][event], NULL);
-    else
-        ph_stack_copy(&copies[index][event]);
+    ph_stack_copy(&copies[index][event]);
 }
 
 struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct trace *room)
@@ -207,10 +201,7 @@ struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct
     const size_t index = (size_t)(sl - slots);
     if (event == SLOT_WAS_FREED && sl->state != SLOT_FREED)
         return NULL;
-    if (many)
-        *room = traces[index][event];
-    else
-        ph_trace_of(room, &copies[index][event]);
+    ph_trace_of(room, &copies[index][event]);
     return room;
 }
 
