@@ -78,9 +78,9 @@ static enum block_verdict look_guarded(const void *block, const struct slot *sl,
 /* An address without an entry of its own: in packed memory, inside some heap, or nobody's. */
 static enum block_verdict look_nowhere(const void *block, struct block_info *out)
 {
-    struct slot sl;
-    if (ph_guard_look(block, &sl))
-        return look_guarded(block, &sl, out);
+    const struct slot *sl = ph_slot_of(block);
+    if (sl != NULL)
+        return look_guarded(block, sl, out);
     struct heap *hp = ph_heap_around(block);
     if (hp == NULL)
         return ph_heap_is_inside_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;

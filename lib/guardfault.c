@@ -43,6 +43,7 @@ static const struct slot *nearest(const struct slot *sl, const char *at)
 
 static void report_access(const struct slot *sl, const char *at, const void *ucontext)
 {
+    struct trace allocated, was_freed;
     const bool freed = sl->state == SLOT_FREED;
     ph_report(&(struct report){
         .kind = freed ? DIAG_USE_AFTER_FREE_GUARD : at < sl->block ? DIAG_UNDERFLOW_GUARD : DIAG_OVERFLOW_GUARD,
@@ -51,8 +52,8 @@ static void report_access(const struct slot *sl, const char *at, const void *uco
         .access = at,
         .is_write = ph_os_fault_is_write(ucontext),
         .heap = &ph_process_heap,
-        .allocated = &sl->allocated,
-        .freed = freed ? &sl->freed : NULL,
+        .allocated = ph_slot_stack(sl, SLOT_ALLOCATED, &allocated),
+        .freed = ph_slot_stack(sl, SLOT_WAS_FREED, &was_freed),
         .ucontext = ucontext,
     });
 }
