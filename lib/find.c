@@ -6,7 +6,7 @@
  * Calls:   block.c (beside), heap.c, gate.c, packed.c, page.c, large.c, region.c, map.c.
  * Locks:   takes gate or span lock of one heap at a time.
  * Why:     apart from block.c, because a good pointer never comes here, so it may take its time. */
-#include "hot.h"
+#include "guard.h"
 #include "report.h"
 #include "valid.h"
 
@@ -21,8 +21,9 @@ struct found {
 
 static struct found found_span(const struct span *sp, const void *address, bool is_live)
 {
-    char *start = ph_span_start(sp);
-    const size_t most = sp->mapped_bytes != 0 && sp->units == 0 ? sp->mapped_bytes : ph_span_bytes(sp);
+    const bool is_large = sp->mapped_bytes != 0 && sp->units == 0;
+    char *start = is_large ? ph_large_block(sp) : ph_span_start(sp);
+    const size_t most = is_large ? sp->mapped_bytes - sp->offset : ph_span_bytes(sp);
     if ((uintptr_t)address - (uintptr_t)start >= most)
         return (struct found){0};
     const size_t bytes = sp->wanted != 0 && sp->wanted <= most ? sp->wanted : most;
@@ -120,12 +121,25 @@ static struct found find(const void *address)
     return is_packed ? find_in_packed(hp, rg, address) : find_in_runs(rg, address);
 }
 
+/* In a slot: its block, live or freed, whose traces are known. */
+static struct found find_guarded(struct report *rp, const struct slot *sl)
+{
+    const bool freed = sl->state == SLOT_FREED;
+    rp->heap = &ph_process_heap;
+    if (sl->state < SLOT_LIVE || rp->block < (void *)sl->block || rp->block >= (void *)(sl->block + (sl->wanted > 0 ? sl->wanted : 1)))
+        return (struct found){.what = FOUND_ROOM};
+    rp->allocated = &sl->allocated;
+    rp->freed = freed ? &sl->freed : NULL;
+    return (struct found){sl->block, sl->wanted, freed ? FOUND_FREE : FOUND_LIVE};
+}
+
 bool ph_heap_is_inside_large(const void *address) { return find_in_large(address).what != FOUND_NONE; }
 
 /* Inside some heap, but no live block starts there. */
 static void judge_bad(struct report *rp)
 {
-    const struct found found = find(rp->block);
+    const struct slot *sl = ph_slot_of(rp->block);
+    const struct found found = sl != NULL ? find_guarded(rp, sl) : find(rp->block);
     const bool is_aligned = (uintptr_t)rp->block % 16 == 0;
     rp->bytes = SIZE_MAX;
     rp->kind = is_aligned ? DIAG_INVALID_FREE : DIAG_MISALIGNED_FREE;
@@ -149,7 +163,7 @@ static void judge_bad(struct report *rp)
 
 void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi)
 {
-    if (verdict == BLOCK_BAD) {
+    if (verdict == BLOCK_BAD || (verdict == BLOCK_TWICE && ph_slot_of(rp->block) != NULL)) {
         judge_bad(rp);
         return;
     }

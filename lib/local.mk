@@ -11,6 +11,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/small.h \
 	%D%/api.h \
 	%D%/bytes.h \
+	%D%/guard.h \
 	%D%/heapapi.h \
 	%D%/harden.h \
 	%D%/hot.h \
@@ -41,10 +42,14 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
+	%D%/guard.c \
+	%D%/guardfault.c \
+	%D%/guardslot.c \
 	%D%/harden.c \
 	%D%/heap.c \
 	%D%/heapapi.c \
 	%D%/heapinfo.c \
+	%D%/inspect.c \
 	%D%/invariant.c \
 	%D%/large.c \
 	%D%/late.c \

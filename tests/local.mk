@@ -60,6 +60,7 @@ SCRIPT_TESTS += %D%/diagnostics.sh
 SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/dlopen.sh
 SCRIPT_TESTS += %D%/examples.sh
+SCRIPT_TESTS += %D%/guard.sh
 SCRIPT_TESTS += %D%/headers.sh
 SCRIPT_TESTS += %D%/install.sh
 SCRIPT_TESTS += %D%/layers.sh
@@ -81,6 +82,7 @@ SCRIPT_TESTS += %D%/walk_preload.sh
 
 # Programs that scripts run, each from its one .c file.
 HELPERS =
+HELPERS += %D%/guarded
 HELPERS += %D%/limits
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
@@ -251,6 +253,8 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_flat_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_flat_LDADD =
 %C%_flat_SOURCES = %D%/flat.c %D%/preloaded.h %D%/preloaded.c
+%C%_guarded_CFLAGS = $(AM_CFLAGS) -fno-builtin -Wno-use-after-free
+%C%_guarded_LDADD =
 %C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_limits_LDADD =
 
