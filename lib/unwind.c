@@ -148,6 +148,19 @@ static bool frame_of_context(struct walk *w, struct frame *fr, const ucontext_t 
     return whole;
 }
 
+/* A signal handler's caller: what was interrupted may have another stack. */
+static bool is_after_signal(uintptr_t pc)
+{
+#if defined(__aarch64__)
+    static const uint32_t return_from_signal[] = {0xd2801168, 0xd4000001}; /* mov x8, #139; svc #0 */
+    struct walk code = {0};
+    return is_readable(&code, pc) && __builtin_memcmp((const void *)pc, return_from_signal, sizeof return_from_signal) == 0;
+#else
+    (void)pc;
+    return false;
+#endif
+}
+
 /* By frame pointers: what a function without a rule most likely keeps. */
 static bool step_by_pointer(struct walk *w, struct frame *fr)
 {
@@ -160,7 +173,10 @@ static bool step_by_pointer(struct walk *w, struct frame *fr)
     struct walk code = {0};
     if (pc < PROBE_BYTES || !is_readable(&code, pc))
         return false;
-    *fr = (struct frame){.pc = pc, .sp = fr->bp + 16, .bp = before, .bx = fr->bx};
+    const bool is_switch = is_after_signal(fr->pc);
+    *fr = (struct frame){.pc = pc, .sp = is_switch ? before : fr->bp + 16, .bp = before, .bx = fr->bx};
+    if (is_switch)
+        walk_at(w, before);
     return true;
 }
 
