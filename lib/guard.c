@@ -320,7 +320,7 @@ enum family ph_guard_family(const struct span *sp)
 bool ph_guard_is_valid(const struct span *sp)
 {
     if (sp->slot == 0)
-        return sp->offset == 0;
+        return sp->fenced ? sp->offset < ph_os_page_bytes() : sp->offset == 0;
     const struct slot *sl = ph_slot_at(sp->slot);
     return sl != NULL && sl->block == ph_large_block(sp) && sl->wanted == sp->wanted && ph_slot_of(sl->block) == sl &&
            sp->mapped_bytes == (size_t)(ph_slot_end(sl) - (char *)ph_span_start(sp)) && broken_at(sl) == NULL;

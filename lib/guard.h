@@ -59,6 +59,24 @@ struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct
 uint32_t ph_slot_limit(void);              /* numbers are below; 0: no slots */
 bool ph_slot_many(void);                   /* the wide table: secure, tolerant, or asked for by a low rate */
 
+/* fence.c -- mappings of a hard heap's large blocks, with an inaccessible page on either side */
+struct fenced {
+    char *base;
+    size_t bytes;  /* of the mapping, its fences not counted */
+    char *block;
+    size_t wanted;
+    struct trace freed;
+};
+enum { FENCE_FROM_BYTES = 65536 };
+char *ph_fence_map(size_t bytes); /* zeroed; NULL: no memory */
+char *ph_fence_move(char *base, size_t old_bytes, size_t bytes); /* contents and all; NULL: nothing done */
+void ph_fence_give(const struct fenced *fe); /* inaccessible for a while, then unmapped */
+bool ph_fence_trim(void); /* those that wait go; true: there were some */
+bool ph_fence_late(const char *address, struct fenced *out); /* in one that waits */
+bool ph_fence_live(const char *address, struct fenced *out); /* in a live one or its fences */
+void ph_fence_fork_lock(void);
+void ph_fence_fork_unlock(void);
+
 /* guardfault.c -- an access that no guard let pass */
 bool ph_guard_catch_faults(void); /* once; false: the system refuses */
 

@@ -89,10 +89,17 @@ static void inspect_sized(const struct heap *hp, const struct span *pg, struct b
         inspect_virgin(pg, left);
 }
 
+static void inspect_large(const struct span *sp)
+{
+    const struct hard_block hb = ph_hard_large(sp);
+    if (sp->sized && sp->slot == 0) /* a guarded one has no tail */
+        ph_hard_report(&hb, ph_hard_look(&hb));
+}
+
 static void inspect_run(const struct span *sp, size_t capacity)
 {
     const struct hard_block hb = {.block = ph_span_start(sp), .wanted = sp->wanted, .capacity = capacity, .class = CLASS_COUNT};
-    if (sp->sized && (entry_kind(sp->tag) == KIND_RUN || sp->slot == 0)) /* a guarded one has no tail */
+    if (sp->sized)
         ph_hard_report(&hb, ph_hard_look(&hb));
 }
 
@@ -122,6 +129,6 @@ void ph_inspect(struct heap *hp)
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         inspect_region(hp, rg, &left);
     for (uint32_t i = hp->hard != 0 && may_look_beside_the_gate() ? hp->large : SPAN_NONE; i != SPAN_NONE; i = ph_span_at(i)->next)
-        inspect_run(ph_span_at(i), ph_span_at(i)->mapped_bytes);
+        inspect_large(ph_span_at(i));
     ph_gate_open(hp);
 }
