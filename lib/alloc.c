@@ -150,11 +150,42 @@ static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *ze
     return alloc_once(hp, &once, zero);
 }
 
+/* From pages and spans, which need leaf locks only; NULL where it would take more. */
+static void *alloc_inside(struct heap *hp, const struct request *rq, bool *zero)
+{
+    unsigned class = CLASS_COUNT;
+    if (hp->packed_only)
+        return NULL;
+    if (rq->bytes <= CLASS_BYTES)
+        class = rq->align <= 16 ? class_of(rq->bytes) : ph_class_aligned(rq->bytes, rq->align);
+    if (class == CLASS_COUNT)
+        return alloc_big(hp, rq, zero);
+    if (rq->sized && !(hp->flags & HEAPF_PAGED) && __atomic_load_n(&hp->uses[class], __ATOMIC_RELAXED) < PACKED_USES * USES_STEP)
+        return NULL;
+    return alloc_page_block(hp, rq, class, zero);
+}
+
+/* In the middle of another call of this thread. */
+static COLD void *alloc_nested(struct heap *hp, const struct request *rq)
+{
+    struct request step = *rq;
+    bool zero = false;
+    step.enter = ENTER_NOT;
+    void *block = ph_nested_is_inside(hp) ? alloc_inside(hp, &step, &zero) : NULL;
+    if (block == NULL)
+        return ph_emergency_take(hp->id, rq);
+    if (rq->zero && !zero)
+        ph_bytes_zero(block, rq->bytes);
+    return block;
+}
+
 void *ph_heap_alloc(struct heap *hp, const struct request *rq)
 {
     bool zero = false;
     if (rq->bytes > PTRDIFF_MAX)
         return NULL;
+    if (unlikely(rq->enter != ENTER_NOT && ph_is_nested()))
+        return alloc_nested(hp, rq);
     void *block = alloc_once(hp, rq, &zero);
     if (unlikely(block == NULL && rq->enter != ENTER_NOT && !(hp->packed_only && hp->bound_units != 0)))
         block = alloc_last(hp, rq, &zero);

@@ -30,6 +30,7 @@
  *       block, alloc, heap   one block from outside; routes a size to its kind; registry of live heaps
  *            |
  *     local, sized -- gate   one thread's stacks for a heap; who may be inside
+ *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
  *          shard             class locks; which page serves, whole batches
  *            |
@@ -137,6 +138,7 @@ enum kind {
     KIND_LARGE,
     KIND_FREE,
     KIND_PACKED,                             /* in no entry: what ph_heap_look says */
+    KIND_EMERGENCY,                          /* likewise */
 };
 
 /* ---- span.c: a run of units; also the descriptor of the page, run or large block in it ------ */
@@ -400,6 +402,7 @@ struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not;
 /* block.c -- one block from outside: what is it, free it, resize it */
 enum block_verdict { BLOCK_OK, BLOCK_NOT_OURS, BLOCK_BAD, BLOCK_TWICE };
 enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter);
+void ph_heap_free_later(void); /* what handlers gave back while they must not wait */
 
 struct block_info {
     struct heap *heap;
@@ -447,6 +450,24 @@ void ph_sized_fork_child(void);
 void ph_sized_fork_lock(void);
 void ph_sized_fork_unlock(void);
 
+struct thread *ph_sized_thread_of(const void *owner); /* NULL: none */
+void ph_sized_abandon(struct thread *th, void (*leave)(struct local *)); /* those of its locals that are busy */
+
+/* nested.c -- signal handlers that interrupted this thread here */
+struct nest { /* in the frame of whoever calls the handler */
+    struct local *local;
+    struct thread *thread;
+};
+#define PH_NO_THREAD ((struct thread *)(uintptr_t)&ph_thread_none)
+extern __thread uintptr_t ph_nest __attribute__((tls_model("initial-exec")));
+bool ph_nested_begin(struct nest *ne); /* true: it interrupted an operation; then end it */
+void ph_nested_end(const struct nest *ne);
+bool ph_nested_still(void);
+void ph_nested_abandon(struct local *lo, struct thread *th); /* the thread ends in the middle of an operation */
+bool ph_nested_is_inside(const struct heap *hp); /* leaf locks may be taken: the interrupted operation holds a stop off */
+/* This call came in the middle of another of the same thread: it must wait for nobody. */
+static inline bool ph_is_nested(void) { return unlikely((ph_nest | ph_locks_held) != 0) && ph_nested_still(); }
+
 /* debug.c -- fills and tails of heaps with debug flags */
 enum { DEBUG_TAIL = 0x10, DEBUG_FREE = 0x20, DEBUG_PARAMETERS = 0x40, DEBUG_ALL = 0x80, DEBUG_NO_JOIN = 0x200000 };
 size_t ph_debug_tail_bytes(const struct heap *hp);
@@ -475,6 +496,16 @@ void ph_gate_heap_lock(struct heap *hp);
 bool ph_gate_heap_unlock(struct heap *hp);          /* false: not the owner */
 void ph_gate_reset(struct heap *hp);               /* the heap ends; held: gate lock */
 void ph_gate_fork_child(struct heap *hp, bool interrupted);
+
+/* emergency.c -- blocks without any lock.  Heaps are said by number. */
+void *ph_emergency_take(uint32_t heap, const struct request *rq);
+uint32_t ph_emergency_look(const void *block, size_t *wanted, size_t *capacity, bool *sized);
+bool ph_emergency_give(const void *block);
+bool ph_emergency_resize(const void *block, size_t bytes, bool sized);
+void ph_emergency_forget(uint32_t heap);
+extern uint32_t ph_later_count;
+void ph_later_add(uint32_t heap, void *block);
+uint32_t ph_later_take(void **block);
 
 /* shard.c -- class locks, and which page serves */
 bool ph_shard_ready(struct heap *hp); /* false: no memory */

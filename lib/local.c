@@ -179,7 +179,10 @@ static struct local *local_make(struct heap *hp)
 
 static void thread_exits(void *mark)
 {
-    struct local *lo = ph_local;
+    if (ph_nest != 0)
+        (void)ph_nested_still(); /* a handler that this thread left */
+    ph_nested_abandon(ph_local, ph_thread); /* cancelled in the middle of something */
+    struct local *lo = ph_local->state == LOCAL_STRAY ? &ph_local_none : ph_local;
     (void)mark;
     exiting = true;
     ph_local = &ph_local_none;
@@ -194,7 +197,7 @@ bool ph_local_thread_key(void)
     return exit_key_made;
 }
 
-bool ph_local_may_attach(void) { return !exiting && exit_key_made; }
+bool ph_local_may_attach(void) { return !exiting && exit_key_made && ph_nest == 0; }
 
 /* Setting the key's value may allocate, so what the caller made stands first. */
 bool ph_local_at_exit(void *mark)
@@ -416,9 +419,13 @@ static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 
 void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh)
 {
+    if (unlikely(ph_locks_held != 0) && ph_is_nested())
+        return NULL; /* still busy: so is the interrupted operation */
     if (likely(__atomic_load_n(&lo->biased, __ATOMIC_RELAXED)))
         return take_biased(lo, class, fresh);
     local_leave(lo);
+    if (unlikely(ph_is_nested()))
+        return NULL;
     if (lo->heap != NULL)
         return take_without_stack(lo->heap, class, fresh);
     struct heap *hp = ph_heap_process();
@@ -456,6 +463,8 @@ static bool give_biased(struct local *lo, void *block, unsigned class)
 bool ph_local_give_slow(struct local *lo, void *block)
 {
     const uint64_t entry = map_get(block);
+    if (unlikely((ph_locks_held | ph_nest) != 0) && ph_is_nested())
+        return false; /* still busy: so is the interrupted operation */
     if (lo->heap == NULL && entry != 0 && ph_local_attach(&ph_process_heap) != NULL) {
         local_leave(lo);
         return local_give(ph_local, block) || ph_local_give_slow(ph_local, block);

@@ -30,6 +30,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/block.c \
 	%D%/bytes.c \
 	%D%/debug.c \
+	%D%/emergency.c \
 	%D%/entrance.c \
 	%D%/forget.c \
 	%D%/fork.c \
@@ -45,6 +46,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/message.c \
 	%D%/meta.c \
 	%D%/native.c \
+	%D%/nested.c \
 	%D%/options.c \
 	%D%/os.c \
 	%D%/packed.c \

@@ -15,9 +15,19 @@ enum { SPINS = 200 }; /* tries before a thread sleeps */
 
 __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
 
+__thread bool ph_signals_wait __attribute__((tls_model("initial-exec")));
+__thread uint64_t ph_signals_blocked __attribute__((tls_model("initial-exec")));
+
+static __thread uint8_t mode __attribute__((tls_model("initial-exec")));
+
 static uint32_t ending; /* the thread that ends the process after a diagnostic */
 
-void ph_lock_end(void) { ending = ph_lock_self(); }
+/* A handler of SIGABRT may leave by siglongjmp: then this thread goes on as if it held nothing. */
+void ph_lock_end(void)
+{
+    ending = ph_lock_self();
+    ph_locks_held = 0;
+}
 
 bool ph_lock_is_mine(const ph_lock *lock)
 {
@@ -53,6 +63,33 @@ static COLD void take_contended(ph_lock *lock, uint32_t self)
     wait_and_take(lock, self);
 }
 
+COLD void ph_signals_go(void)
+{
+    const uint64_t blocked = ph_signals_blocked;
+    ph_signals_wait = false;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    ph_os_signal_mask(blocked);
+}
+
+/* Who looks at the flag after the count was written cannot miss a signal that still saw the count. */
+static inline void held_less(void)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    const uint32_t left = ph_locks_held - 1;
+    ph_locks_held = left;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(ph_signals_wait) && left == 0)
+        ph_signals_go();
+}
+
+void ph_section_begin(void)
+{
+    ph_locks_held++;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+void ph_section_end(void) { held_less(); }
+
 /* The count first: a signal handler in between must rather believe that we hold it. */
 void ph_lock_take(ph_lock *lock)
 {
@@ -67,19 +104,43 @@ void ph_lock_give(ph_lock *lock)
 {
     if (unlikely(__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) & LOCK_WAITED))
         ph_os_wake(lock, 1);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    ph_locks_held--;
+    held_less();
+}
+
+void ph_lock_fork_mode(enum fork_mode wish) { mode = (uint8_t)wish; }
+
+static uint32_t fork_self(void) { return (ph_lock_self() & ~7u) | LOCK_BY_FORK; }
+
+/* Its holder may be waiting for this very thread, which a signal interrupted. */
+static void take_hastily(ph_lock *lock)
+{
+    enum { TRIES = 200, PAUSE_NS = 100 * 1000 };
+    for (unsigned i = 0; i < TRIES; i++) {
+        uint32_t free = 0;
+        if (__atomic_compare_exchange_n(lock, &free, fork_self(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            return;
+        ph_os_sleep(PAUSE_NS);
+    }
 }
 
 void ph_lock_fork_take(ph_lock *lock)
 {
-    if (!ph_lock_is_mine(lock))
-        take_contended(lock, LOCK_BY_FORK);
+    if (ph_lock_is_mine(lock))
+        return;
+    if (mode == FORK_HASTY)
+        take_hastily(lock);
+    else
+        take_contended(lock, fork_self());
 }
 
 void ph_lock_fork_give(ph_lock *lock)
 {
-    if ((__atomic_load_n(lock, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_WAITED) != LOCK_BY_FORK)
+    if (mode == FORK_CHILD) {
+        if (!ph_lock_is_mine(lock))
+            *lock = 0; /* whoever held it or waited is gone */
+        return;
+    }
+    if ((__atomic_load_n(lock, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_WAITED) != fork_self())
         return;
     if (__atomic_exchange_n(lock, 0, __ATOMIC_RELEASE) & LOCK_WAITED)
         ph_os_wake(lock, 1);

@@ -27,14 +27,24 @@ enum { LOCK_WAITED = 1, LOCK_BY_THREAD = 2, LOCK_BY_FORK = 4 };
 /* How many locks this thread holds: fork asks, in a signal handler that may have interrupted us. */
 extern __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
 
+/* A signal came while this thread held a lock, and waits until the last one is given back: the word
+ * that says so, and what was blocked before all were. */
+extern __thread bool ph_signals_wait __attribute__((tls_model("initial-exec")));
+extern __thread uint64_t ph_signals_blocked __attribute__((tls_model("initial-exec")));
+void ph_signals_go(void);
+
 /* Thread control blocks are kilobytes apart, and lie within 2^41 bytes of each other. */
 static inline uint32_t ph_lock_self(void) { return ((uint32_t)((uintptr_t)ph_thread_self() >> 9) & ~7u) | LOCK_BY_THREAD; }
 
 /* Functions, not inline: the code of a lock, in some forty places, costs an OS page. */
 void ph_lock_take(ph_lock *lock);
 void ph_lock_give(ph_lock *lock);
+void ph_section_begin(void); /* as if a lock were held */
+void ph_section_end(void);
 void ph_lock_end(void); /* this thread ends the process: it must not wait for itself */
 bool ph_lock_is_mine(const ph_lock *lock);
+enum fork_mode { FORK_PATIENT, FORK_HASTY, FORK_CHILD };
+void ph_lock_fork_mode(enum fork_mode wish); /* of this thread's calls of the two that follow */
 void ph_lock_fork_take(ph_lock *lock); /* unless this thread holds it: then it stays as it is */
 void ph_lock_fork_give(ph_lock *lock); /* if ph_lock_fork_take took it */
 

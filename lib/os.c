@@ -215,6 +215,24 @@ uint32_t ph_os_pid(void) { return (uint32_t)os_call(__NR_getpid, 0, 0, 0, 0, 0, 
 
 uint32_t ph_os_tid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
 
+/* ---- signals -------------------------------------------------------------------------------- */
+
+bool ph_os_on_signal_stack(void)
+{
+    stack_t now = {0};
+    return !os_failed(os_call(__NR_sigaltstack, 0, (long)&now, 0, 0, 0, 0)) && (now.ss_flags & SS_ONSTACK);
+}
+
+void ph_os_signal_mask(uint64_t blocked)
+{
+    (void)os_call(__NR_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked, 0, 0);
+}
+
+bool ph_os_signal_again(int signal, const void *info)
+{
+    return !os_failed(os_call(__NR_rt_tgsigqueueinfo, ph_os_pid(), ph_os_tid(), signal, (long)info, 0, 0));
+}
+
 /* ---- time and chance ------------------------------------------------------------------------ */
 
 uint64_t ph_os_clock_ms(void)

@@ -51,6 +51,15 @@ void ph_os_wake(uint32_t *word, unsigned count);
 void ph_os_sleep(uint64_t nanoseconds);
 void ph_os_yield(void);
 
+/* Whether this thread runs on the stack that it gave for signal handlers.  Source: sigaltstack(2). */
+bool ph_os_on_signal_stack(void);
+
+/* Which signals are blocked in this thread, by the kernel's bits: signal 1 is bit 0. */
+void ph_os_signal_mask(uint64_t blocked);
+
+/* Send this thread a signal again, with the siginfo_t that it came with.  false: refused. */
+bool ph_os_signal_again(int signal, const void *info);
+
 /* Milliseconds of a clock that never goes back, coarse (a few ms); cheap. */
 uint64_t ph_os_clock_ms(void);
 

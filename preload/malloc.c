@@ -35,6 +35,8 @@ COLD static void *alloc_slow(const struct request *rq)
 static __attribute__((noinline)) void *malloc_refill(struct local *lo, unsigned class, size_t bytes)
 {
     void *block = ph_local_take_slow(lo, class, NULL);
+    if (unlikely(ph_later_count != 0) && !ph_is_nested())
+        ph_heap_free_later();
     return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes});
 }
 

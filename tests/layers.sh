@@ -16,8 +16,8 @@ rooms='
     alloc
     heap
     debug
-    local=gate=sized
-    shard
+    local=gate=sized=nested
+    emergency shard
     page large packed=packedcheck
     span=purge=forget=spancheck
     region
