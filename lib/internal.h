@@ -263,7 +263,8 @@ struct local {
     uint16_t state;      /* enum local_state */
     uint16_t stride;     /* words of an entry: 1; 2 in a sized local */
     uint32_t cap_bytes;  /* of blocks that the stacks may hold beyond their first room */
-    uint32_t refills;    /* now and then the slow path looks at the clock */
+    uint16_t refills;    /* now and then the slow path looks at the clock */
+    uint16_t left;       /* an operation was left in the middle, by siglongjmp or cancellation */
     uint32_t slots_used; /* by first rooms, in the order in which classes were used */
     uint32_t seal;
     uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
@@ -451,19 +452,19 @@ void ph_sized_fork_lock(void);
 void ph_sized_fork_unlock(void);
 
 struct thread *ph_sized_thread_of(const void *owner); /* NULL: none */
-void ph_sized_abandon(struct thread *th, void (*leave)(struct local *)); /* those of its locals that are busy */
 
 /* nested.c -- signal handlers that interrupted this thread here */
 struct nest { /* in the frame of whoever calls the handler */
     struct local *local;
     struct thread *thread;
+    uintptr_t before;
 };
 #define PH_NO_THREAD ((struct thread *)(uintptr_t)&ph_thread_none)
 extern __thread uintptr_t ph_nest __attribute__((tls_model("initial-exec")));
 bool ph_nested_begin(struct nest *ne); /* true: it interrupted an operation; then end it */
 void ph_nested_end(const struct nest *ne);
 bool ph_nested_still(void);
-void ph_nested_abandon(struct local *lo, struct thread *th); /* the thread ends in the middle of an operation */
+void ph_nested_abandon(struct local *lo, const struct thread *th); /* the thread ends in the middle of an operation */
 bool ph_nested_is_inside(const struct heap *hp); /* leaf locks may be taken: the interrupted operation holds a stop off */
 /* This call came in the middle of another of the same thread: it must wait for nobody. */
 static inline bool ph_is_nested(void) { return unlikely((ph_nest | ph_locks_held) != 0) && ph_nested_still(); }

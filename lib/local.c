@@ -111,7 +111,7 @@ static void salvage_entry(struct local *lo, unsigned class, void **entry)
         (void)ph_shard_salvage_sized(lo->heap, KIND_SIZED + class, (struct sized_entry *)(void *)entry);
 }
 
-/* In the child of a fork: its thread may have been in the middle of anything but a leaf lock, so
+/* In the child of a fork, or where an operation was left: its thread may have been in the middle of anything but a leaf lock, so
  * each entry must prove itself; what cannot is lost.  Held: the gate lock. */
 static void local_salvage(struct local *lo)
 {
@@ -127,7 +127,9 @@ static void local_salvage(struct local *lo)
     }
     lo->slots_used = 0;
     lo->cap_bytes = 0;
-    lo->state = LOCAL_POOLED;
+    lo->left = 0;
+    if (lo->state == LOCAL_STRAY)
+        lo->state = LOCAL_POOLED;
     lo->seal = local_seal(lo);
     if (lo->stride == 2)
         lo->heap->lost = FLAG_SET;
@@ -138,7 +140,7 @@ struct local *ph_local_adopt(struct heap *hp, unsigned stride)
 {
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         if (lo->state != LOCAL_OWNED && lo->stride == stride) {
-            if (lo->state == LOCAL_STRAY)
+            if (local_is_torn(lo))
                 local_salvage(lo);
             return lo;
         }
@@ -182,7 +184,7 @@ static void thread_exits(void *mark)
     if (ph_nest != 0)
         (void)ph_nested_still(); /* a handler that this thread left */
     ph_nested_abandon(ph_local, ph_thread); /* cancelled in the middle of something */
-    struct local *lo = ph_local->state == LOCAL_STRAY ? &ph_local_none : ph_local;
+    struct local *lo = ph_local;
     (void)mark;
     exiting = true;
     ph_local = &ph_local_none;
@@ -246,7 +248,7 @@ static void stack_empty(struct local *lo, struct stack *st, unsigned class)
 
 void ph_local_empty(struct local *lo)
 {
-    if (lo->state == LOCAL_STRAY) {
+    if (local_is_torn(lo)) {
         local_salvage(lo);
         return;
     }

@@ -267,20 +267,6 @@ struct thread *ph_sized_thread_of(const void *owner)
     return NULL;
 }
 
-void ph_sized_abandon(struct thread *th, void (*leave)(struct local *))
-{
-    for (struct local *lo = th->mine, *next; lo != NULL; lo = next) {
-        next = lo->sibling;
-        struct heap *hp = lo->heap;
-        if (lo->busy == 0 || hp == NULL)
-            continue;
-        mine_remove(th, lo);
-        slot_clear(th, lo->found_at);
-        __atomic_store_n(&hp->lost, FLAG_SET, __ATOMIC_RELAXED);
-        leave(lo);
-    }
-}
-
 /* What the vanished threads had is free; their locals stay with their heaps as strays.  Held: the
  * thread lock. */
 void ph_sized_fork_child(void)

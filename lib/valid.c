@@ -139,7 +139,7 @@ bool ph_valid_stacks(const struct heap *hp, struct stacked *out)
 {
     *out = (struct stacked){.uncertain = hp->lost != 0};
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
-        if (lo->state == LOCAL_STRAY) /* its thread was in the middle of something when fork left it behind */
+        if (local_is_torn(lo)) /* its thread was in the middle of something when fork left it behind */
             out->uncertain = true;
         else if (!stacks_are_valid(hp, lo, out) || (hp->gate.emptied && lo->cap_bytes != 0))
             return false;

@@ -121,9 +121,6 @@ static void *work(void *number)
 {
     static struct holder holders[THREADS];
     struct holder *ho = &holders[(uintptr_t)number];
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, NULL);
     *ho = (struct holder){.random = (uintptr_t)number + 5, .mark = (uint32_t)(0x30000000 + ((uintptr_t)number << 28)), .count = NOTES};
     for (unsigned i = 0; !over; i++) {
         step(ho);
@@ -143,7 +140,7 @@ static void storm(double seconds)
     while (storm_seconds() < end) {
         (void)sigsetjmp(back, 1);
         may_jump = 1;
-        for (unsigned i = 0; i < 1000; i++) step(&of_main);
+        for (unsigned i = 0; i < 100 && storm_seconds() < end; i++) step(&of_main);
         may_jump = 0;
     }
     storm_timer(0);
@@ -158,8 +155,12 @@ int main(int count, char **arguments)
     own = HeapCreate(0, 0, 0);
     main_thread = pthread_self();
     signal(SIGUSR1, SIG_IGN);
+    sigset_t all, none;
+    sigfillset(&all);
+    pthread_sigmask(SIG_BLOCK, &all, &none); /* in the threads: a handler there must not jump to here */
     for (uintptr_t i = 0; i < THREADS; i++)
         if (pthread_create(&thread[i], NULL, work, (void *)i) != 0) return 99;
+    pthread_sigmask(SIG_SETMASK, &none, NULL);
     const pid_t watch = getpid(), watchdog = fork();
     if (watchdog == 0) {
         sleep(LIMIT_SECONDS);
