@@ -17,8 +17,8 @@
 #include "small.h"
 
 /* Of this thread's fork, from prepare on: two may be at it, if one is in a handler. */
-static __thread bool interrupted __attribute__((tls_model("initial-exec")));
-static __thread bool stdio_locked __attribute__((tls_model("initial-exec")));
+#define interrupted ph_fork_notes[0]
+#define stdio_locked ph_fork_notes[1]
 static uint32_t forking; /* the thread between prepare and release; 0: none */
 static unsigned within;  /* forks of handlers that interrupted it */
 
@@ -132,11 +132,10 @@ static bool was_within(void)
 }
 
 /* The other threads are gone: what they had is up for adoption, what they locked is free. */
-static void fork_child(void)
+static void forget_others(void)
 {
-    if (was_within())
-        return;
     ph_lock_fork_mode(FORK_CHILD);
+    ph_lock_fork_watched();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
         if (!hp->fork_held)
@@ -146,6 +145,23 @@ static void fork_child(void)
     }
     ph_sized_fork_child();
     fork_release();
+}
+
+static void fork_child(void)
+{
+    if (!was_within())
+        forget_others();
+}
+
+/* The child of the system call itself: nobody waited for the locks of the threads that are gone, so what they were about
+ * to change may be half changed. */
+static void fork_past_us(void)
+{
+    interrupted = true;
+    ph_section_begin();
+    for (uint32_t id = 1; ph_heap_at(id) != NULL; id++)
+        ph_heap_at(id)->fork_held = ph_heap_at(id)->handle != NULL ? FLAG_SET : 0;
+    forget_others();
 }
 
 static void fork_parent(void)
@@ -161,6 +177,7 @@ static void fork_parent(void)
 void ph_fork_register(void)
 {
     static bool registered; /* constructors run one after another */
+    ph_lock_forked = fork_past_us;
     if (!registered)
         registered = pthread_atfork(fork_prepare, fork_parent, fork_child) == 0;
 }

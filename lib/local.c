@@ -173,24 +173,43 @@ static struct local *local_make(struct heap *hp)
     struct local *lo = first_taken ? ph_meta_take(LOCAL_WHOLE_BYTES) : (struct local *)ph_first_local;
     if (lo == NULL)
         return NULL;
+    if (first_taken)
+        ph_lock_watch_forks();
     first_taken = true;
     ph_local_shape(lo, hp, 1);
     ph_local_add(hp, lo);
     return lo;
 }
 
+static void detach_all(void)
+{
+    struct local *lo = ph_local;
+    ph_local = &ph_local_none;
+    (void)(lo != &ph_local_none && ph_local_detach(lo));
+    ph_sized_detach_all();
+}
+
 static void thread_exits(void *mark)
 {
-    if (ph_nest != 0)
-        (void)ph_nested_still(); /* a handler that this thread left */
-    ph_nested_abandon(ph_local, ph_thread); /* cancelled in the middle of something */
-    struct local *lo = ph_local;
     (void)mark;
+    if (ph_signals & SIGNALS_CANCEL)
+        ph_locks_held = 0; /* it was cancelled just before it took a lock */
+    (void)ph_is_nested(); /* a handler that this thread left */
+    ph_nested_abandon(ph_local, ph_thread);
     exiting = true;
-    ph_local = &ph_local_none;
-    if (lo != &ph_local_none)
-        (void)ph_local_detach(lo);
-    ph_sized_detach_all();
+    detach_all();
+}
+
+/* From now on, or no longer: nothing of this thread is in the middle of anything without a lock. */
+void ph_local_without(bool wish)
+{
+    if (!wish) {
+        ph_signals &= (uint8_t)~SIGNALS_CANCEL;
+        return;
+    }
+    ph_signals |= SIGNALS_CANCEL;
+    if (!ph_is_nested())
+        detach_all();
 }
 
 bool ph_local_thread_key(void)
@@ -199,7 +218,7 @@ bool ph_local_thread_key(void)
     return exit_key_made;
 }
 
-bool ph_local_may_attach(void) { return !exiting && exit_key_made && ph_nest == 0; }
+bool ph_local_may_attach(void) { return !exiting && exit_key_made && ph_nest == 0 && !(ph_signals & SIGNALS_CANCEL); }
 
 /* Setting the key's value may allocate, so what the caller made stands first. */
 bool ph_local_at_exit(void *mark)

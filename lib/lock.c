@@ -15,9 +15,10 @@ enum { SPINS = 200 }; /* tries before a thread sleeps */
 
 __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
 
-__thread bool ph_signals_wait __attribute__((tls_model("initial-exec")));
+__thread uint8_t ph_signals __attribute__((tls_model("initial-exec")));
 __thread uint64_t ph_signals_blocked __attribute__((tls_model("initial-exec")));
 
+__thread bool ph_fork_notes[2] __attribute__((tls_model("initial-exec")));
 static __thread uint8_t mode __attribute__((tls_model("initial-exec")));
 
 static uint32_t ending; /* the thread that ends the process after a diagnostic */
@@ -32,6 +33,38 @@ void ph_lock_end(void)
 bool ph_lock_is_mine(const ph_lock *lock)
 {
     return (__atomic_load_n(lock, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_WAITED) == ph_lock_self();
+}
+
+/* ---- forks past us -------------------------------------------------------------------------------- */
+
+void (*ph_lock_forked)(void);
+static uint32_t *watch; /* 1; 0 in the child of a fork that nobody told us of.  NULL: no threads yet, or the system cannot */
+
+void ph_lock_watch_forks(void)
+{
+    static bool asked; /* the gate lock of the process heap */
+    if (asked)
+        return;
+    asked = true;
+    uint32_t *word = ph_os_map(ph_os_page_bytes(), ph_os_page_bytes());
+    if (word == NULL || !ph_os_wipe_on_fork(word, ph_os_page_bytes()))
+        return; /* then such a child may wait for ever */
+    *word = 1;
+    __atomic_store_n(&watch, word, __ATOMIC_RELEASE);
+}
+
+void ph_lock_fork_watched(void)
+{
+    if (watch != NULL)
+        *watch = 1;
+}
+
+COLD void ph_lock_fork_look(void)
+{
+    if (watch == NULL || __atomic_load_n(watch, __ATOMIC_RELAXED) != 0 || ph_lock_forked == NULL)
+        return;
+    *watch = 1;
+    ph_lock_forked();
 }
 
 /* Once a waiter was asleep, whoever takes the lock must assume another one: it keeps the mark. */
@@ -60,13 +93,14 @@ static COLD void take_contended(ph_lock *lock, uint32_t self)
             return;
         CPU_RELAX();
     }
+    ph_lock_fork_look();
     wait_and_take(lock, self);
 }
 
 COLD void ph_signals_go(void)
 {
     const uint64_t blocked = ph_signals_blocked;
-    ph_signals_wait = false;
+    ph_signals &= (uint8_t)~SIGNALS_WAIT;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     ph_os_signal_mask(blocked);
 }
@@ -78,14 +112,26 @@ static inline void held_less(void)
     const uint32_t left = ph_locks_held - 1;
     ph_locks_held = left;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (unlikely(ph_signals_wait) && left == 0)
+    if (unlikely(ph_signals & SIGNALS_WAIT) && left == 0)
         ph_signals_go();
+}
+
+/* glibc cancels by a signal of its own, whose handler nobody can stand before.  Source: nptl, SIGCANCEL. */
+static COLD void cancel_later(void)
+{
+    enum { SIGNAL_CANCEL = 32 };
+    const uint64_t before = ph_os_signal_block(1ULL << (SIGNAL_CANCEL - 1));
+    if (!(ph_signals & SIGNALS_WAIT))
+        ph_signals_blocked = before;
+    ph_signals |= SIGNALS_WAIT;
 }
 
 void ph_section_begin(void)
 {
     ph_locks_held++;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(ph_signals & SIGNALS_CANCEL) && ph_locks_held == 1)
+        cancel_later();
 }
 
 void ph_section_end(void) { held_less(); }
@@ -94,8 +140,7 @@ void ph_section_end(void) { held_less(); }
 void ph_lock_take(ph_lock *lock)
 {
     uint32_t free = 0;
-    ph_locks_held++;
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    ph_section_begin();
     if (unlikely(!__atomic_compare_exchange_n(lock, &free, ph_lock_self(), false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED)))
         take_contended(lock, ph_lock_self());
 }

@@ -228,6 +228,19 @@ void ph_os_signal_mask(uint64_t blocked)
     (void)os_call(__NR_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked, 0, 0);
 }
 
+uint64_t ph_os_signal_block(uint64_t more)
+{
+    uint64_t before = 0;
+    (void)os_call(__NR_rt_sigprocmask, SIG_BLOCK, (long)&more, (long)&before, sizeof more, 0, 0);
+    return before;
+}
+
+bool ph_os_wipe_on_fork(void *at, size_t bytes)
+{
+    enum { WIPE_ON_FORK = 18 };
+    return !os_failed(os_call(__NR_madvise, (long)at, (long)bytes, WIPE_ON_FORK, 0, 0, 0));
+}
+
 bool ph_os_signal_again(int signal, const void *info)
 {
     return !os_failed(os_call(__NR_rt_tgsigqueueinfo, ph_os_pid(), ph_os_tid(), signal, (long)info, 0, 0));

@@ -51,11 +51,17 @@ void ph_os_wake(uint32_t *word, unsigned count);
 void ph_os_sleep(uint64_t nanoseconds);
 void ph_os_yield(void);
 
+/* Have a range read as zeros in the child of every fork, of the system call itself too.  false: refused.
+ * Source: madvise(2), MADV_WIPEONFORK, since 4.14. */
+bool ph_os_wipe_on_fork(void *at, size_t bytes);
+
 /* Whether this thread runs on the stack that it gave for signal handlers.  Source: sigaltstack(2). */
 bool ph_os_on_signal_stack(void);
 
-/* Which signals are blocked in this thread, by the kernel's bits: signal 1 is bit 0. */
+/* Which signals are blocked in this thread, by the kernel's bits: signal 1 is bit 0.  The second blocks more,
+ * and says what was before. */
 void ph_os_signal_mask(uint64_t blocked);
+uint64_t ph_os_signal_block(uint64_t more);
 
 /* Send this thread a signal again, with the siginfo_t that it came with.  false: refused. */
 bool ph_os_signal_again(int signal, const void *info);

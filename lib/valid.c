@@ -57,6 +57,7 @@ static bool regions_are_sound(const struct heap *hp)
 
 bool ph_valid_close(struct heap *hp, enum enter enter)
 {
+    ph_lock_fork_look();
     (void)ph_gate_enter_locked(hp, enter);
     if (!locals_are_valid(hp))
         return false;

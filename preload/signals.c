@@ -14,6 +14,7 @@
 #include "family.h"
 
 #include <dlfcn.h>
+#include <pthread.h>
 #include <signal.h>
 #include <ucontext.h>
 
@@ -43,9 +44,9 @@ static bool put_off(int number, siginfo_t *info, void *context)
                                bit_of(SIGSYS) | bit_of(SIGABRT));
     uint64_t *mask = (uint64_t *)(void *)&((ucontext_t *)context)->uc_sigmask;
     siginfo_t plain = {.si_signo = number, .si_code = SI_QUEUE};
-    if (!ph_signals_wait)
+    if (!(ph_signals & SIGNALS_WAIT))
         ph_signals_blocked = *mask;
-    ph_signals_wait = true;
+    ph_signals |= SIGNALS_WAIT;
     ph_os_signal_mask(blocked);
     *mask = blocked;
     return ph_os_signal_again(number, program[number].has_info ? info : &plain);
@@ -144,3 +145,17 @@ SIGNAL(ssignal)
 SIGNAL(sysv_signal)
 SIGNAL(__sysv_signal)
 SIGNAL(sigset)
+
+/* A thread that may be cancelled at any moment has no stacks, and cannot be cancelled while it holds a lock of ours.  It pays
+ * for that: few threads are ever so. */
+EXPORT int pthread_setcanceltype(int type, int *old)
+{
+    static void *found;
+    int (*next)(int, int *) = (int (*)(int, int *))behind_us(&found, "pthread_setcanceltype");
+    if (type == PTHREAD_CANCEL_ASYNCHRONOUS)
+        ph_local_without(true);
+    const int result = next(type, old);
+    if (type == PTHREAD_CANCEL_DEFERRED && result == 0)
+        ph_local_without(false);
+    return result;
+}
