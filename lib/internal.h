@@ -464,6 +464,7 @@ struct nest { /* in the frame of whoever calls the handler */
 extern __thread uintptr_t ph_nest __attribute__((tls_model("initial-exec")));
 bool ph_nested_begin(struct nest *ne); /* true: it interrupted an operation; then end it */
 void ph_nested_end(const struct nest *ne);
+void ph_nested_jump(uintptr_t target);
 bool ph_nested_still(void);
 void ph_nested_abandon(struct local *lo, const struct thread *th); /* the thread ends in the middle of an operation */
 bool ph_nested_is_inside(const struct heap *hp); /* leaf locks may be taken: the interrupted operation holds a stop off */

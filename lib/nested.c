@@ -106,6 +106,14 @@ void ph_nested_end(const struct nest *ne)
     ph_nest = ne->before;
 }
 
+/* This thread jumps to that stack pointer: out of the handler, or to a place within it. */
+void ph_nested_jump(uintptr_t target)
+{
+    const uintptr_t frame = ph_nest & ~(uintptr_t)ON_SIGNAL_STACK, here = (uintptr_t)__builtin_frame_address(0);
+    if (ph_locks_held == 0 && here < frame && (target < here || target > frame))
+        leave_nest();
+}
+
 bool ph_nested_is_inside(const struct heap *hp)
 {
     return ph_nest != 0 && ph_locks_held == 0 && is_inside(plain_local(), ph_sized_thread_of(ph_thread_self()), hp);

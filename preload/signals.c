@@ -15,6 +15,7 @@
 
 #include <dlfcn.h>
 #include <pthread.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <ucontext.h>
 
@@ -87,11 +88,14 @@ static bool is_function(uintptr_t handler)
 
 static bool is_signal(int number) { return number > 0 && number < SIGNALS; }
 
+static void find_jumps(void);
+
 /* Set before the kernel may call it; what stood there. */
 static uintptr_t program_set(int number, uintptr_t handler, bool has_info)
 {
     const uintptr_t before = __atomic_exchange_n(&program[number].handler, handler, __ATOMIC_RELAXED);
     program[number].has_info = has_info;
+    find_jumps();
     return before;
 }
 
@@ -145,6 +149,49 @@ SIGNAL(ssignal)
 SIGNAL(sysv_signal)
 SIGNAL(__sysv_signal)
 SIGNAL(sigset)
+
+/* ---- leaving a handler ----------------------------------------------------------------------------- */
+
+#if defined(__x86_64__) && defined(__GLIBC__)
+
+/* The stack pointer that a jump goes to.  Source: glibc's setjmp, JB_RSP and PTR_DEMANGLE. */
+static uintptr_t target_of(const struct __jmp_buf_tag *to)
+{
+    uintptr_t sp = (uintptr_t)to->__jmpbuf[6];
+    __asm__("ror $17, %0\n\txor %%fs:0x30, %0" : "+r"(sp));
+    return sp;
+}
+
+/* Not later, at this thread's next operation: another may be waiting to stop the heap. */
+#define LONGJMP(name)                                                                                        \
+    static void *found_##name;                                                                               \
+    EXPORT __attribute__((noreturn)) void name(struct __jmp_buf_tag to[1], int value);                      \
+    EXPORT __attribute__((noreturn)) void name(struct __jmp_buf_tag to[1], int value)                       \
+    {                                                                                                        \
+        if (unlikely(ph_nest != 0))                                                                          \
+            ph_nested_jump(target_of(to));                                                                   \
+        ((void (*)(struct __jmp_buf_tag *, int))behind_us(&found_##name, #name))(to, value);                \
+        __builtin_unreachable();                                                                             \
+    }
+
+#undef longjmp
+#undef siglongjmp
+LONGJMP(longjmp)
+LONGJMP(_longjmp)
+LONGJMP(siglongjmp)
+LONGJMP(__longjmp_chk)
+
+/* Now, for in a handler nobody may ask the loader. */
+static void find_jumps(void)
+{
+    (void)behind_us(&found_longjmp, "longjmp");
+    (void)behind_us(&found__longjmp, "_longjmp");
+    (void)behind_us(&found_siglongjmp, "siglongjmp");
+    (void)behind_us(&found___longjmp_chk, "__longjmp_chk");
+}
+#else
+static void find_jumps(void) {}
+#endif
 
 /* A thread that may be cancelled at any moment has no stacks, and cannot be cancelled while it holds a lock of ours.  It pays
  * for that: few threads are ever so. */
