@@ -38,6 +38,7 @@ CHECK_SUITES += %D%/check_map
 CHECK_SUITES += %D%/check_message
 CHECK_SUITES += %D%/check_meta
 CHECK_SUITES += %D%/check_native
+CHECK_SUITES += %D%/check_nested
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
 CHECK_SUITES += %D%/check_packed
