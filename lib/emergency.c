@@ -27,22 +27,28 @@ static const struct {
     uint16_t count, bytes;
 } sizes[SIZES] = {{COUNT_0, BYTES_0}, {COUNT_1, BYTES_1}, {COUNT_2, BYTES_2}};
 
-/* Common as ph_map_root is. */
-char ph_emergency_room[ROOM_BYTES] __attribute__((common, aligned(ROOM_ALIGN)));
-static struct slot {
+struct slot {
     uint32_t heap; /* its number; 0: free; SLOT_TAKEN: not yet a block */
     uint32_t sized;
     size_t wanted;
     char *base;    /* of a mapping */
     size_t bytes;
-} slots[SLOTS];
+};
 enum { SLOT_TAKEN = UINT16_MAX };
 static uint32_t live, mapped; /* blocks that were taken and not yet given; those with a mapping */
 
-static struct later {
+struct later {
     uint32_t heap;
     void *block;
-} later[LATER];
+};
+
+/* All common as ph_map_root is. */
+extern char ph_emergency_room[ROOM_BYTES];
+extern struct slot ph_emergency_slots[SLOTS];
+extern struct later ph_later[LATER];
+char ph_emergency_room[ROOM_BYTES] __attribute__((common, aligned(ROOM_ALIGN)));
+struct slot ph_emergency_slots[SLOTS] __attribute__((common));
+struct later ph_later[LATER] __attribute__((common));
 uint32_t ph_later_count;
 
 static bool claim(uint32_t *heap)
@@ -73,7 +79,7 @@ static void *take_mapped(uint32_t heap, const struct request *rq)
     if (rq->bytes > PTRDIFF_MAX - os_page)
         return NULL;
     const size_t bytes = ph_round_up(rq->bytes > 0 ? rq->bytes : 1, os_page);
-    for (struct slot *sl = slots + SLOTS - MAPPED; sl < slots + SLOTS; sl++) {
+    for (struct slot *sl = ph_emergency_slots + SLOTS - MAPPED; sl < ph_emergency_slots + SLOTS; sl++) {
         if (!claim(&sl->heap))
             continue;
         char *base = ph_os_map(bytes, rq->align > os_page ? rq->align : os_page);
@@ -90,7 +96,7 @@ static void *take_mapped(uint32_t heap, const struct request *rq)
 /* NULL: there is no more. */
 void *ph_emergency_take(uint32_t heap, const struct request *rq)
 {
-    struct slot *sl = slots;
+    struct slot *sl = ph_emergency_slots;
     char *at = ph_emergency_room;
     for (unsigned i = 0; i < SIZES; i++) {
         if (rq->bytes <= sizes[i].bytes && rq->align <= ROOM_ALIGN)
@@ -106,7 +112,7 @@ void *ph_emergency_take(uint32_t heap, const struct request *rq)
 static struct slot *slot_at(const void *block)
 {
     size_t offset = (size_t)((uintptr_t)block - (uintptr_t)ph_emergency_room);
-    struct slot *sl = slots;
+    struct slot *sl = ph_emergency_slots;
     for (unsigned i = 0; i < SIZES && offset < ROOM_BYTES; i++) {
         const size_t bytes = (size_t)sizes[i].count * sizes[i].bytes;
         if (offset < bytes)
@@ -115,7 +121,7 @@ static struct slot *slot_at(const void *block)
         sl += sizes[i].count;
     }
     if (__atomic_load_n(&mapped, __ATOMIC_RELAXED) > 0)
-        for (sl = slots + SLOTS - MAPPED; sl < slots + SLOTS; sl++)
+        for (sl = ph_emergency_slots + SLOTS - MAPPED; sl < ph_emergency_slots + SLOTS; sl++)
             if (sl->base == block)
                 return sl;
     return NULL;
@@ -153,7 +159,7 @@ bool ph_emergency_give(const void *block)
     if (heap == SLOT_TAKEN || heap == 0 ||
         !__atomic_compare_exchange_n(&sl->heap, &heap, SLOT_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
         return false;
-    if (sl >= slots + SLOTS - MAPPED) {
+    if (sl >= ph_emergency_slots + SLOTS - MAPPED) {
         ph_os_unmap(sl->base, sl->bytes);
         __atomic_sub_fetch(&mapped, 1, __ATOMIC_RELAXED);
     }
@@ -179,7 +185,7 @@ void ph_emergency_forget(uint32_t heap)
 {
     if (__atomic_load_n(&live, __ATOMIC_RELAXED) == 0)
         return;
-    for (struct slot *sl = slots; sl < slots + SLOTS; sl++)
+    for (struct slot *sl = ph_emergency_slots; sl < ph_emergency_slots + SLOTS; sl++)
         if (__atomic_load_n(&sl->heap, __ATOMIC_RELAXED) == heap)
             (void)ph_emergency_give(sl->base);
 }
@@ -188,7 +194,7 @@ void ph_emergency_forget(uint32_t heap)
 
 void ph_later_add(uint32_t heap, void *block)
 {
-    for (struct later *la = later; la < later + LATER; la++)
+    for (struct later *la = ph_later; la < ph_later + LATER; la++)
         if (claim(&la->heap)) {
             la->block = block;
             __atomic_store_n(&la->heap, heap, __ATOMIC_RELEASE);
@@ -200,7 +206,7 @@ void ph_later_add(uint32_t heap, void *block)
 /* The number of a heap and one of its blocks; 0: none is left. */
 uint32_t ph_later_take(void **block)
 {
-    for (struct later *la = later; la < later + LATER; la++) {
+    for (struct later *la = ph_later; la < ph_later + LATER; la++) {
         uint32_t heap = __atomic_load_n(&la->heap, __ATOMIC_RELAXED);
         if (heap == 0 || heap == SLOT_TAKEN ||
             !__atomic_compare_exchange_n(&la->heap, &heap, SLOT_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))

@@ -161,6 +161,9 @@ static void fork_past_us(void)
     ph_section_begin();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++)
         ph_heap_at(id)->fork_held = ph_heap_at(id)->handle != NULL ? FLAG_SET : 0;
+    for (uint32_t id = 1; ph_heap_at(id) != NULL; id++)
+        if (ph_heap_at(id)->fork_held)
+            ph_shard_mend(ph_heap_at(id));
     forget_others();
 }
 

@@ -88,6 +88,12 @@
  *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c
  *   LOCK 9  meta      meta.c    process: cells for descriptors
  *
+ * Signals.  A handler that the program set by libc's names is called by ours (preload/signals.c).  While its thread
+ * holds a lock the signal waits until the last one is given back; in the middle of a usual malloc or free the handler has
+ * no stacks (nested.c), and an operation that it leaves by a jump is put in order.  Handlers that nobody told us of, and
+ * those of faults, may come while a lock is held: then they get memory that needs none (emergency.c), and what they
+ * free waits.
+ *
  * Locks know their holder, because fork may be called in a signal handler that interrupted us: then
  * its prepare leaves alone what its own thread holds (the interrupted operation goes on, in parent
  * and child), and takes no gate lock, for whose holder may be waiting for this very thread.
@@ -525,6 +531,7 @@ bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block)
 bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block); /* give it, if it is a free block in no page */
 void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st); /* give a stack's fresh blocks back */
 void ph_shard_trim(struct heap *hp);
+void ph_shard_mend(struct heap *hp);
 void ph_shard_fork_lock(struct heap *hp);
 void ph_shard_fork_unlock(struct heap *hp);
 

@@ -43,6 +43,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/local.c \
 	%D%/lock.c \
 	%D%/map.c \
+	%D%/mend.c \
 	%D%/message.c \
 	%D%/meta.c \
 	%D%/native.c \

@@ -17,7 +17,7 @@ rooms='
     heap
     debug
     local=gate=sized=nested
-    emergency shard
+    emergency shard=mend
     page large packed=packedcheck
     span=purge=forget=spancheck
     region
