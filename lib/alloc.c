@@ -186,21 +186,52 @@ static void hard_taken(struct heap *hp, const struct request *rq, void *block, b
     ph_hard_taken(hp, &hb, rq->family, zero);
 }
 
+/* From pages and spans, which need leaf locks only; NULL where it would take more. */
+static void *alloc_inside(struct heap *hp, const struct request *rq, bool *zero)
+{
+    if (hp->packed_only)
+        return NULL;
+    const unsigned class = request_class(rq);
+    if (class == CLASS_COUNT)
+        return alloc_big(hp, rq, zero);
+    if (rq->sized && !(hp->flags & HEAPF_PAGED) && __atomic_load_n(&hp->uses[class], __ATOMIC_RELAXED) < PACKED_USES * USES_STEP)
+        return NULL;
+    return alloc_page_block(hp, rq, class, zero);
+}
+
+/* In the middle of another call of this thread. */
+static COLD void *alloc_nested(struct heap *hp, const struct request *rq)
+{
+    struct request step = *rq;
+    bool zero = false;
+    step.enter = ENTER_NOT;
+    void *block = ph_nested_is_inside(hp) ? alloc_inside(hp, &step, &zero) : NULL;
+    if (block == NULL)
+        return ph_emergency_take(hp->id, rq);
+    if (hp->hard != 0)
+        hard_taken(hp, rq, block, &zero);
+    if (rq->zero && !zero)
+        ph_bytes_zero(block, rq->bytes);
+    return block;
+}
+
 void *ph_heap_alloc(struct heap *hp, const struct request *rq)
 {
     struct request hard;
     bool zero = false;
     if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
         return NULL;
-    void *block = hp == &ph_process_heap && ph_guard_due() ? ph_heap_guarded(hp, rq) : NULL;
-    if (block != NULL)
-        return block;
+    void *block = NULL;
     if (unlikely(hp->hard != 0)) {
         hard = *rq;
         hard.sized = true;
         hard.pad = ph_hard_pad(hp);
         rq = &hard;
     }
+    if (unlikely(rq->enter != ENTER_NOT && ph_is_nested()))
+        return alloc_nested(hp, rq);
+    if (hp == &ph_process_heap && ph_guard_due() && (block = ph_heap_guarded(hp, rq)) != NULL)
+        return block;
     block = alloc_once(hp, rq, &zero);
     if (unlikely(block == NULL && rq->enter != ENTER_NOT && !(hp->packed_only && hp->bound_units != 0)))
         block = alloc_last(hp, rq, &zero);

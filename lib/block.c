@@ -78,17 +78,24 @@ static enum block_verdict look_guarded(const void *block, const struct slot *sl,
 /* An address without an entry of its own: in packed memory, inside some heap, or nobody's. */
 static enum block_verdict look_nowhere(const void *block, struct block_info *out)
 {
+    const uint32_t emergency = ph_emergency_look(block, &out->wanted, &out->capacity, &out->sized);
+    if (unlikely(emergency != 0)) {
+        out->heap = ph_heap_at(emergency);
+        out->kind = KIND_EMERGENCY;
+        return BLOCK_OK;
+    }
     const struct slot *sl = ph_slot_of(block);
     if (sl != NULL)
         return look_guarded(block, sl, out);
     struct heap *hp = ph_heap_around(block);
+    const bool nested = ph_is_nested();
     if (hp == NULL)
-        return ph_heap_is_inside_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
+        return !nested && ph_heap_is_inside_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
     out->heap = hp;
     struct region *rg = ph_region_of(hp, block);
     if (rg == NULL || __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) == NULL)
         return BLOCK_BAD;
-    struct pass ps = ph_gate_enter_locked(hp, ENTER_UNLOCKED);
+    struct pass ps = ph_gate_enter_locked(hp, nested ? ENTER_NOT : ENTER_UNLOCKED);
     const enum block_verdict verdict = look_packed(hp, rg, block, out);
     ph_gate_leave(hp, ps);
     return verdict;
@@ -193,7 +200,8 @@ static void check_family(const struct block_info *bi, const struct hard_block *h
         ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
-enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes)
+/* In the middle of another call of this thread: what needs more than leaf locks is freed later. */
+static COLD enum block_verdict free_nested(struct heap *hp, void *block)
 {
     struct block_info bi;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
@@ -201,6 +209,42 @@ enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter en
         return verdict;
     if (bi.heap != hp)
         return BLOCK_NOT_OURS;
+    if (bi.kind == KIND_EMERGENCY)
+        return ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
+    if (bi.kind != KIND_PACKED && ph_nested_is_inside(hp)) {
+        const struct hard_block hb = hard_block(&bi, block);
+        if (hp->hard != 0)
+            ph_hard_released(hp, &hb);
+        return free_looked(hp, block, &bi, ENTER_NOT) ? BLOCK_OK : BLOCK_TWICE;
+    }
+    ph_later_add(hp->id, block);
+    return BLOCK_OK;
+}
+
+COLD void ph_heap_free_later(void)
+{
+    void *block;
+    for (uint32_t id; (id = ph_later_take(&block)) != 0;) {
+        struct heap *hp = ph_heap_at(id);
+        if (ph_heap_free(hp, block, ENTER_UNLOCKED) != BLOCK_OK && hp == &ph_process_heap)
+            ph_incident(DIAG_DOUBLE_FREE, block, SIZE_MAX);
+    }
+}
+
+enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes)
+{
+    struct block_info bi;
+    if (unlikely(enter != ENTER_NOT && ph_is_nested()))
+        return free_nested(hp, block);
+    if (unlikely(ph_later_count != 0) && enter != ENTER_NOT)
+        ph_heap_free_later();
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (verdict != BLOCK_OK)
+        return verdict;
+    if (bi.heap != hp)
+        return BLOCK_NOT_OURS;
+    if (bi.kind == KIND_EMERGENCY)
+        return ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
     const struct hard_block hb = hard_block(&bi, block);
     if (ph_option(OPT_FAMILY_CHECKS))
         check_family(&bi, &hb, family, bytes);
@@ -216,6 +260,12 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
     const uint64_t entry = map_get(block);
     if (unlikely(hp->hard != 0))
         return ph_heap_free_hard(hp, block, enter, FAMILY_ANY, SIZE_MAX);
+    if (unlikely(enter != ENTER_NOT && ph_is_nested()))
+        return free_nested(hp, block);
+    if (unlikely(ph_later_count != 0) && enter != ENTER_NOT)
+        ph_heap_free_later();
+    if (entry == 0 && unlikely(ph_emergency_look(block, &bi.wanted, &bi.capacity, &bi.sized) == hp->id))
+        return ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
     if (entry == 0 && ph_heap_around(block) == hp) {
         struct region *rg = ph_region_of(hp, block);
         return rg != NULL && __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) != NULL ? free_packed(hp, rg, block, enter) : BLOCK_BAD;
@@ -367,6 +417,19 @@ static void *resize_by_copy(struct heap *hp, const struct block_info *bi, void *
     return now != NULL ? now : copy_over(hp, bi, block, &step);
 }
 
+/* In the middle of another call of this thread, or a block from there. */
+static COLD void *resize_nested(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq, bool in_place)
+{
+    void *now = bi->kind == KIND_EMERGENCY && ph_emergency_resize(block, rq->bytes, rq->sized) ? block : NULL;
+    if (bi->kind == KIND_PLAIN && !rq->sized && rq->bytes <= bi->capacity)
+        now = block;
+    if (now == NULL && !in_place)
+        now = copy_over(hp, bi, block, rq);
+    if (now != NULL && rq->zero && rq->bytes > bi->wanted)
+        ph_bytes_zero((char *)now + bi->wanted, rq->bytes - bi->wanted);
+    return now;
+}
+
 /* W32 3.4: contents to the smaller size kept, zeros from the old wanted size on; NULL: as it was. */
 static void *resize(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq, bool in_place)
 {
@@ -408,6 +471,8 @@ void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block,
 {
     if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
         return NULL;
+    if (unlikely(bi->kind == KIND_EMERGENCY || (rq->enter != ENTER_NOT && ph_is_nested())))
+        return resize_nested(hp, bi, block, rq, in_place);
     if (unlikely(hp->hard != 0))
         return hard_realloc(hp, bi, block, rq, in_place);
     return resize(hp, bi, block, rq, in_place);

@@ -107,7 +107,7 @@ static void on_fault(int signal, siginfo_t *info, void *ucontext)
         return;
     ph_os_action_restore(signal, action_before(signal));
     if (sent)
-        ph_os_signal_again(signal, info);
+        (void)ph_os_signal_again(signal, info);
 }
 
 bool ph_guard_catch_faults(void)
