@@ -281,7 +281,7 @@ START_TEST(frame_pointer_without_sense_ends_the_trace)
 }
 END_TEST
 
-/* A stack of one OS page between two that cannot be read, with a chain that leads out of it at its end. */
+/* A stack that the program made, between pages that cannot be read. */
 static ucontext_t outside, inside;
 static void run_inside(void)
 {
