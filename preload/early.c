@@ -46,9 +46,10 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 __attribute__((destructor)) static void end(void)
 {
     ph_inspect_own();
-    if (ph_option(OPT_CHECKS))
+    if (ph_option(OPT_CHECKS) && !ph_fork_is_brief()) {
         ph_inspect(&ph_process_heap);
-    ph_guard_check_all(&ph_process_heap);
+        ph_guard_check_all(&ph_process_heap);
+    }
     ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);
