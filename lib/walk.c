@@ -364,6 +364,8 @@ void ph_walk_sums(struct heap *hp, struct heap_sums *out)
     out->live_bytes += out->large_live_bytes;
     out->large_blocks = hp->large_count;
     out->large_bytes = hp->large_bytes;
+    out->large_most = hp->large_most;
+    out->large_most_bytes = hp->large_most_bytes;
     out->committed_bytes += hp->large_bytes;
     out->reserved_bytes += hp->large_bytes;
     out->dirty_bytes = hp->dirty_units << UNIT_BITS;

@@ -168,15 +168,20 @@ EXPORT void *memalign(size_t align, size_t bytes)
     return ph_malloc_aligned(align, bytes);
 }
 
-EXPORT void *aligned_alloc(size_t align, size_t bytes) { return memalign(align, bytes); }
+/* Source: glibc since 2.38; before, it was memalign. */
+EXPORT void *aligned_alloc(size_t align, size_t bytes)
+{
+    if (is_power_of_two(align))
+        return ph_malloc_aligned(align, bytes);
+    errno = EINVAL;
+    return NULL;
+}
 
 EXPORT int posix_memalign(void **out, size_t align, size_t bytes)
 {
-    const int saved = errno;
     if (!is_power_of_two(align) || align % sizeof(void *) != 0)
         return EINVAL;
     void *block = ph_malloc_aligned(align, bytes);
-    errno = saved;
     if (block == NULL)
         return ENOMEM;
     *out = block;
