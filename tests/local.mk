@@ -85,6 +85,7 @@ HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/programs_modes.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/validate_soak.sh
 endif
@@ -142,6 +143,7 @@ EXTRA_DIST += %D%/preload_life.c
 EXTRA_DIST += %D%/preload_second.c
 EXTRA_DIST += %D%/preload_thread_end.c
 EXTRA_DIST += %D%/preload_thrower.cc
+EXTRA_DIST += %D%/programs_modes.sh
 EXTRA_DIST += %D%/sample.c
 EXTRA_DIST += %D%/slowest.sh
 EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
