@@ -33,7 +33,9 @@ esac
 work=$(mktemp -d) || exit 99
 set -m # each case in a process group of its own, signals as a program from a terminal has them
 end() {
-    # What is left of cases that were running, with the servers that they started.
+    trap '' INT TERM HUP # a second one, as timeout sends it, must not end this
+    # Who would start the next run, then what is left of cases that were running, servers and all.
+    for job in $(jobs -p); do kill -9 -- "-$job" 2>/dev/null; done
     for file in "$work"/*/group; do [ ! -e "$file" ] || kill -9 -- "-$(cat "$file")" 2>/dev/null; done
     rm -rf "$work"
 }
