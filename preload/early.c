@@ -45,6 +45,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 __attribute__((destructor)) static void end(void)
 {
     ph_local_check();
+    if (ph_option(OPT_CHECKS))
+        ph_inspect(&ph_process_heap);
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);
 }

@@ -14,7 +14,9 @@
 #define ALIAS(name) __attribute__((visibility("default"), alias(#name)))
 #endif
 
+#include "../lib/internal.h"
+
 /* malloc(bytes) at a multiple of `align`, a power of two; NULL with ENOMEM. */
-void *ph_malloc_aligned(size_t align, size_t bytes);
+void *ph_malloc_aligned(size_t align, size_t bytes, enum family family);
 
 #endif

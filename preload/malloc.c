@@ -8,9 +8,9 @@
  * Always:  where a program can tell, glibc's manual holds: ENOMEM on every failure, errno
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
-#include "../lib/hot.h"
+#include "../lib/options.h"
 #include "foreign.h"
-#include "family.h"
+#include "take.h"
 
 #include <errno.h>
 
@@ -31,27 +31,33 @@ COLD static void *alloc_slow(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
-/* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
-static __attribute__((noinline)) void *malloc_refill(struct local *lo, unsigned class, size_t bytes)
+static void *hard_malloc(size_t bytes, enum family family)
 {
+    if (!ph_option(OPT_FAMILY_CHECKS))
+        family = FAMILY_ANY;
+    void *block = ph_hard_malloc(bytes, family);
+    return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes, .family = family});
+}
+
+/* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
+void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum family family)
+{
+    if (unlikely(ph_process_heap.hard != 0)) {
+        local_leave(lo);
+        return hard_malloc(bytes, family);
+    }
     void *block = ph_local_take_slow(lo, class, NULL);
     return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes});
 }
 
-static __attribute__((noinline)) void *malloc_bigger(size_t bytes)
+void *ph_malloc_bigger(size_t bytes, enum family family)
 {
+    if (ph_process_heap.hard != 0)
+        return hard_malloc(bytes, family);
     return alloc_slow(&(struct request){.bytes = bytes});
 }
 
-EXPORT void *malloc(size_t bytes)
-{
-    if (unlikely(bytes > SMALL_BYTES))
-        return malloc_bigger(bytes);
-    struct local *lo = ph_local;
-    const unsigned class = ph_class_small[(bytes + 15) >> 4];
-    void *block = local_take(lo, class);
-    return likely(block != NULL) ? block : malloc_refill(lo, class, bytes);
-}
+EXPORT void *malloc(size_t bytes) { return malloc_as(bytes, FAMILY_MALLOC); }
 
 EXPORT void *calloc(size_t count, size_t each)
 {
@@ -69,10 +75,10 @@ EXPORT void *calloc(size_t count, size_t each)
     return fresh ? block : __builtin_memset(block, 0, bytes);
 }
 
-void *ph_malloc_aligned(size_t align, size_t bytes)
+void *ph_malloc_aligned(size_t align, size_t bytes, enum family family)
 {
     if (align <= 16)
-        return malloc(bytes);
+        return malloc_as(bytes, family);
     if (bytes <= SMALL_BYTES && align <= SMALL_BYTES) {
         struct local *lo = ph_local;
         const unsigned class = ph_class_aligned(bytes, align);
@@ -80,7 +86,9 @@ void *ph_malloc_aligned(size_t align, size_t bytes)
         if (likely(block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL))
             return block;
     }
-    return alloc_slow(&(struct request){.bytes = bytes, .align = align});
+    if (!ph_option(OPT_FAMILY_CHECKS))
+        family = FAMILY_ANY;
+    return alloc_slow(&(struct request){.bytes = bytes, .align = align, .family = family});
 }
 
 /* ---- giving back -------------------------------------------------------------------------------- */
@@ -88,29 +96,35 @@ void *ph_malloc_aligned(size_t align, size_t bytes)
 COLD static void free_unusual(void *block)
 {
     struct block_info bi;
-    if (block == NULL)
-        return;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (verdict == BLOCK_OK && bi.heap == &ph_process_heap) {
         if (ph_heap_free(bi.heap, block, ENTER_PATIENTLY) != BLOCK_OK)
-            ph_corrupt("freed twice", block, bi.wanted);
+            ph_incident(DIAG_DOUBLE_FREE, block, bi.wanted);
     } else {
         ph_foreign_pointer(block, verdict, &bi);
     }
 }
 
-static __attribute__((noinline)) void free_slow(struct local *lo, void *block)
+/* In secure and tolerant mode. */
+static void free_hard(void *block, enum family family, size_t bytes)
 {
-    if (unlikely(!ph_local_give_slow(lo, block)))
+    if (block == NULL || (bytes == SIZE_MAX && ph_hard_free(block, ph_option(OPT_FAMILY_CHECKS) ? family : FAMILY_ANY)))
+        return;
+    if (ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
         free_unusual(block);
 }
 
-EXPORT void free(void *block)
+void ph_free_slow(struct local *lo, void *block, enum family family, size_t bytes)
 {
-    struct local *lo = ph_local;
-    if (unlikely(!local_give(lo, block)))
-        free_slow(lo, block);
+    if (unlikely(ph_process_heap.hard != 0)) {
+        local_leave(lo);
+        free_hard(block, family, bytes);
+    } else if (unlikely(!ph_local_give_slow(lo, block)) && block != NULL) {
+        free_unusual(block);
+    }
 }
+
+EXPORT void free(void *block) { free_as(block, FAMILY_MALLOC, SIZE_MAX); }
 
 EXPORT void *realloc(void *block, size_t bytes)
 {
@@ -120,6 +134,11 @@ EXPORT void *realloc(void *block, size_t bytes)
     if (bytes == 0) {
         free(block);
         return NULL;
+    }
+    if (ph_process_heap.hard != 0) {
+        void *now = ph_hard_realloc(block, bytes, FAMILY_ANY);
+        if (likely(now != NULL))
+            return now;
     }
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
@@ -140,18 +159,13 @@ EXPORT void cfree(void *block);
 EXPORT void cfree(void *block) { free(block); }
 
 EXPORT void free_sized(void *block, size_t bytes);
-EXPORT void free_sized(void *block, size_t bytes)
-{
-    (void)bytes;
-    free(block);
-}
+EXPORT void free_sized(void *block, size_t bytes) { free_as(block, FAMILY_MALLOC, bytes); }
 
 EXPORT void free_aligned_sized(void *block, size_t align, size_t bytes);
 EXPORT void free_aligned_sized(void *block, size_t align, size_t bytes)
 {
     (void)align;
-    (void)bytes;
-    free(block);
+    free_as(block, FAMILY_MALLOC, bytes);
 }
 
 /* ---- alignment ---------------------------------------------------------------------------------- */
@@ -165,14 +179,14 @@ EXPORT void *memalign(size_t align, size_t bytes)
     }
     if (!is_power_of_two(align))
         align = align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzl(align - 1));
-    return ph_malloc_aligned(align, bytes);
+    return ph_malloc_aligned(align, bytes, FAMILY_MALLOC);
 }
 
 /* Source: glibc since 2.38; before, it was memalign. */
 EXPORT void *aligned_alloc(size_t align, size_t bytes)
 {
     if (is_power_of_two(align))
-        return ph_malloc_aligned(align, bytes);
+        return ph_malloc_aligned(align, bytes, FAMILY_MALLOC);
     errno = EINVAL;
     return NULL;
 }
@@ -181,21 +195,21 @@ EXPORT int posix_memalign(void **out, size_t align, size_t bytes)
 {
     if (!is_power_of_two(align) || align % sizeof(void *) != 0)
         return EINVAL;
-    void *block = ph_malloc_aligned(align, bytes);
+    void *block = ph_malloc_aligned(align, bytes, FAMILY_MALLOC);
     if (block == NULL)
         return ENOMEM;
     *out = block;
     return 0;
 }
 
-EXPORT void *valloc(size_t bytes) { return ph_malloc_aligned(ph_os_page_bytes(), bytes); }
+EXPORT void *valloc(size_t bytes) { return ph_malloc_aligned(ph_os_page_bytes(), bytes, FAMILY_MALLOC); }
 
 EXPORT void *pvalloc(size_t bytes)
 {
     const size_t os_page = ph_os_page_bytes();
     if (bytes > SIZE_MAX - os_page)
         return no_memory();
-    return ph_malloc_aligned(os_page, (bytes + os_page - 1) & ~(os_page - 1));
+    return ph_malloc_aligned(os_page, (bytes + os_page - 1) & ~(os_page - 1), FAMILY_MALLOC);
 }
 
 EXPORT size_t malloc_usable_size(void *block)
