@@ -86,7 +86,7 @@ static void inspect_sized(const struct heap *hp, const struct span *pg, struct b
 static void inspect_run(const struct span *sp, size_t capacity)
 {
     const struct hard_block hb = {.block = ph_span_start(sp), .wanted = sp->wanted, .capacity = capacity, .class = CLASS_COUNT};
-    if (sp->sized)
+    if (sp->sized && (entry_kind(sp->tag) == KIND_RUN || sp->slot == 0)) /* a guarded one has no tail */
         ph_hard_report(&hb, ph_hard_look(&hb));
 }
 

@@ -8,6 +8,7 @@
  * Always:  where a program can tell, glibc's manual holds: ENOMEM on every failure, errno
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
+#include "../lib/guard.h"
 #include "../lib/options.h"
 #include "foreign.h"
 #include "take.h"
@@ -31,30 +32,74 @@ COLD static void *alloc_slow(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
-static void *hard_malloc(size_t bytes, enum family family)
+static void *hard_malloc(const struct request *rq)
 {
-    if (!ph_option(OPT_FAMILY_CHECKS))
-        family = FAMILY_ANY;
-    void *block = ph_hard_malloc(bytes, family);
-    return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes, .family = family});
+    void *block = ph_hard_malloc(rq->bytes, rq->family);
+    return likely(block != NULL) ? block : alloc_slow(rq);
 }
 
-/* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
+/* Nobody asks later who gave a block, unless told to. */
+static enum family kept_family(enum family family) { return ph_option(OPT_FAMILY_CHECKS) ? family : FAMILY_ANY; }
+
+/* One in so many lies between guards.  The local is busy, before and after. */
+COLD static void *take_guarded(struct local *lo, const struct request *rq)
+{
+    local_leave(lo);
+    void *block = ph_heap_guarded(&ph_process_heap, rq);
+    if (block == NULL)
+        local_enter(lo);
+    return block;
+}
+
+/* The stack is empty, the heap is stopped, this thread is new: in the order of how often.  Reached by a jump: what it
+ * returns to is the caller of malloc, or operator new. */
 void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum family family)
 {
+    const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
     if (unlikely(ph_process_heap.hard != 0)) {
         local_leave(lo);
-        return hard_malloc(bytes, family);
+        return hard_malloc(&rq);
     }
-    void *block = ph_local_take_slow(lo, class, NULL);
-    return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes});
+    void *block = ph_guard_due() ? take_guarded(lo, &rq) : NULL;
+    if (block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL)
+        return block;
+    return alloc_slow(&rq);
 }
 
 void *ph_malloc_bigger(size_t bytes, enum family family)
 {
-    if (ph_process_heap.hard != 0)
-        return hard_malloc(bytes, family);
-    return alloc_slow(&(struct request){.bytes = bytes});
+    const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
+    return ph_process_heap.hard != 0 ? hard_malloc(&rq) : alloc_slow(&rq);
+}
+
+/* The same for zeroed ones, */
+static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned class, size_t bytes)
+{
+    void *block = NULL;
+    bool fresh = false;
+    if (ph_guard_due())
+        block = take_guarded(lo, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)});
+    if (block != NULL)
+        return block;
+    if ((block = ph_local_take_slow(lo, class, &fresh)) == NULL)
+        return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
+                                            .caller = __builtin_return_address(0)});
+    return fresh ? block : __builtin_memset(block, 0, bytes);
+}
+
+static __attribute__((noinline)) void *calloc_bigger(size_t bytes)
+{
+    return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
+                                        .caller = __builtin_return_address(0)});
+}
+
+/* and for aligned ones, which are for the program, whoever asks. */
+static COLD void *aligned_refill(struct local *lo, unsigned class, const struct request *rq)
+{
+    void *block = ph_guard_due() ? take_guarded(lo, rq) : NULL;
+    if (block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL)
+        return block;
+    return alloc_slow(rq);
 }
 
 EXPORT void *malloc(size_t bytes) { return malloc_as(bytes, FAMILY_MALLOC); }
@@ -62,33 +107,30 @@ EXPORT void *malloc(size_t bytes) { return malloc_as(bytes, FAMILY_MALLOC); }
 EXPORT void *calloc(size_t count, size_t each)
 {
     size_t bytes;
-    bool fresh = false;
     if (unlikely(__builtin_mul_overflow(count, each, &bytes)))
         return no_memory();
     if (unlikely(bytes > SMALL_BYTES))
-        return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
+        return calloc_bigger(bytes);
     struct local *lo = ph_local;
     const unsigned class = ph_class_small[(bytes + 15) >> 4];
     void *block = local_take(lo, class);
-    if (unlikely(block == NULL) && (block = ph_local_take_slow(lo, class, &fresh)) == NULL)
-        return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
-    return fresh ? block : __builtin_memset(block, 0, bytes);
+    if (unlikely(block == NULL))
+        return calloc_refill(lo, class, bytes);
+    return __builtin_memset(block, 0, bytes);
 }
 
 void *ph_malloc_aligned(size_t align, size_t bytes, enum family family)
 {
     if (align <= 16)
         return malloc_as(bytes, family);
+    const struct request rq = {.bytes = bytes, .align = align, .family = kept_family(family), .caller = __builtin_return_address(0)};
     if (bytes <= SMALL_BYTES && align <= SMALL_BYTES) {
         struct local *lo = ph_local;
         const unsigned class = ph_class_aligned(bytes, align);
         void *block = local_take(lo, class);
-        if (likely(block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL))
-            return block;
+        return likely(block != NULL) ? block : aligned_refill(lo, class, &rq);
     }
-    if (!ph_option(OPT_FAMILY_CHECKS))
-        family = FAMILY_ANY;
-    return alloc_slow(&(struct request){.bytes = bytes, .align = align, .family = family});
+    return alloc_slow(&rq);
 }
 
 /* ---- giving back -------------------------------------------------------------------------------- */
@@ -108,7 +150,7 @@ COLD static void free_unusual(void *block)
 /* In secure and tolerant mode. */
 static void free_hard(void *block, enum family family, size_t bytes)
 {
-    if (block == NULL || (bytes == SIZE_MAX && ph_hard_free(block, ph_option(OPT_FAMILY_CHECKS) ? family : FAMILY_ANY)))
+    if (block == NULL || (bytes == SIZE_MAX && ph_hard_free(block, kept_family(family))))
         return;
     if (ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
         free_unusual(block);
@@ -126,6 +168,22 @@ void ph_free_slow(struct local *lo, void *block, enum family family, size_t byte
 
 EXPORT void free(void *block) { free_as(block, FAMILY_MALLOC, SIZE_MAX); }
 
+/* A block of a page in secure and tolerant mode.  False: another way, or no memory; nothing was done. */
+static bool hard_realloc(void **block, size_t bytes, const void *caller)
+{
+    size_t had;
+    const struct request rq = {.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = caller};
+    if (ph_hard_resize(*block, bytes, rq.family, &had))
+        return true;
+    void *now = had != SIZE_MAX ? hard_malloc(&rq) : NULL;
+    if (now == NULL)
+        return false;
+    ph_bytes_copy(now, *block, had < bytes ? had : bytes);
+    free_hard(*block, FAMILY_MALLOC, SIZE_MAX);
+    *block = now;
+    return true;
+}
+
 EXPORT void *realloc(void *block, size_t bytes)
 {
     struct block_info bi;
@@ -135,15 +193,12 @@ EXPORT void *realloc(void *block, size_t bytes)
         free(block);
         return NULL;
     }
-    if (ph_process_heap.hard != 0) {
-        void *now = ph_hard_realloc(block, bytes, FAMILY_ANY);
-        if (likely(now != NULL))
-            return now;
-    }
+    if (ph_process_heap.hard != 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
+        return block;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
-    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes}, false);
+    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)}, false);
     return now != NULL ? now : no_memory();
 }
 
