@@ -181,7 +181,7 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
 {
     struct request hard;
     bool zero = false;
-    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
+    if (rq->bytes > MOST_BYTES || rq->align > MOST_BYTES)
         return NULL;
     void *block = hp == &ph_process_heap && ph_guard_due() ? ph_heap_guarded(hp, rq) : NULL;
     if (block != NULL)

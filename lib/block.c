@@ -397,7 +397,7 @@ static void *hard_realloc(struct heap *hp, const struct block_info *bi, void *bl
 void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
                       bool in_place)
 {
-    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
+    if (rq->bytes > MOST_BYTES)
         return NULL;
     if (unlikely(hp->hard != 0))
         return hard_realloc(hp, bi, block, rq, in_place);

@@ -129,6 +129,7 @@ enum {
     BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
 };
 #define LARGE_BYTES ((size_t)1 << 20) /* from here on a mapping each */
+#define MOST_BYTES ((size_t)1 << 48)  /* no process has so much address space that asks for none of it by name */
 #define SPAN_NONE 0u                  /* no descriptor: cell 0 is never given */
 #define FLAG_SET UINT32_MAX           /* flags that no flip of one bit sets or clears: see valid.h */
 

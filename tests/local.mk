@@ -146,6 +146,7 @@ EXTRA_DIST += %D%/misuse/realloc_interior.c
 EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/realloc_twice.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
+EXTRA_DIST += %D%/misuse/write_before_heap.c
 EXTRA_DIST += %D%/misuse/write_fresh.c
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
