@@ -91,6 +91,7 @@ HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/malloc_modes.sh
 LONG_TESTS += %D%/programs_modes.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/validate_soak.sh
@@ -156,6 +157,7 @@ EXTRA_DIST += %D%/preload_life.c
 EXTRA_DIST += %D%/preload_second.c
 EXTRA_DIST += %D%/preload_thread_end.c
 EXTRA_DIST += %D%/preload_thrower.cc
+EXTRA_DIST += %D%/malloc_modes.sh
 EXTRA_DIST += %D%/programs_modes.sh
 EXTRA_DIST += %D%/reports.c
 EXTRA_DIST += %D%/sample.c
