@@ -109,22 +109,28 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    const size_t bytes = rq->bytes + rq->pad;
+    const size_t bytes = rq->bytes + (rq->align > 16 ? rq->pad : 0); /* a fence is the best tail */
     struct span *sp = ph_large_take(hp, bytes > 0 ? bytes : 1, rq->align, zero);
     if (sp != NULL)
         ph_span_want(hp, sp, rq->bytes, rq->sized);
     ph_gate_leave(hp, ps);
     if (sp != NULL && hp->debug != 0 && !*zero) { /* W32 2.8: all zero */
-        ph_bytes_zero(ph_span_start(sp), rq->bytes);
+        ph_bytes_zero(ph_large_block(sp), rq->bytes);
         *zero = true;
     }
-    return sp != NULL ? ph_span_start(sp) : NULL;
+    return sp != NULL ? ph_large_block(sp) : NULL;
+}
+
+/* A hard heap has more of them. */
+static bool is_large(const struct heap *hp, const struct request *rq)
+{
+    return rq->bytes >= (hp->hard != 0 ? FENCE_FROM_BYTES : LARGE_BYTES) || rq->align > LARGE_ALIGN_BYTES;
 }
 
 static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
 {
     void *block = NULL;
-    if ((rq->bytes >= LARGE_BYTES || rq->align > LARGE_ALIGN_BYTES) && hp->bound_units == 0)
+    if (is_large(hp, rq) && hp->bound_units == 0)
         block = alloc_large(hp, rq, zero);
     return block != NULL || hp->packed_only ? block : alloc_run(hp, rq, zero);
 }
@@ -173,7 +179,10 @@ static void hard_taken(struct heap *hp, const struct request *rq, void *block, b
 {
     const unsigned class = request_class(rq);
     const size_t room = class != CLASS_COUNT ? ph_class_bytes[class] : ph_round_up(rq->bytes + rq->pad, UNIT_BYTES);
-    const struct hard_block hb = {.block = block, .wanted = rq->bytes, .capacity = room, .class = class};
+    struct hard_block hb = {.block = block, .wanted = rq->bytes, .capacity = room, .class = class};
+    const struct span *sp = class == CLASS_COUNT ? ph_map_span(map_get(block)) : NULL;
+    if (sp != NULL && entry_kind(sp->tag) == KIND_LARGE)
+        hb = ph_hard_large(sp);
     ph_hard_taken(hp, &hb, rq->family, zero);
 }
 

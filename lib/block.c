@@ -78,9 +78,9 @@ static enum block_verdict look_guarded(const void *block, const struct slot *sl,
 /* An address without an entry of its own: in packed memory, inside some heap, or nobody's. */
 static enum block_verdict look_nowhere(const void *block, struct block_info *out)
 {
-    struct slot sl;
-    if (ph_guard_look(block, &sl))
-        return look_guarded(block, &sl, out);
+    const struct slot *sl = ph_slot_of(block);
+    if (sl != NULL)
+        return look_guarded(block, sl, out);
     struct heap *hp = ph_heap_around(block);
     if (hp == NULL)
         return ph_heap_is_inside_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
@@ -119,7 +119,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     }
     out->kind = kind;
     out->sized = sp->sized;
-    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : sp->slot != 0 ? sp->wanted : sp->mapped_bytes; /* guarded: no slack */
+    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : ph_hard_large(sp).capacity;
     out->wanted = out->sized ? sp->wanted : out->capacity;
     return BLOCK_OK;
 }
@@ -169,6 +169,8 @@ static enum block_verdict free_packed(struct heap *hp, struct region *rg, void *
 
 static struct hard_block hard_block(const struct block_info *bi, void *block)
 {
+    if (bi->kind == KIND_LARGE)
+        return ph_hard_large(bi->span);
     const bool is_page = bi->kind == KIND_SIZED;
     return (struct hard_block){.block = block, .wanted = bi->wanted, .capacity = bi->capacity, .class = is_page ? bi->class : CLASS_COUNT};
 }
@@ -280,6 +282,13 @@ static bool resize_guarded(struct heap *hp, const struct block_info *bi, const s
     return done;
 }
 
+/* A fence is the best tail. */
+static size_t large_room(const struct heap *hp, const struct span *sp, size_t bytes)
+{
+    const size_t room = bytes + (sp->fenced ? 0 : ph_hard_pad(hp));
+    return room > 0 ? room : 1;
+}
+
 /* Where it stands.  Shrinking a page's block is always possible, and so is a run's or a large
  * one's, but `thrifty` refuses where moving would save more than half. */
 static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
@@ -311,7 +320,7 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     else if (bi->kind == KIND_RUN)
         done = resize_run(hp, bi->span, bytes);
     else if (bi->kind == KIND_LARGE)
-        done = ph_large_resize(hp, bi->span, bytes > 0 ? bytes + ph_hard_pad(hp) : 1, false);
+        done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, bytes), false);
     if (done && (bi->kind == KIND_LARGE || bi->kind == KIND_RUN))
         ph_span_want(hp, bi->span, bytes, rq->sized || hp->hard != 0);
     ph_gate_leave(hp, ps);
@@ -321,14 +330,14 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
 /* A large block that grows moves its pages, not its bytes. */
 static void *resize_large(struct heap *hp, const struct block_info *bi, const struct request *rq)
 {
-    if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES || is_guarded(bi))
+    if (bi->kind != KIND_LARGE || rq->bytes < (bi->span->fenced ? FENCE_FROM_BYTES : LARGE_BYTES) || is_guarded(bi))
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    const bool done = ph_large_resize(hp, bi->span, rq->bytes + ph_hard_pad(hp), true);
+    const bool done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, rq->bytes), true);
     if (done)
         ph_span_want(hp, bi->span, rq->bytes, rq->sized || hp->hard != 0);
     ph_gate_leave(hp, ps);
-    return done ? ph_span_start(bi->span) : NULL;
+    return done ? ph_large_block(bi->span) : NULL;
 }
 
 static void *copy_over(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq)

@@ -87,7 +87,7 @@
  *   LOCK 5  class     shard.c   one shard and class: its pages
  *   LOCK 6  span      span.c    one heap: its free spans, regions, large blocks
  *   LOCK 7  map       map.c     process: leaves of the page map
- *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c
+ *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c and fence.c
  *   LOCK 9  meta      meta.c    process: cells for descriptors
  *
  * Locks know their holder, because fork may be called in a signal handler that interrupted us: then
@@ -164,7 +164,8 @@ struct span {
     uint64_t cell : 26;     /* sized page: its struct size_cell */
     uint64_t capacity : 9;  /* page: blocks in all */
     uint64_t sized : 1;     /* run, large: HeapSize is `wanted`, not the capacity */
-    uint64_t nought : 2;
+    uint64_t fenced : 1;    /* large: of a hard heap, see fence.c */
+    uint64_t nought : 1;
     union {
         uint64_t bits[PAGE_BLOCKS / 64]; /* page: 1 = free */
         struct {
@@ -495,9 +496,12 @@ void ph_sized_fork_unlock(void);
 struct hard_block {
     char *block;
     size_t wanted, capacity;
+    size_t head;    /* bytes before a fenced block that are its own */
     unsigned class; /* CLASS_COUNT: a run or a large block */
 };
-enum hard_verdict { HARD_GOOD, HARD_OVERFLOW, HARD_UNDERFLOW };
+enum hard_verdict { HARD_GOOD, HARD_OVERFLOW, HARD_UNDERFLOW, HARD_BEFORE }; /* UNDERFLOW: of the block behind */
+enum { HARD_HEAD_BYTES = 64 };
+struct hard_block ph_hard_large(const struct span *sp); /* as its descriptor says */
 size_t ph_hard_pad(const struct heap *hp);
 void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum family family, bool *zero);
 void ph_hard_retail(const struct hard_block *hb, enum family family);

@@ -39,6 +39,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/debug.c \
 	%D%/entrance.c \
 	%D%/find.c \
+	%D%/fence.c \
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \

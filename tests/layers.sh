@@ -18,7 +18,7 @@ rooms='
     debug=harden
     local=gate=sized=late
     shard
-    page large=guard=guardslot=guardfault packed=packedcheck
+    page large=fence=guard=guardslot=guardfault packed=packedcheck
     span=purge=forget=spancheck
     region
     map sizeclass

@@ -107,6 +107,7 @@ expect_caught() { # PROGRAM LINE [now|end]
     tail -n 1 "$work/err" | grep -qx "  $number is explained in privheap-diagnostics(7)" ||
         { fail "$1" 'the last line does not say where to read on'; return; }
     sed '1d;$d' "$work/err" | grep -vqxE "    #[0-9]+ [^ +]+\+$hex" && { fail "$1" 'a strange line'; return; }
+    grep -q '^    #0 libprivheap' "$work/err" && { fail "$1" 'our own functions are in the backtrace'; return; }
     [ "$3" = end ] || grep -q "^    #[0-9]* $1+0x" "$work/err" || { fail "$1" 'the program is not in the backtrace'; return; }
     [ "$3" != now ] || names_main "$1" || fail "$1" 'main is not in the backtrace'
 }
