@@ -219,7 +219,7 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
 {
     struct request hard;
     bool zero = false;
-    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
+    if (rq->bytes > MOST_BYTES || rq->align > MOST_BYTES)
         return NULL;
     void *block = NULL;
     if (unlikely(hp->hard != 0)) {

@@ -136,6 +136,7 @@ enum {
     BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
 };
 #define LARGE_BYTES ((size_t)1 << 20) /* from here on a mapping each */
+#define MOST_BYTES ((size_t)1 << 48)  /* no process has so much address space that asks for none of it by name */
 #define SPAN_NONE 0u                  /* no descriptor: cell 0 is never given */
 #define FLAG_SET UINT32_MAX           /* flags that no flip of one bit sets or clears: see valid.h */
 
@@ -377,6 +378,7 @@ struct heap {
     uint32_t large;          /* descriptors: list of large blocks */
     uint64_t large_bytes;
     uint64_t large_count;
+    uint64_t large_most, large_most_bytes; /* the most there ever were: malloc_stats */
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard *shard;     /* NULL until the first page */
     uint64_t regions_seal;   /* and of the shard */
@@ -768,6 +770,7 @@ struct heap_sums {
     uint64_t free_blocks;             /* runs of free memory of any length */
     uint64_t committed_bytes, reserved_bytes;
     uint64_t large_blocks, large_bytes, large_live_bytes; /* with mappings of their own; in all three above */
+    uint64_t large_most, large_most_bytes; /* the most there ever were */
     uint64_t dirty_bytes;             /* free, and still memory */
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };

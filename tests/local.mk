@@ -104,6 +104,8 @@ endif
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/malloc_modes.sh
+LONG_TESTS += %D%/programs_modes.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/validate_soak.sh
 endif
@@ -158,6 +160,7 @@ EXTRA_DIST += %D%/misuse/realloc_interior.c
 EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/realloc_twice.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
+EXTRA_DIST += %D%/misuse/write_before_heap.c
 EXTRA_DIST += %D%/misuse/write_fresh.c
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
@@ -167,6 +170,8 @@ EXTRA_DIST += %D%/preload_life.c
 EXTRA_DIST += %D%/preload_second.c
 EXTRA_DIST += %D%/preload_thread_end.c
 EXTRA_DIST += %D%/preload_thrower.cc
+EXTRA_DIST += %D%/malloc_modes.sh
+EXTRA_DIST += %D%/programs_modes.sh
 EXTRA_DIST += %D%/reports.c
 EXTRA_DIST += %D%/sample.c
 EXTRA_DIST += %D%/signals/modes.c
