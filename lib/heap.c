@@ -168,6 +168,7 @@ static COLD bool process_heap_make(void)
     if (process_ready == 0) {
         ph_heap_begin(NULL);
         ph_secret = ph_os_random() | 1;
+        ph_os_seed();
         ph_process_heap.id = PROCESS_HEAP;
         heap_first_seals(&ph_process_heap);
         const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);
@@ -413,10 +414,9 @@ struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes)
     return rg;
 }
 
-/* Stacks, kept pages, dirty spans of one heap; true: there were some. */
-static bool trim_one(struct heap *hp)
+/* Stacks, kept pages, dirty spans of one heap; true: there were some.  Held: its gate lock, nobody inside. */
+static bool trim_closed(struct heap *hp)
 {
-    ph_gate_close(hp, ENTER_UNLOCKED);
     ph_local_empty_all(hp);
     ph_shard_trim(hp);
     for (struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
@@ -426,20 +426,42 @@ static bool trim_one(struct heap *hp)
             ph_packed_purge(rg);
     }
     const bool had = hp->dirty_units > 0;
+    (void)ph_span_release(hp);
     ph_purge_all(hp);
+    return had;
+}
+
+static bool trim_one(struct heap *hp)
+{
+    ph_gate_close(hp, ENTER_UNLOCKED);
+    const bool had = trim_closed(hp);
     ph_gate_open(hp);
     return had;
+}
+
+/* What is kept for all heaps. */
+static bool trim_kept(void)
+{
+    ph_lock_take(&registry_lock);
+    warm_trim();
+    ph_lock_give(&registry_lock);
+    ph_region_trim();
+    return ph_large_trim();
 }
 
 /* Everything that is not in use goes back: the heap's, and what is kept for all. */
 bool ph_heap_trim(struct heap *hp)
 {
     const bool had = trim_one(hp);
-    ph_lock_take(&registry_lock);
-    warm_trim();
-    ph_lock_give(&registry_lock);
-    ph_region_trim();
-    return ph_large_trim() || had;
+    return trim_kept() || had;
+}
+
+void ph_heap_trim_plainly(struct heap *hp)
+{
+    ph_gate_close_plainly(hp);
+    (void)trim_closed(hp);
+    ph_gate_open(hp);
+    (void)trim_kept();
 }
 
 /* The registry's lock keeps each heap from being destroyed meanwhile.  W32 3.9: who has locked a heap

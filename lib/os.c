@@ -163,20 +163,64 @@ void ph_os_no_huge(void *at, size_t bytes)
     (void)os_call(__NR_madvise, (long)at, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
+/* ---- reservations grown from a seed ---------------------------------------------------------- */
+
+/* One inaccessible OS page that the system was told not to back with huge pages; 0: none, or in use. */
+static uintptr_t seed;
+
+void ph_os_seed(void)
+{
+    void *page = ph_os_reserve(ph_os_page_bytes(), ph_os_page_bytes());
+    if (page == NULL)
+        return;
+    ph_os_no_huge(page, ph_os_page_bytes());
+    __atomic_store_n(&seed, (uintptr_t)page, __ATOMIC_RELEASE);
+}
+
+/* What mremap moves and grows keeps its advice.  Of the grown range its last page is the next seed. */
+static char *os_grow_seed(size_t bytes, size_t align)
+{
+    const size_t os_page = ph_os_page_bytes();
+    const uintptr_t old = __atomic_exchange_n(&seed, 0, __ATOMIC_ACQUIRE);
+    if (old == 0 || bytes + align < bytes)
+        return NULL;
+    const size_t grown = bytes + align + os_page;
+    const long got = os_call(__NR_mremap, (long)old, (long)os_page, (long)grown, MREMAP_MAYMOVE, 0, 0);
+    if (os_failed(got)) {
+        __atomic_store_n(&seed, old, __ATOMIC_RELEASE);
+        return NULL;
+    }
+    const uintptr_t at = (uintptr_t)got, start = (at + align - 1) & ~(uintptr_t)(align - 1);
+    if (start > at)
+        ph_os_unmap((void *)at, start - at);
+    const size_t tail = at + grown - (start + bytes) - os_page;
+    if (tail > 0)
+        ph_os_unmap((void *)(start + bytes + os_page), tail);
+    __atomic_store_n(&seed, start + bytes, __ATOMIC_RELEASE);
+    return (char *)start;
+}
+
+void *ph_os_reserve_no_huge(size_t bytes, size_t align)
+{
+    char *got = os_grow_seed(bytes, align);
+    return got != NULL ? got : ph_os_reserve(bytes, align);
+}
+
 void ph_os_name(void *at, size_t bytes, const char *name)
 {
     enum { SET_VMA = 0x53564d41, ANON_NAME = 0 }; /* linux/prctl.h, newer than some systems' */
     (void)os_call(__NR_prctl, SET_VMA, ANON_NAME, (long)at, (long)bytes, (long)name, 0);
 }
 
-/* Source: mincore(2), ENOMEM for a range with a hole. */
-bool ph_os_is_mapped(const void *at, size_t bytes)
+/* A wait that is over at once reads the word.  Source: futex(2), EFAULT.  Not mincore: that also says yes to what
+ * nobody may read, and free may need no other system call than a lock does. */
+bool ph_os_is_readable(const void *at, size_t bytes)
 {
-    unsigned char seen;
+    const struct timespec none = {0, 0};
     const uintptr_t os_page = ph_os_page_bytes();
     const uintptr_t end = (uintptr_t)at + bytes;
-    for (uintptr_t page = (uintptr_t)at & ~(os_page - 1); page < end; page += os_page)
-        if (os_failed(os_call(__NR_mincore, (long)page, (long)os_page, (long)&seen, 0, 0, 0)))
+    for (uintptr_t word = (uintptr_t)at & ~(uintptr_t)3; word < end; word = (word & ~(os_page - 1)) + os_page)
+        if (os_call(__NR_futex, (long)word, FUTEX_WAIT_PRIVATE, 0, (long)&none, 0, 0) == -EFAULT)
             return false;
     return true;
 }
@@ -203,13 +247,14 @@ void ph_os_wake(uint32_t *word, unsigned count)
     (void)os_call(__NR_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
 }
 
+/* The same call as a lock's, so that a filter which lets locks work lets this. */
 void ph_os_sleep(uint64_t nanoseconds)
 {
-    const struct timespec wish = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
-    (void)os_call(__NR_nanosleep, (long)&wish, 0, 0, 0, 0, 0);
+    uint32_t nobody_wakes = 0;
+    ph_os_wait(&nobody_wakes, 0, nanoseconds);
 }
 
-void ph_os_yield(void) { (void)os_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0); }
+void ph_os_yield(void) { ph_os_sleep(1); }
 
 uint32_t ph_os_pid(void) { return (uint32_t)os_call(__NR_getpid, 0, 0, 0, 0, 0, 0); }
 
@@ -234,19 +279,15 @@ static uint64_t os_mix(uint64_t x)
     return x ^ (x >> 32);
 }
 
-/* Source: getauxval(3), AT_RANDOM: 16 bytes from the kernel; the C library uses both halves, so
- * they are stirred with the clock and an address before use. */
+/* Source: getauxval(3), AT_RANDOM: 16 bytes from the kernel, which no filter of system calls keeps from us.  The C
+ * library uses both halves: stirred into one word, with an address, a count and the clock, they tell neither. */
 uint64_t ph_os_random(void)
 {
-    uint64_t word = 0;
-    const long got = os_call(__NR_getrandom, (long)&word, sizeof word, 1 /* GRND_NONBLOCK */, 0, 0, 0);
-    if (got == sizeof word)
-        return word;
-    struct timespec now = {0, 0};
-    (void)os_call(__NR_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
+    static uint64_t calls;
     const uint64_t *kernel = (const uint64_t *)getauxval(AT_RANDOM);
-    word = kernel ? os_mix(kernel[0]) ^ kernel[1] : 0;
-    return os_mix(word ^ (uint64_t)now.tv_nsec ^ (uint64_t)(uintptr_t)&word);
+    uint64_t word = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) + (ph_os_clock_ms() << 32);
+    word = os_mix(word ^ (uint64_t)(uintptr_t)&word);
+    return kernel ? os_mix(os_mix(word ^ kernel[0]) + kernel[1]) : word;
 }
 
 /* ---- text out ------------------------------------------------------------------------------- */

@@ -42,6 +42,11 @@ bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes);
 /* Ask the system not to back a range with huge pages; refusal is ignored. */
 void ph_os_no_huge(void *at, size_t bytes);
 
+/* Like ph_os_reserve, with that advice, if ph_os_seed was called before: no system call but mremap and munmap, which
+ * is what a program's filter lets pass that was installed meanwhile. */
+void *ph_os_reserve_no_huge(size_t bytes, size_t align);
+void ph_os_seed(void);
+
 /* Make every other running thread of this process execute a full barrier.  false: refused. */
 bool ph_os_membarrier(void);
 
@@ -54,11 +59,11 @@ void ph_os_yield(void);
 /* Milliseconds of a clock that never goes back, coarse (a few ms); cheap. */
 uint64_t ph_os_clock_ms(void);
 
-/* 64 unpredictable bits (AT_RANDOM, clock and addresses mixed when the system refuses more). */
+/* 64 unpredictable bits, another word at each call. */
 uint64_t ph_os_random(void);
 
-/* Whether every OS page of a range is mapped; says nothing about its protection. */
-bool ph_os_is_mapped(const void *at, size_t bytes);
+/* Whether every OS page of a range can be read. */
+bool ph_os_is_readable(const void *at, size_t bytes);
 
 uint32_t ph_os_pid(void);
 uint32_t ph_os_tid(void);

@@ -25,7 +25,7 @@ uint64_t ph_foreign_count(void) { return __atomic_load_n(&left_alone, __ATOMIC_R
 static size_t glibc_bytes(const void *block)
 {
     const uintptr_t at = (uintptr_t)block;
-    if (at % 16 != 0 || at % UNIT_BYTES == 0 || !ph_os_is_mapped((const char *)block - 16, 32))
+    if (at % 16 != 0 || at % UNIT_BYTES == 0 || !ph_os_is_readable((const char *)block - 16, 32))
         return 0;
     const size_t word = ((const size_t *)block)[-1];
     const size_t bytes = word & ~(size_t)GLIBC_FLAGS;
