@@ -142,9 +142,11 @@ int ph_os_purge(void *at, size_t bytes)
     return (int)-os_call(__NR_madvise, (long)at, (long)bytes, MADV_DONTNEED, 0, 0, 0);
 }
 
+/* A process with as many mappings as it may have cannot cut one in two: then at least the memory goes. */
 void ph_os_unmap(void *at, size_t bytes)
 {
-    (void)os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0);
+    if (os_failed(os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0)))
+        (void)ph_os_purge(at, bytes);
 }
 
 bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes)
