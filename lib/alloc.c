@@ -91,7 +91,7 @@ static bool is_packed_first(struct heap *hp, unsigned class)
 
 static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 {
-    const size_t bytes = rq->bytes > 0 ? rq->bytes : 1;
+    const size_t bytes = rq->bytes + rq->pad > 0 ? rq->bytes + rq->pad : 1;
     const size_t units = (bytes + UNIT_BYTES - 1) >> UNIT_BITS;
     const size_t align = rq->align > UNIT_BYTES ? rq->align >> UNIT_BITS : 1;
     if (units + align >= 1u << 24)
@@ -109,7 +109,8 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    struct span *sp = ph_large_take(hp, rq->bytes > 0 ? rq->bytes : 1, rq->align, zero);
+    const size_t bytes = rq->bytes + rq->pad;
+    struct span *sp = ph_large_take(hp, bytes > 0 ? bytes : 1, rq->align, zero);
     if (sp != NULL)
         ph_span_want(hp, sp, rq->bytes, rq->sized);
     ph_gate_leave(hp, ps);
@@ -139,14 +140,20 @@ static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
     return block != NULL || hp->packed_only ? block : alloc_run(hp, rq, zero);
 }
 
+static unsigned request_class(const struct request *rq)
+{
+    const size_t bytes = rq->bytes + rq->pad;
+    if (bytes > CLASS_BYTES)
+        return CLASS_COUNT;
+    return rq->align <= 16 ? class_of(bytes) : ph_class_aligned(bytes, rq->align);
+}
+
 /* By size and alignment; a large block that gets no mapping of its own becomes a run. */
 static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
 {
-    unsigned class = CLASS_COUNT;
     if (hp->packed_only && ((rq->bytes < LARGE_BYTES && rq->align <= LARGE_ALIGN_BYTES) || hp->bound_units != 0))
         return alloc_packed(hp, rq, zero);
-    if (rq->bytes <= CLASS_BYTES)
-        class = rq->align <= 16 ? class_of(rq->bytes) : ph_class_aligned(rq->bytes, rq->align);
+    const unsigned class = request_class(rq);
     if (class == CLASS_COUNT)
         return alloc_big(hp, rq, zero);
     void *block = rq->sized && is_packed_first(hp, class) ? alloc_packed(hp, rq, zero) : NULL;
@@ -161,14 +168,32 @@ static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *ze
     return alloc_once(hp, &once, zero);
 }
 
+/* Its tail is set, and what it held while it was free looked at. */
+static void hard_taken(struct heap *hp, const struct request *rq, void *block, bool *zero)
+{
+    const unsigned class = request_class(rq);
+    const size_t room = class != CLASS_COUNT ? ph_class_bytes[class] : ph_round_up(rq->bytes + rq->pad, UNIT_BYTES);
+    const struct hard_block hb = {.block = block, .wanted = rq->bytes, .capacity = room, .class = class};
+    ph_hard_taken(hp, &hb, rq->family, zero);
+}
+
 void *ph_heap_alloc(struct heap *hp, const struct request *rq)
 {
+    struct request hard;
     bool zero = false;
-    if (rq->bytes > PTRDIFF_MAX)
+    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
         return NULL;
+    if (unlikely(hp->hard != 0)) {
+        hard = *rq;
+        hard.sized = true;
+        hard.pad = ph_hard_pad(hp);
+        rq = &hard;
+    }
     void *block = alloc_once(hp, rq, &zero);
     if (unlikely(block == NULL && rq->enter != ENTER_NOT && !(hp->packed_only && hp->bound_units != 0)))
         block = alloc_last(hp, rq, &zero);
+    if (unlikely(hp->hard != 0) && block != NULL)
+        hard_taken(hp, rq, block, &zero);
     if (block != NULL && rq->zero && !zero)
         ph_bytes_zero(block, rq->bytes);
     return block;

@@ -11,6 +11,7 @@
  * Why:     the malloc family and the Win32 functions differ in what they do about a bad pointer,
  *          not in how they know one. */
 #include "hot.h"
+#include "options.h"
 #include "valid.h"
 
 #include "small.h"
@@ -179,10 +180,45 @@ static enum block_verdict free_packed(struct heap *hp, struct region *rg, void *
     return verdict;
 }
 
+static struct hard_block hard_block(const struct block_info *bi, void *block)
+{
+    const bool is_page = bi->kind == KIND_SIZED;
+    return (struct hard_block){.block = block, .wanted = bi->wanted, .capacity = bi->capacity, .class = is_page ? bi->class : CLASS_COUNT};
+}
+
+/* Options ask for it: whoever gave the block takes it back. */
+static void check_family(const struct hard_block *hb, enum family family, size_t bytes)
+{
+    const enum family gave = ph_hard_family(hb);
+    if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
+        ph_corrupt("freed by another family", hb->block, hb->wanted);
+    if (bytes != SIZE_MAX && bytes != hb->wanted)
+        ph_corrupt("freed as of another size", hb->block, hb->wanted);
+}
+
+enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes)
+{
+    struct block_info bi;
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (verdict != BLOCK_OK)
+        return verdict;
+    if (bi.heap != hp)
+        return BLOCK_NOT_OURS;
+    const struct hard_block hb = hard_block(&bi, block);
+    if (ph_option(OPT_FAMILY_CHECKS))
+        check_family(&hb, family, bytes);
+    ph_hard_released(hp, &hb);
+    if (bi.kind == KIND_SIZED && free_stacked(hp, block, enter))
+        return BLOCK_OK;
+    return free_looked(hp, block, &bi, enter) ? BLOCK_OK : BLOCK_TWICE;
+}
+
 enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
 {
     struct block_info bi;
     const uint64_t entry = map_get(block);
+    if (unlikely(hp->hard != 0))
+        return ph_heap_free_hard(hp, block, enter, FAMILY_ANY, SIZE_MAX);
     if (entry == 0 && ph_heap_around(block) == hp) {
         struct region *rg = ph_region_of(hp, block);
         return rg != NULL && __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) != NULL ? free_packed(hp, rg, block, enter) : BLOCK_BAD;
@@ -199,16 +235,20 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
 
 /* ---- resizing in place -------------------------------------------------------------------------- */
 
-static bool resize_run(struct heap *hp, struct span *sp, size_t bytes)
+static bool resize_run(struct heap *hp, struct span *sp, size_t wanted)
 {
+    const size_t bytes = wanted + ph_hard_pad(hp);
     if (bytes >= (size_t)HEAP_MOST_UNITS << UNIT_BITS)
         return false;
     const uint32_t units = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
     if (units > sp->units && !ph_span_grow(hp, sp, units))
         return false;
-    ph_span_want(hp, sp, bytes, sp->sized); /* at no moment more than there is: a child of fork may walk over it */
-    if (units < sp->units)
+    ph_span_want(hp, sp, wanted, sp->sized); /* at no moment more than there is: a child of fork may walk over it */
+    if (units < sp->units) {
+        if (hp->hard != 0)
+            ph_bytes_zero((char *)ph_span_start(sp) + ((size_t)units << UNIT_BITS), (size_t)(sp->units - units) << UNIT_BITS);
         ph_span_shrink(hp, sp, units);
+    }
     return true;
 }
 
@@ -247,7 +287,7 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
         return resized;
     }
     if (bi->kind == KIND_PLAIN || bi->kind == KIND_SIZED) {
-        if (bytes > bi->capacity || (thrifty && !page_fits(bi, bytes)))
+        if (bytes + ph_hard_pad(hp) > bi->capacity || (thrifty && !page_fits(bi, bytes)))
             return false;
         if (thrifty && rq->sized && bi->kind == KIND_PLAIN)
             return false; /* W32 2.5: it moves to a page that knows exact sizes */
@@ -263,9 +303,9 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     else if (bi->kind == KIND_RUN)
         done = resize_run(hp, bi->span, bytes);
     else if (bi->kind == KIND_LARGE)
-        done = ph_large_resize(hp, bi->span, bytes > 0 ? bytes : 1, false);
+        done = ph_large_resize(hp, bi->span, bytes > 0 ? bytes + ph_hard_pad(hp) : 1, false);
     if (done && (bi->kind == KIND_LARGE || bi->kind == KIND_RUN))
-        ph_span_want(hp, bi->span, bytes, rq->sized);
+        ph_span_want(hp, bi->span, bytes, rq->sized || hp->hard != 0);
     ph_gate_leave(hp, ps);
     return done;
 }
@@ -276,9 +316,9 @@ static void *resize_large(struct heap *hp, const struct block_info *bi, const st
     if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES)
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    const bool done = ph_large_resize(hp, bi->span, rq->bytes, true);
+    const bool done = ph_large_resize(hp, bi->span, rq->bytes + ph_hard_pad(hp), true);
     if (done)
-        ph_span_want(hp, bi->span, rq->bytes, rq->sized);
+        ph_span_want(hp, bi->span, rq->bytes, rq->sized || hp->hard != 0);
     ph_gate_leave(hp, ps);
     return done ? ph_span_start(bi->span) : NULL;
 }
@@ -311,15 +351,45 @@ static void *resize_by_copy(struct heap *hp, const struct block_info *bi, void *
 }
 
 /* W32 3.4: contents to the smaller size kept, zeros from the old wanted size on; NULL: as it was. */
-void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
-                      bool in_place)
+static void *resize(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq, bool in_place)
 {
-    if (rq->bytes > PTRDIFF_MAX)
-        return NULL;
     void *now = resize_in_place(hp, bi, block, rq, !in_place) ? block : NULL;
     if (now == NULL && !in_place && (now = resize_large(hp, bi, rq)) == NULL)
         now = resize_by_copy(hp, bi, block, rq);
     if (now != NULL && rq->zero && rq->bytes > bi->wanted)
         ph_bytes_zero((char *)now + bi->wanted, rq->bytes - bi->wanted);
     return now;
+}
+
+/* Its tail stands elsewhere now, and what was cut off it is free memory.  A tail that was damaged is
+ * reported first. */
+static void *hard_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq, bool in_place)
+{
+    struct block_info after;
+    struct hard_block hb = hard_block(bi, block);
+    const size_t had = hb.wanted;
+    const enum hard_verdict verdict = ph_hard_look(&hb);
+    if (verdict != HARD_GOOD)
+        ph_hard_report(&hb, verdict);
+    struct request kept = *rq;
+    kept.family = ph_hard_family(&hb);
+    void *now = resize(hp, bi, block, &kept, in_place);
+    if (now == NULL || ph_heap_look(now, &after) != BLOCK_OK)
+        return now;
+    hb = hard_block(&after, now);
+    if (now == block)
+        ph_hard_resized(hp, &hb, had, kept.family);
+    else
+        ph_hard_retail(&hb, kept.family);
+    return now;
+}
+
+void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
+                      bool in_place)
+{
+    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
+        return NULL;
+    if (unlikely(hp->hard != 0))
+        return hard_realloc(hp, bi, block, rq, in_place);
+    return resize(hp, bi, block, rq, in_place);
 }

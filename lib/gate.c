@@ -5,7 +5,7 @@
  * Owns:    struct gate; check, tag, biased and busy of locals.
  * Calls:   os.c, invariant.  Beside local.c: reads its list of locals.
  * Locks:   LOCK gate; waits for LOCK heaplock without it.
- * Always:  check is the secret exactly when tag is the heap's, and biased says so; a local is biased only while nobody owns
+ * Always:  check is the secret exactly when tag is the heap's, and biased says so, but in a hard heap; a local is biased only while nobody owns
  *          HeapLock; a thread that waits here is not busy.
  * Why:     one lock for all costs 10 ns an operation and does not scale; a store and a load that
  *          nobody else writes cost 0.5 ns, and only the rare stop pays for the barrier. */
@@ -33,8 +33,10 @@ bool ph_gate_bias(struct local *lo)
     hp->gate.rebias_ms = 0;
     hp->gate.emptied = 0;
     const bool plain = lo->stride == 1;
-    __atomic_store_n(&lo->tag, hp->tag | (plain ? KIND_PLAIN : KIND_SIZED), __ATOMIC_RELAXED);
-    __atomic_store_n(&lo->check, plain ? ph_secret : 0, __ATOMIC_RELAXED);
+    if (hp->hard == 0) { /* else all goes the slow way */
+        __atomic_store_n(&lo->tag, hp->tag | (plain ? KIND_PLAIN : KIND_SIZED), __ATOMIC_RELAXED);
+        __atomic_store_n(&lo->check, plain ? ph_secret : 0, __ATOMIC_RELAXED);
+    }
     __atomic_store_n(&lo->biased, FLAG_SET, __ATOMIC_RELAXED);
     return true;
 }

@@ -18,6 +18,9 @@
  *   packed      memory where blocks of all sizes stand side by side, in granules of 16 bytes
  *   plain/sized a block, page, class or local of malloc's / one that remembers its exact size
  *   code        a block's exact size, out of line: 3 * (class bytes - size + 1); 0 while it is free
+ *   hard        the process heap in secure or tolerant mode: every block has an exact size and a tail
+ *   tail        bytes behind a block that say whether somebody wrote there
+ *   late        a freed block that waits before it may be taken again
  *   warm        a dead heap that keeps its first region for the next HeapCreate
  *   seal        a check value over fields that rarely change (valid.h)
  *
@@ -41,7 +44,7 @@
  *            |
  *          meta              memory for descriptors, never given back
  *            |
- *           os               (services that any room may call: lock, options, message, invariant)
+ *           os               (services that any room may call: lock, options, message, invariant, report, unwind)
  *
  * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
  * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which
@@ -266,6 +269,7 @@ struct local {
     uint32_t seal;
     uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
     struct local *sibling, *elder; /* sized: the next and the previous of the same thread; the next in the pool */
+    struct late *late;   /* of a hard heap; NULL: none yet */
     struct stack stack[CLASS_COUNT];
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
 };
@@ -274,6 +278,19 @@ enum {
     SIZED_WHOLE_BYTES = sizeof(struct local) + 2 * LOCAL_SLOTS * sizeof(void *),
 };
 extern char ph_first_local[LOCAL_WHOLE_BYTES];
+
+/* Freed blocks of a hard heap, the oldest first: they are free by their code, but in no stack. */
+enum { LATE_BLOCKS = 256, LATE_BYTES = 512 * 1024 };
+struct late {
+    uint32_t first, count;
+    size_t bytes;
+    struct late_block {
+        void *block;
+        uint16_t *place;
+        unsigned class;
+        uint64_t sum; /* tolerant: of what it held */
+    } entry[LATE_BLOCKS];
+};
 
 /* What HeapFree asks of a sized page, and the code of each block's size, the last block's first. */
 struct size_cell {
@@ -327,6 +344,7 @@ struct heap {
     struct heap *next_live, *previous_live; /* creation order */
     uint32_t debug;          /* bits of contract 2.8: every block packed, filled and checked */
     uint32_t packed_only;    /* bounded or debug: no pages, no runs */
+    uint32_t hard;           /* enum mode: of the process heap; MODE_DEFAULT of all others */
     uint64_t seal;           /* of what stays while the heap lives */
     uint8_t uses[CLASS_COUNT]; /* of packed memory, by class; USES_STEP for each */
     uint32_t fork_held;      /* flag: fork_prepare has its locks */
@@ -387,6 +405,8 @@ struct request {          /* what a caller wants of a new block */
     bool zero;
     bool sized;           /* remember `bytes` exactly */
     enum enter enter;
+    size_t pad;           /* room behind them; ph_heap_alloc knows */
+    enum family { FAMILY_ANY, FAMILY_MALLOC, FAMILY_NEW, FAMILY_ARRAY, FAMILY_COUNT } family; /* who asks */
 };
 struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate lock; NULL: not in this heap */
 
@@ -401,6 +421,9 @@ struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not;
 /* block.c -- one block from outside: what is it, free it, resize it */
 enum block_verdict { BLOCK_OK, BLOCK_NOT_OURS, BLOCK_BAD, BLOCK_TWICE };
 enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter);
+/* The same for a hard heap.  Reports a block that `family` did not give, or of another size than `bytes`
+ * (SIZE_MAX: not said), where options ask for that. */
+enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes);
 
 struct block_info {
     struct heap *heap;
@@ -442,11 +465,34 @@ struct local *ph_sized_local(struct heap *hp);  /* this thread's, or NULL */
 struct local *ph_sized_earned(struct heap *hp); /* the same, made after some operations */
 void *ph_sized_take(struct local *lo, unsigned class, size_t wanted); /* NULL: no memory, or not biased */
 bool ph_sized_give(struct local *lo, void *block); /* false: nothing done, ask block.c */
+
+/* late.c -- the usual malloc and free of a hard heap; freed blocks that wait */
+void *ph_hard_malloc(size_t bytes, enum family family); /* NULL: ask alloc.c */
+bool ph_hard_free(void *block, enum family family);     /* false: nothing done, ask block.c */
+void ph_late_enter(struct local *lo, void *block, uint16_t *place, unsigned class);
+void ph_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the local is ours) */
 void ph_sized_forget(struct heap *hp); /* the heap ends.  Held: gate lock */
 void ph_sized_detach_all(void);        /* this thread ends */
 void ph_sized_fork_child(void);
 void ph_sized_fork_lock(void);
 void ph_sized_fork_unlock(void);
+
+/* harden.c -- tails and free memory of a hard heap */
+struct hard_block {
+    char *block;
+    size_t wanted, capacity;
+    unsigned class; /* CLASS_COUNT: a run or a large block */
+};
+enum hard_verdict { HARD_GOOD, HARD_OVERFLOW, HARD_UNDERFLOW };
+size_t ph_hard_pad(const struct heap *hp);
+void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum family family, bool *zero);
+void ph_hard_retail(const struct hard_block *hb, enum family family);
+void ph_hard_resized(const struct heap *hp, const struct hard_block *hb, size_t had, enum family family);
+void ph_hard_released(const struct heap *hp, const struct hard_block *hb);
+enum family ph_hard_family(const struct hard_block *hb);
+enum hard_verdict ph_hard_look(const struct hard_block *hb);
+void ph_hard_report(const struct hard_block *hb, enum hard_verdict verdict);
+void ph_hard_changed(const struct hard_block *hb); /* while it was free */
 
 /* debug.c -- fills and tails of heaps with debug flags */
 enum { DEBUG_TAIL = 0x10, DEBUG_FREE = 0x20, DEBUG_PARAMETERS = 0x40, DEBUG_ALL = 0x80, DEBUG_NO_JOIN = 0x200000 };

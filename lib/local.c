@@ -125,6 +125,8 @@ static void local_salvage(struct local *lo)
         if (lo->stride == 1)
             ph_shard_unfresh(lo->heap, KIND_PLAIN + c, st);
     }
+    if (lo->late != NULL) /* the sweep finds them */
+        lo->late->first = lo->late->count = 0, lo->late->bytes = 0;
     lo->slots_used = 0;
     lo->cap_bytes = 0;
     lo->state = LOCAL_POOLED;
@@ -208,7 +210,7 @@ bool ph_local_at_exit(void *mark)
 /* Give this thread stacks of its own.  NULL when it is on its way out, or memory is. */
 struct local *ph_local_attach(struct heap *hp)
 {
-    if (!ph_local_may_attach() || hp->packed_only)
+    if (!ph_local_may_attach() || hp->packed_only || hp->hard != 0)
         return NULL;
     if (ph_local != &ph_local_none)
         return ph_local;
@@ -247,6 +249,8 @@ void ph_local_empty(struct local *lo)
         local_salvage(lo);
         return;
     }
+    if (lo->late != NULL)
+        ph_late_empty(lo);
     for (unsigned c = 0; c < CLASS_COUNT; c++)
         stack_empty(lo, &lo->stack[c], c);
     lo->cap_bytes = 0;
@@ -348,7 +352,7 @@ static void *stack_pop(struct stack *st, unsigned class)
     void *block = st->top[-1];
     const uint64_t key = *block_key(block);
     if (key != block_key_value(block))
-        ph_corrupt(key == BLOCK_LIVE || key == block_page_key(block) ? "freed twice" : "changed after free", block,
+        ph_corrupt(key == BLOCK_LIVE || key == block_page_key(block) ? DIAG_DOUBLE_FREE : DIAG_WRITE_AFTER_FREE, block,
                    ph_class_bytes[class]);
     *block_key(block) = BLOCK_LIVE;
     __atomic_store_n(&st->top, st->top - 1, __ATOMIC_RELAXED);
@@ -360,7 +364,7 @@ static void *stack_pop_fresh(struct stack *st, unsigned class, bool *fresh)
 {
     void *block = st->fresh;
     if (unlikely(__atomic_exchange_n(block_key(block), 0, __ATOMIC_RELAXED) != 0))
-        ph_corrupt("never given out, but freed or written to", block, ph_class_bytes[class]);
+        ph_corrupt(DIAG_FRESH_WRITTEN, block, ph_class_bytes[class]);
     st->fresh_count--;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a child of fork may find us between the two: a block less, none twice */
     st->fresh += ph_class_bytes[class];
@@ -402,8 +406,8 @@ static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 {
     bool is_fresh = false;
     void *block = NULL;
-    if (hp->packed_only)
-        return NULL; /* heap.c serves it */
+    if (hp->packed_only || hp->hard != 0)
+        return NULL; /* alloc.c serves it */
     struct pass ps = ph_gate_enter(hp, ENTER_PATIENTLY);
     if (ps.lo != NULL && ps.lo->stride == 1)
         return take_biased(ps.lo, class, fresh);

@@ -32,6 +32,9 @@ static uint64_t values[OPT_COUNT] = {
 #undef OPTION
 };
 
+uint32_t ph_mode = MODE_DEFAULT;
+static const char mode_words[MODE_COUNT][9] = { "default", "secure", "tolerant" };
+
 static char paths[OPTION_PATH_BYTES]; /* those given, each behind a NUL and with one */
 static unsigned paths_used;
 static bool is_default = true;
@@ -96,11 +99,37 @@ static const char *parse_ms(const char *text, uint64_t *value)
     return rest == NULL || *rest != '\0' ? "is not a number of milliseconds" : NULL;
 }
 
+static bool is_word(const char *text, const char *word)
+{
+    while (*word != '\0' && lower(*text) == *word) text++, word++;
+    return *word == '\0' && *text == '\0';
+}
+
+static const char *parse_number(const char *text, uint64_t *value)
+{
+    const char *rest = parse_digits(text, value);
+    return rest == NULL || *rest != '\0' ? "is not a number" : NULL;
+}
+
+static const char *parse_mode(const char *text, uint64_t *value)
+{
+    for (unsigned i = 0; i < MODE_COUNT; i++)
+        if (is_word(text, mode_words[i])) {
+            *value = i;
+            return NULL;
+        }
+    return "is no mode";
+}
+
 static const char *parse_flag(const char *text, uint64_t *value)
 {
-    if ((text[0] != '0' && text[0] != '1') || text[1] != '\0') return "is neither 0 nor 1";
-    *value = (uint64_t)(text[0] - '0');
-    return NULL;
+    static const char words[][4] = { "0", "1", "off", "on" };
+    for (unsigned i = 0; i < 4; i++)
+        if (is_word(text, words[i])) {
+            *value = i % 2;
+            return NULL;
+        }
+    return "is neither 0 nor 1";
 }
 
 static int hex_digit(char letter)
@@ -138,15 +167,20 @@ static const char *parse_typed(enum option_type type, const char *text, uint64_t
     if (type == OPTION_ms) return parse_ms(text, value);
     if (type == OPTION_flag) return parse_flag(text, value);
     if (type == OPTION_bits) return parse_bits(text, value);
+    if (type == OPTION_number) return parse_number(text, value);
+    if (type == OPTION_mode) return parse_mode(text, value);
     return parse_path(text, value);
 }
+
+/* 0 means "none" where it is the default, and of numbers. */
+static bool is_zero_allowed(const struct option_row *row) { return row->value == 0 || row->type == OPTION_number; }
 
 bool ph_option_parse(enum option_id which, const char *text, uint64_t *value, const char **why)
 {
     const struct option_row *row = &ph_option_rows[which];
     uint64_t parsed = 0;
     const char *wrong = parse_typed(row->type, text, &parsed);
-    bool has_bounds = row->type != OPTION_path && !(parsed == 0 && row->value == 0);
+    bool has_bounds = row->type != OPTION_path && !(parsed == 0 && is_zero_allowed(row));
     if (wrong == NULL && has_bounds && parsed < row->min) wrong = "is too small";
     if (wrong == NULL && has_bounds && parsed > row->max) wrong = "is too large";
     if (wrong != NULL) {
@@ -185,6 +219,10 @@ void ph_option_allowed(struct message *m, enum option_id which)
         ph_message_text(m, "0 or 1");
         return;
     }
+    if (row->type == OPTION_mode) {
+        ph_message_text(m, "default, secure or tolerant");
+        return;
+    }
     if (row->type == OPTION_path) {
         ph_message_text(m, "a file name of at most ");
         ph_message_dec(m, OPTION_PATH_BYTES - 2);
@@ -197,16 +235,18 @@ void ph_option_allowed(struct message *m, enum option_id which)
         return;
     }
     bool is_size = row->type == OPTION_size;
-    say_range(m, row, is_size ? say_bytes : ph_message_dec, is_size ? "bytes" : "milliseconds");
+    const char *unit = is_size ? "bytes" : row->type == OPTION_ms ? "milliseconds" : "a number";
+    say_range(m, row, is_size ? say_bytes : ph_message_dec, unit);
     if (is_size) ph_message_text(m, " (k, m, g, t for units)");
-    if (row->value == 0 && row->min > 0) ph_message_text(m, ", or 0");
+    if (is_zero_allowed(row) && row->min > 0) ph_message_text(m, ", or 0");
 }
 
 void ph_option_default(struct message *m, enum option_id which)
 {
     const struct option_row *row = &ph_option_rows[which];
     if (row->type == OPTION_size) say_bytes(m, row->value);
-    if (row->type == OPTION_ms || row->type == OPTION_flag || row->type == OPTION_bits) ph_message_dec(m, row->value);
+    if (row->type == OPTION_mode) ph_message_text(m, mode_words[row->value]);
+    else if (row->type != OPTION_size && row->type != OPTION_path) ph_message_dec(m, row->value);
 }
 
 /* ---- the nearest word -------------------------------------------------- */
@@ -413,7 +453,9 @@ static void forget_all(void)
 void ph_options_read(char *const *environment)
 {
     if (!is_default) forget_all();
-    if (read_all(environment, false)) return;
-    paths_used = 0;
-    read_all(environment, true);
+    if (!read_all(environment, false)) {
+        paths_used = 0;
+        read_all(environment, true);
+    }
+    ph_mode = (uint32_t)values[OPT_MODE];
 }

@@ -17,7 +17,11 @@ enum option_id {
     OPT_COUNT
 };
 
-enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_path };
+enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_number, OPTION_mode, OPTION_path };
+
+/* Values of option MODE. */
+enum mode { MODE_DEFAULT, MODE_SECURE, MODE_TOLERANT, MODE_COUNT };
+extern uint32_t ph_mode; /* in force, once the options were read */
 
 enum { OPTION_PATH_BYTES = 1024 }; /* the longest path, with its final NUL */
 
@@ -25,7 +29,7 @@ struct option_row {
     const char *name; /* as in options.def: MAX_SIZE */
     enum option_type type;
     uint64_t value; /* the default */
-    uint64_t min, max; /* 0 is always allowed where the default is 0 */
+    uint64_t min, max; /* 0 is always allowed where the default is 0, and of a number */
     const char *help;
 };
 

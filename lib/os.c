@@ -227,6 +227,14 @@ bool ph_os_is_readable(const void *at, size_t bytes)
     return true;
 }
 
+/* The kernel fetches a signal mask before it finds that it is asked for nothing it knows.  Where something else
+ * answers for it, what is mapped must do.  Source: sigprocmask(2), EFAULT and EINVAL. */
+bool ph_os_is_readable(const void *at)
+{
+    const long got = os_call(__NR_rt_sigprocmask, -1, (long)at, 0, sizeof(uint64_t), 0, 0);
+    return got == -EINVAL || (got != -EFAULT && ph_os_is_mapped(at, sizeof(uint64_t)));
+}
+
 /* ---- threads -------------------------------------------------------------------------------- */
 
 bool ph_os_membarrier(void)

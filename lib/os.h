@@ -65,6 +65,9 @@ uint64_t ph_os_random(void);
 /* Whether every OS page of a range can be read. */
 bool ph_os_is_readable(const void *at, size_t bytes);
 
+/* Whether the eight bytes at an address, of one OS page, can be read. */
+bool ph_os_is_readable(const void *at);
+
 uint32_t ph_os_pid(void);
 uint32_t ph_os_tid(void);
 

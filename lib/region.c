@@ -170,7 +170,7 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         return NULL;
     const bool first = hp->regions == NULL;
     const bool executable = hp->flags & HEAPF_EXECUTE;
-    bool got = !executable && hp->debug == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
+    bool got = !executable && hp->debug == 0 && hp->hard == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
         got = region_reserve(rg, bytes, least_bytes, first && !executable && hp->bound_units == 0);
     if (got && !region_enter(hp, rg)) {

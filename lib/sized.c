@@ -10,6 +10,7 @@
  *          lets a dead one serve again.  So a slot never leads into another heap.
  * Why:     a program may have ten thousand heaps: a thread gets stacks for one when it has proved
  *          busy there, and finds them by two loads. */
+#include "options.h"
 #include "stack.h"
 
 #include "small.h"
@@ -168,6 +169,8 @@ static struct local *sized_attach(struct heap *hp, struct thread *th)
 {
     ph_lock_take(&hp->gate.lock);
     struct local *lo = local_for(hp, th);
+    if (lo != NULL && hp->hard != 0 && lo->late == NULL)
+        lo->late = ph_meta_take(sizeof *lo->late); /* without: freed blocks may be taken again at once */
     if (lo != NULL)
         ph_local_own(hp, lo);
     ph_lock_give(&hp->gate.lock);
@@ -211,7 +214,7 @@ struct local *ph_sized_earned(struct heap *hp)
         th->candidate[slot] = key;
         th->uses[slot] = 0;
     }
-    if (++th->uses[slot] < USES_TO_EARN)
+    if (++th->uses[slot] < USES_TO_EARN && hp->hard == 0)
         return NULL;
     th->candidate[slot] = 0;
     return sized_attach(hp, th);
@@ -271,6 +274,20 @@ void ph_sized_fork_child(void)
     }
 }
 
+/* Where a block stands among others of its class is nobody's guess. */
+static void shuffle(struct local *lo, const struct stack *st)
+{
+    struct sized_entry *entry = (struct sized_entry *)(void *)stack_bottom(lo, st);
+    uint64_t dice = (ph_secret ^ lo->refills) * HASHKEY;
+    for (unsigned left = stack_count(lo, st); left > 1; left--) {
+        dice = (dice ^ dice >> 29) * HASHKEY;
+        const unsigned other = (unsigned)((dice >> 32) * left >> 32);
+        const struct sized_entry held = entry[left - 1];
+        entry[left - 1] = entry[other];
+        entry[other] = held;
+    }
+}
+
 /* ---- taking and giving ------------------------------------------------------------------------ */
 
 /* Busy on entry and biased. */
@@ -285,6 +302,8 @@ static void *take_biased(struct local *lo, unsigned class, size_t wanted)
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
             ph_local_expire();
         ph_stack_widen(lo, st, class);
+        if (lo->heap->hard == MODE_SECURE)
+            shuffle(lo, st);
     }
     while (stack_count(lo, st) > 0 && block == NULL) {
         const struct sized_entry *entry = (struct sized_entry *)(void *)st->top - 1;
@@ -322,8 +341,12 @@ static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned 
     const bool live = place != NULL && map_get(block) == entry && __atomic_load_n(place, __ATOMIC_RELAXED) != 0;
     if (live) {
         __atomic_store_n(place, 0, __ATOMIC_RELAXED);
-        *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
-        __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
+        if (lo->late != NULL) {
+            ph_late_enter(lo, block, place, class);
+        } else {
+            *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
+            __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
+        }
     }
     local_leave(lo);
     return live;

@@ -25,7 +25,8 @@ static inline uint64_t heap_seal(const struct heap *hp, const char *handle)
     uint64_t seal = seal_mix(ph_secret, (uintptr_t)handle);
     seal = seal_two(seal, hp->id, hp->tag);
     seal = seal_two(seal, hp->flags, hp->bound_units);
-    return seal_two(seal, hp->debug, hp->packed_only);
+    seal = seal_two(seal, hp->debug, hp->packed_only);
+    return seal_mix(seal, hp->hard);
 }
 
 /* Held: the span lock. */

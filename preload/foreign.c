@@ -46,12 +46,12 @@ static bool is_on_stack(const void *block)
 static size_t foreign_bytes(void *block, enum block_verdict verdict, const struct block_info *bi)
 {
     if (verdict == BLOCK_OK)
-        ph_corrupt("of another heap", block, bi->wanted);
+        ph_corrupt(DIAG_WRONG_HEAP, block, bi->wanted);
     if (verdict == BLOCK_TWICE)
-        ph_corrupt("freed twice", block, bi->wanted);
+        ph_corrupt(DIAG_DOUBLE_FREE, block, bi->wanted);
     const size_t bytes = verdict == BLOCK_NOT_OURS && !is_on_stack(block) ? glibc_bytes(block) : 0;
     if (bytes == 0)
-        ph_corrupt("not a block", block, SIZE_MAX);
+        ph_corrupt(DIAG_INVALID_FREE, block, SIZE_MAX);
     __atomic_add_fetch(&left_alone, 1, __ATOMIC_RELAXED);
     return bytes;
 }

@@ -88,21 +88,30 @@ void *ph_malloc_aligned(size_t align, size_t bytes)
 COLD static void free_unusual(void *block)
 {
     struct block_info bi;
-    if (block == NULL)
-        return;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (verdict == BLOCK_OK && bi.heap == &ph_process_heap) {
         if (ph_heap_free(bi.heap, block, ENTER_PATIENTLY) != BLOCK_OK)
-            ph_corrupt("freed twice", block, bi.wanted);
+            ph_incident(DIAG_DOUBLE_FREE, block, bi.wanted);
     } else {
         ph_foreign_pointer(block, verdict, &bi);
     }
 }
 
+/* In secure and tolerant mode; `bytes` of a sized delete, else SIZE_MAX. */
+void ph_malloc_free_hard(void *block, enum family family, size_t bytes)
+{
+    if (block != NULL && ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
+        free_unusual(block);
+}
+
 static __attribute__((noinline)) void free_slow(struct local *lo, void *block)
 {
-    if (unlikely(!ph_local_give_slow(lo, block)))
+    if (unlikely(ph_process_heap.hard != 0)) {
+        local_leave(lo);
+        ph_malloc_free_hard(block, FAMILY_MALLOC, SIZE_MAX);
+    } else if (unlikely(!ph_local_give_slow(lo, block)) && block != NULL) {
         free_unusual(block);
+    }
 }
 
 EXPORT void free(void *block)

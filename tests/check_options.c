@@ -71,6 +71,13 @@ static const struct {
     { OPT_PURGE_DELAY, "0", 0 },
     { OPT_PURGE_DELAY, "60000", 60000 },
     { OPT_VERBOSE, "0", 0 },
+    { OPT_CHECKS, "off", 0 },
+    { OPT_CHECKS, "On", 1 },
+    { OPT_GUARD_RATE, "0", 0 },
+    { OPT_GUARD_RATE, "17", 17 },
+    { OPT_MODE, "default", MODE_DEFAULT },
+    { OPT_MODE, "secure", MODE_SECURE },
+    { OPT_MODE, "Tolerant", MODE_TOLERANT },
     { OPT_VERBOSE, "1", 1 },
     { OPT_LOG, "/tmp/x", 6 },
 };
@@ -112,6 +119,11 @@ static const struct {
     { OPT_VERBOSE, "yes", "is neither 0 nor 1" },
     { OPT_VERBOSE, "2", "is neither 0 nor 1" },
     { OPT_VERBOSE, "10", "is neither 0 nor 1" },
+    { OPT_VERBOSE, "offf", "is neither 0 nor 1" },
+    { OPT_GUARD_RATE, "1k", "is not a number" },
+    { OPT_GUARD_RATE, "1000000001", "is too large" },
+    { OPT_MODE, "safe", "is no mode" },
+    { OPT_MODE, "1", "is no mode" },
     { OPT_LOG, "", "is empty" },
 };
 
@@ -149,6 +161,8 @@ static const struct {
     { OPT_MAX_SIZE, "bytes from 1m to 64g (k, m, g, t for units), or 0", "0" },
     { OPT_PURGE_DELAY, "milliseconds from 0 to 60000", "500" },
     { OPT_VERBOSE, "0 or 1", "0" },
+    { OPT_GUARD_RATE, "a number from 1 to 1000000000, or 0", "5000" },
+    { OPT_MODE, "default, secure or tolerant", "default" },
     { OPT_LOG, "a file name of at most 1022 bytes", "" },
 };
 
@@ -181,7 +195,7 @@ static const struct {
     { "PURGE", OPT_PURGE_DELAY },     { "follow", OPT_NO_FOLLOW },
     { "", OPT_COUNT },                { "X", OPT_COUNT },
     { "FOO", OPT_COUNT },             { "COLOR", OPT_COUNT },
-    { "GUARD_PAGES", OPT_COUNT },     { "MAX_SIZE_IN_BYTES_OF_THE_HEAP_OF_THE_WHOLE_PROCESS", OPT_COUNT },
+    { "BORDER_PAGES", OPT_COUNT },     { "MAX_SIZE_IN_BYTES_OF_THE_HEAP_OF_THE_WHOLE_PROCESS", OPT_COUNT },
 };
 
 START_TEST(nearest_name_is_the_one_that_was_meant)

@@ -15,8 +15,8 @@ rooms='
     block
     alloc
     heap
-    debug
-    local=gate=sized
+    debug=harden
+    local=gate=sized=late
     shard
     page large packed=packedcheck
     span=purge=forget=spancheck
@@ -26,7 +26,7 @@ rooms='
     os
 '
 # Any room may call these; they call only each other and os.
-services='options message invariant text lock bytes'
+services='options message invariant report unwind cfi text lock bytes'
 
 # Calls up that have a reason: the first malloc of a process finds out on local's slow path that there is
 # no heap yet.

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* harden.c -- secure and tolerant mode: what stands behind a block, and in free memory.
+ *
+ * Owns:    the bytes of a hard heap's blocks that nobody asked for.
+ * Calls:   report.c.
+ * Locks:   none; a block is its caller's until it is marked free.
+ * Always:  the tail of a live block says that nobody wrote there.  Secure: a free block is all zero.
+ * Why:     both modes keep the exact size of each block out of line, so that all slack can be a tail; zero
+ *          is what tells nothing to whoever reads it, saves calloc's work, and is what new memory holds. */
+#include "harden.h"
+
+#include "small.h"
+
+size_t ph_hard_pad(const struct heap *hp) { return hard_pad(hp); }
+
+enum family ph_hard_family(const struct hard_block *hb)
+{
+    const uint8_t stands = (uint8_t)hb->block[hb->wanted] ^ (uint8_t)tail_word(hb->block);
+    return tail_slack(hb) == 0 || stands % 2 != 0 || stands >= FAMILY_COUNT << 1 ? FAMILY_ANY : (enum family)(stands >> 1);
+}
+
+enum hard_verdict ph_hard_look(const struct hard_block *hb)
+{
+    const enum family family = ph_hard_family(hb);
+    const uint64_t word = tail_word(hb->block);
+    if (likely(tail_stands(hb, family)))
+        return HARD_GOOD;
+    /* what begins right behind the block is its overflow; else it may be the next block's underflow */
+    const bool intact = tail_slack(hb) > sizeof word &&
+                        tail_reads(hb->block + hb->wanted, sizeof word, word, tail_family(word, family));
+    return intact && hb->class != CLASS_COUNT ? HARD_UNDERFLOW : HARD_OVERFLOW;
+}
+
+COLD void ph_hard_changed(const struct hard_block *hb) { ph_incident(WRITE_AFTER_FREE, hb->block, hb->wanted); }
+
+void ph_hard_report(const struct hard_block *hb, enum hard_verdict verdict)
+{
+    if (verdict == HARD_UNDERFLOW)
+        ph_incident(UNDERFLOW, hb->block + hb->capacity, SIZE_MAX);
+    else if (verdict == HARD_OVERFLOW)
+        ph_incident(OVERFLOW, hb->block, hb->wanted);
+}
+
+void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum family family, bool *zero)
+{
+    hard_taken(hp, hb, family, zero);
+}
+
+void ph_hard_retail(const struct hard_block *hb, enum family family) { tail_set(hb, family); }
+
+/* Where it stands: from the smaller size on there is nothing of it, but for what it grew by. */
+void ph_hard_resized(const struct heap *hp, const struct hard_block *hb, size_t had, enum family family)
+{
+    const size_t from = had < hb->wanted ? had : hb->wanted, end = had + TAIL_WHOLE;
+    if (hp->hard == MODE_SECURE && from < hb->capacity)
+        ph_bytes_zero(hb->block + from, (end < hb->capacity ? end : hb->capacity) - from);
+    tail_set(hb, family);
+}
+
+/* Still its caller's. */
+void ph_hard_released(const struct heap *hp, const struct hard_block *hb)
+{
+    const enum hard_verdict verdict = ph_hard_look(hb);
+    if (unlikely(verdict != HARD_GOOD))
+        ph_hard_report(hb, verdict);
+    if (hp->hard == MODE_SECURE)
+        ph_bytes_zero(hb->block, hb->class != CLASS_COUNT ? hb->capacity : hb->wanted + tail_first(hb));
+}
