@@ -214,25 +214,12 @@ void ph_os_name(void *at, size_t bytes, const char *name)
     (void)os_call(__NR_prctl, SET_VMA, ANON_NAME, (long)at, (long)bytes, (long)name, 0);
 }
 
-/* A wait that is over at once reads the word.  Source: futex(2), EFAULT.  Not mincore: that also says yes to what
- * nobody may read, and free may need no other system call than a lock does. */
-bool ph_os_is_readable(const void *at, size_t bytes)
-{
-    const struct timespec none = {0, 0};
-    const uintptr_t os_page = ph_os_page_bytes();
-    const uintptr_t end = (uintptr_t)at + bytes;
-    for (uintptr_t word = (uintptr_t)at & ~(uintptr_t)3; word < end; word = (word & ~(os_page - 1)) + os_page)
-        if (os_call(__NR_futex, (long)word, FUTEX_WAIT_PRIVATE, 0, (long)&none, 0, 0) == -EFAULT)
-            return false;
-    return true;
-}
-
-/* The kernel fetches a signal mask before it finds that it is asked for nothing it knows.  Where something else
- * answers for it, what is mapped must do.  Source: sigprocmask(2), EFAULT and EINVAL. */
+/* Nobody is woken or moved, but the kernel looks at the word.  Source: futex(2), FUTEX_CMP_REQUEUE, EFAULT.  Not mincore: that
+ * says yes to what nobody may read too, and free may need no other system call than a lock does. */
 bool ph_os_is_readable(const void *at)
 {
-    const long got = os_call(__NR_rt_sigprocmask, -1, (long)at, 0, sizeof(uint64_t), 0, 0);
-    return got == -EINVAL || (got != -EFAULT && ph_os_is_mapped(at, sizeof(uint64_t)));
+    const uintptr_t word = (uintptr_t)at & ~(uintptr_t)3;
+    return os_call(__NR_futex, (long)word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0, (long)word, 0) != -EFAULT;
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */

@@ -62,9 +62,6 @@ uint64_t ph_os_clock_ms(void);
 /* 64 unpredictable bits, another word at each call. */
 uint64_t ph_os_random(void);
 
-/* Whether every OS page of a range can be read. */
-bool ph_os_is_readable(const void *at, size_t bytes);
-
 /* Whether the eight bytes at an address, of one OS page, can be read. */
 bool ph_os_is_readable(const void *at);
 
