@@ -191,9 +191,9 @@ static void check_family(const struct hard_block *hb, enum family family, size_t
 {
     const enum family gave = ph_hard_family(hb);
     if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
-        ph_corrupt("freed by another family", hb->block, hb->wanted);
+        ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
     if (bytes != SIZE_MAX && bytes != hb->wanted)
-        ph_corrupt("freed as of another size", hb->block, hb->wanted);
+        ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
 enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes)

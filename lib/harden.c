@@ -32,14 +32,14 @@ enum hard_verdict ph_hard_look(const struct hard_block *hb)
     return intact && hb->class != CLASS_COUNT ? HARD_UNDERFLOW : HARD_OVERFLOW;
 }
 
-COLD void ph_hard_changed(const struct hard_block *hb) { ph_incident(WRITE_AFTER_FREE, hb->block, hb->wanted); }
+COLD void ph_hard_changed(const struct hard_block *hb) { ph_incident(DIAG_WRITE_AFTER_FREE, hb->block, hb->wanted); }
 
 void ph_hard_report(const struct hard_block *hb, enum hard_verdict verdict)
 {
     if (verdict == HARD_UNDERFLOW)
-        ph_incident(UNDERFLOW, hb->block + hb->capacity, SIZE_MAX);
+        ph_incident(DIAG_UNDERFLOW, hb->block + hb->capacity, SIZE_MAX);
     else if (verdict == HARD_OVERFLOW)
-        ph_incident(OVERFLOW, hb->block, hb->wanted);
+        ph_incident(DIAG_OVERFLOW, hb->block, hb->wanted);
 }
 
 void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum family family, bool *zero)
@@ -49,13 +49,9 @@ void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum fami
 
 void ph_hard_retail(const struct hard_block *hb, enum family family) { tail_set(hb, family); }
 
-/* Where it stands: from the smaller size on there is nothing of it, but for what it grew by. */
 void ph_hard_resized(const struct heap *hp, const struct hard_block *hb, size_t had, enum family family)
 {
-    const size_t from = had < hb->wanted ? had : hb->wanted, end = had + TAIL_WHOLE;
-    if (hp->hard == MODE_SECURE && from < hb->capacity)
-        ph_bytes_zero(hb->block + from, (end < hb->capacity ? end : hb->capacity) - from);
-    tail_set(hb, family);
+    hard_resized(hp, hb, had, family);
 }
 
 /* Still its caller's. */

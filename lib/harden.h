@@ -90,13 +90,22 @@ static inline bool tail_stands(const struct hard_block *hb, enum family family)
 
 /* ---- free memory ------------------------------------------------------------------------------ */
 
-/* The exchange writes first, as it were: a page that was never touched is not mapped twice. */
-static inline uint64_t hard_touch(char *block, size_t bytes)
+/* Before it is read: memory that nobody touched would be mapped as a page of zeros first, and again when it is
+ * written to.  What it holds stays. */
+static inline void hard_touch(char *at)
 {
-    uint64_t seen = 0;
+#if defined(__x86_64__)
+    __asm__ volatile("orq $0, %0" : "+m"(*(uint64_t *)(void *)at));
+#else
+    (void)__atomic_fetch_or((uint64_t *)(void *)at, 0, __ATOMIC_RELAXED);
+#endif
+}
+
+static inline void hard_touch_all(char *block, size_t bytes)
+{
+    hard_touch(block);
     for (size_t at = -(uintptr_t)block % UNIT_BYTES; at < bytes; at += UNIT_BYTES)
-        seen |= __atomic_exchange_n((uint64_t *)(void *)(block + at), 0, __ATOMIC_RELAXED);
-    return seen;
+        hard_touch(block + at);
 }
 
 typedef uint64_t hard_pair __attribute__((vector_size(16), may_alias));
@@ -105,7 +114,8 @@ typedef uint64_t hard_pair __attribute__((vector_size(16), may_alias));
 static inline bool hard_is_zero(char *block, size_t bytes)
 {
     const hard_pair *at = (const hard_pair *)(void *)block, *end = at + bytes / sizeof *at;
-    hard_pair seen = {unlikely(bytes >= UNIT_BYTES) ? hard_touch(block, bytes) : 0, 0};
+    hard_pair seen = {0, 0};
+    hard_touch_all(block, bytes);
     for (; at < end; at++)
         seen |= *at;
     return (seen[0] | seen[1]) == 0;
@@ -145,6 +155,15 @@ static inline void hard_taken(const struct heap *hp, const struct hard_block *hb
             ph_hard_changed(hb);
         *zero = checked == hb->capacity;
     }
+    tail_set(hb, family);
+}
+
+/* Where it stands: from the smaller size on there is nothing of it, but for what it grew by. */
+static inline void hard_resized(const struct heap *hp, const struct hard_block *hb, size_t had, enum family family)
+{
+    const size_t from = had < hb->wanted ? had : hb->wanted, end = had + TAIL_WHOLE;
+    if (hp->hard == MODE_SECURE && from < hb->capacity)
+        ph_bytes_zero(hb->block + from, (end < hb->capacity ? end : hb->capacity) - from);
     tail_set(hb, family);
 }
 

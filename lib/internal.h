@@ -469,6 +469,7 @@ bool ph_sized_give(struct local *lo, void *block); /* false: nothing done, ask b
 /* late.c -- the usual malloc and free of a hard heap; freed blocks that wait */
 void *ph_hard_malloc(size_t bytes, enum family family); /* NULL: ask alloc.c */
 bool ph_hard_free(void *block, enum family family);     /* false: nothing done, ask block.c */
+void *ph_hard_realloc(void *block, size_t bytes, enum family family); /* NULL: nothing done, ask block.c */
 void ph_late_enter(struct local *lo, void *block, uint16_t *place, unsigned class);
 void ph_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the local is ours) */
 void ph_sized_forget(struct heap *hp); /* the heap ends.  Held: gate lock */

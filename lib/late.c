@@ -36,7 +36,7 @@ static void late_leave(struct local *lo)
     late->count--;
     late->bytes -= bytes;
     if (lo->heap->hard == MODE_TOLERANT && lb.sum != hard_sum(lb.block, bytes))
-        ph_corrupt("changed after free", lb.block, bytes);
+        ph_incident(DIAG_WRITE_AFTER_FREE, lb.block, bytes);
     push(lo, lb.class, lb.block, lb.place);
 }
 
@@ -61,53 +61,105 @@ static inline void late_enter(struct local *lo, void *block, uint16_t *place, un
 /* Busy and biased.  Free by its code already. */
 void ph_late_enter(struct local *lo, void *block, uint16_t *place, unsigned class) { late_enter(lo, block, place, class); }
 
-/* ---- malloc and free -------------------------------------------------------------------------- */
+/* ---- malloc, free, realloc --------------------------------------------------------------------- */
+
+/* This thread's, with room for a block of `room` bytes in some page; else NULL. */
+static inline struct local *local_for(size_t room)
+{
+    struct local *lo = sized_local(ph_process_heap.handle);
+    return likely(room <= CLASS_BYTES) && likely(lo != NULL && lo->late != NULL) ? lo : NULL;
+}
+
+static inline struct hard_block page_block(void *block, unsigned class, size_t wanted)
+{
+    return (struct hard_block){.block = block, .wanted = wanted, .capacity = ph_class_bytes[class], .class = class};
+}
 
 void *ph_hard_malloc(size_t bytes, enum family family)
 {
-    struct heap *const hp = &ph_process_heap;
-    struct local *lo = sized_local(hp->handle);
-    const size_t room = bytes + ph_hard_pad(hp);
-    if (unlikely(lo == NULL || bytes > CLASS_BYTES || room > CLASS_BYTES))
+    const struct heap *const hp = &ph_process_heap;
+    const size_t room = bytes < CLASS_BYTES ? bytes + hard_pad(hp) : SIZE_MAX;
+    struct local *lo = local_for(room);
+    if (unlikely(lo == NULL))
         return NULL;
     const unsigned class = class_of(room);
     local_enter(lo);
     struct stack *st = &lo->stack[class];
     struct sized_entry *top = (struct sized_entry *)(void *)st->top;
-    if (unlikely(!__atomic_load_n(&lo->biased, __ATOMIC_RELAXED) || *top[-1].place != 0)) {
+    void *block;
+    if (likely(__atomic_load_n(&lo->biased, __ATOMIC_RELAXED) && *top[-1].place == 0)) {
+        __atomic_store_n(top[-1].place, size_code(class, bytes), __ATOMIC_RELAXED);
+        block = top[-1].block;
+        __atomic_store_n(&st->top, (void **)(void *)(top - 1), __ATOMIC_RELAXED);
         local_leave(lo);
-        return NULL;
+    } else {
+        local_leave(lo);
+        if ((block = ph_sized_take(lo, class, bytes)) == NULL)
+            return NULL;
     }
-    __atomic_store_n(top[-1].place, size_code(class, bytes), __ATOMIC_RELAXED);
-    const struct hard_block hb = {.block = top[-1].block, .wanted = bytes, .capacity = ph_class_bytes[class], .class = class};
-    __atomic_store_n(&st->top, (void **)(void *)(top - 1), __ATOMIC_RELAXED);
-    local_leave(lo);
+    const struct hard_block hb = page_block(block, class, bytes);
     bool zero = false;
     hard_taken(hp, &hb, family, &zero);
-    return hb.block;
+    return block;
+}
+
+/* What the code of a live block of a page says; NULL, and *hb not set, where none is. */
+static inline uint16_t *live_place(const void *block, struct hard_block *hb)
+{
+    const uint64_t entry = map_get(block);
+    const uint32_t class = (uint32_t)entry - (ph_process_heap.tag | KIND_SIZED);
+    uint16_t *place = likely(class < CLASS_COUNT) ? sized_place(entry, block) : NULL;
+    const unsigned code = likely(place != NULL) ? __atomic_load_n(place, __ATOMIC_RELAXED) : 0;
+    *hb = page_block((void *)(uintptr_t)block, class, code != 0 ? size_of_code(class, code) : 0);
+    return code != 0 ? place : NULL;
 }
 
 bool ph_hard_free(void *block, enum family family)
 {
-    struct heap *const hp = &ph_process_heap;
-    struct local *lo = sized_local(hp->handle);
-    const uint64_t entry = map_get(block);
-    const uint32_t class = (uint32_t)entry - (hp->tag | KIND_SIZED);
-    if (unlikely(lo == NULL || class >= CLASS_COUNT))
-        return false;
-    uint16_t *place = sized_place(entry, block);
-    if (unlikely(place == NULL || lo->late == NULL))
+    struct hard_block hb;
+    struct local *lo = local_for(0);
+    if (unlikely(lo == NULL))
         return false;
     local_enter(lo);
-    const unsigned code = __atomic_load_n(place, __ATOMIC_RELAXED);
-    const struct hard_block hb = {.block = block, .wanted = size_of_code(class, code), .capacity = ph_class_bytes[class], .class = class};
-    const bool good = likely(code != 0 && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED)) && tail_stands(&hb, family);
+    uint16_t *place = live_place(block, &hb);
+    const bool good = likely(place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED)) && tail_stands(&hb, family);
     if (likely(good)) {
-        if (hp->hard == MODE_SECURE)
+        if (ph_process_heap.hard == MODE_SECURE)
             hard_clear(block, hb.capacity);
         __atomic_store_n(place, 0, __ATOMIC_RELAXED);
-        late_enter(lo, block, place, class);
+        late_enter(lo, block, place, hb.class);
     }
     local_leave(lo);
     return good;
+}
+
+void *ph_hard_realloc(void *block, size_t bytes, enum family family)
+{
+    struct hard_block hb;
+    const struct heap *const hp = &ph_process_heap;
+    struct local *lo = local_for(bytes);
+    if (unlikely(lo == NULL))
+        return NULL;
+    local_enter(lo);
+    uint16_t *place = live_place(block, &hb);
+    const size_t had = hb.wanted;
+    if (unlikely(place == NULL || !__atomic_load_n(&lo->biased, __ATOMIC_RELAXED) || !tail_stands(&hb, family))) {
+        local_leave(lo);
+        return NULL;
+    }
+    if (class_of(bytes + hard_pad(hp)) == hb.class) {
+        __atomic_store_n(place, size_code(hb.class, bytes), __ATOMIC_RELAXED);
+        hb.wanted = bytes;
+        hard_resized(hp, &hb, had, family);
+        local_leave(lo);
+        return block;
+    }
+    local_leave(lo);
+    void *now = ph_hard_malloc(bytes, family);
+    if (unlikely(now == NULL))
+        return NULL;
+    ph_bytes_copy(now, block, had < bytes ? had : bytes);
+    if (unlikely(!ph_hard_free(block, family)))
+        (void)ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, FAMILY_ANY, SIZE_MAX);
+    return now;
 }

@@ -9,6 +9,7 @@
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
 #include "../lib/hot.h"
+#include "../lib/options.h"
 #include "foreign.h"
 #include "family.h"
 
@@ -31,15 +32,29 @@ COLD static void *alloc_slow(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
+static void *hard_malloc(size_t bytes, enum family family)
+{
+    if (!ph_option(OPT_FAMILY_CHECKS))
+        family = FAMILY_ANY;
+    void *block = ph_hard_malloc(bytes, family);
+    return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes, .family = family});
+}
+
 /* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
 static __attribute__((noinline)) void *malloc_refill(struct local *lo, unsigned class, size_t bytes)
 {
+    if (unlikely(ph_process_heap.hard != 0)) {
+        local_leave(lo);
+        return hard_malloc(bytes, FAMILY_MALLOC);
+    }
     void *block = ph_local_take_slow(lo, class, NULL);
     return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes});
 }
 
 static __attribute__((noinline)) void *malloc_bigger(size_t bytes)
 {
+    if (ph_process_heap.hard != 0)
+        return hard_malloc(bytes, FAMILY_MALLOC);
     return alloc_slow(&(struct request){.bytes = bytes});
 }
 
@@ -100,7 +115,9 @@ COLD static void free_unusual(void *block)
 /* In secure and tolerant mode; `bytes` of a sized delete, else SIZE_MAX. */
 void ph_malloc_free_hard(void *block, enum family family, size_t bytes)
 {
-    if (block != NULL && ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
+    if (block == NULL || (bytes == SIZE_MAX && ph_hard_free(block, ph_option(OPT_FAMILY_CHECKS) ? family : FAMILY_ANY)))
+        return;
+    if (ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
         free_unusual(block);
 }
 
@@ -129,6 +146,11 @@ EXPORT void *realloc(void *block, size_t bytes)
     if (bytes == 0) {
         free(block);
         return NULL;
+    }
+    if (ph_process_heap.hard != 0) {
+        void *now = ph_hard_realloc(block, bytes, FAMILY_ANY);
+        if (likely(now != NULL))
+            return now;
     }
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
