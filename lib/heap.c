@@ -162,20 +162,34 @@ void ph_heap_begin(char *const *environment)
         ph_options_read(environment);
 }
 
+/* Whatever libc is asked for may be somebody's hook, which allocates and comes here again: so it is asked once, and
+ * while no lock is held.  Who comes meanwhile has no stacks yet. */
+static void libc_ask(void)
+{
+    static uint32_t asked;
+    if (__atomic_exchange_n(&asked, 1, __ATOMIC_RELAXED) != 0)
+        return;
+    ph_heap_begin(NULL);
+    (void)ph_os_page_bytes();
+    ph_os_clock_begin();
+    ph_local_thread_key();
+}
+
 /* The process heap, made by the first call of whichever function needs it. */
 static COLD bool process_heap_make(void)
 {
+    libc_ask();
+    const uint64_t secret = ph_os_random() | 1;
     ph_lock_take(&registry_lock);
     if (process_ready == 0) {
-        ph_heap_begin(NULL);
-        ph_secret = ph_os_random() | 1;
+        ph_secret = secret;
         ph_os_seed();
         ph_process_heap.id = PROCESS_HEAP;
         heap_first_seals(&ph_process_heap);
         const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);
         const size_t initial = ph_round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
         heap_begin(&ph_process_heap, HEAPF_PAGED, most != 0);
-        if (heap_reserve(&ph_process_heap, initial, most) && ph_shard_ready(&ph_process_heap) && ph_local_thread_key()) {
+        if (heap_reserve(&ph_process_heap, initial, most) && ph_shard_ready(&ph_process_heap)) {
             heap_table[PROCESS_HEAP] = &ph_process_heap;
             heaps_made = PROCESS_HEAP; /* nobody makes another before */
             heap_publish(&ph_process_heap);

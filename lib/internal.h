@@ -456,7 +456,7 @@ void ph_local_check(void);                  /* empty this thread's stacks, check
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
 void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
-bool ph_local_thread_key(void);             /* make the key whose destructor detaches; once */
+void ph_local_thread_key(void);             /* make the key whose destructor detaches; without it nobody has stacks */
 
 /* sized.c -- locals of private heaps, and how a thread finds them */
 extern const struct thread ph_thread_none;

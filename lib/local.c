@@ -190,13 +190,13 @@ static void thread_exits(void *mark)
     ph_sized_detach_all();
 }
 
-bool ph_local_thread_key(void)
+void ph_local_thread_key(void)
 {
-    exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
-    return exit_key_made;
+    if (pthread_key_create(&exit_key, thread_exits) == 0)
+        __atomic_store_n(&exit_key_made, true, __ATOMIC_RELEASE);
 }
 
-bool ph_local_may_attach(void) { return !exiting && exit_key_made; }
+bool ph_local_may_attach(void) { return !exiting && __atomic_load_n(&exit_key_made, __ATOMIC_ACQUIRE); }
 
 /* Setting the key's value may allocate, so what the caller made stands first. */
 bool ph_local_at_exit(void *mark)

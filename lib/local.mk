@@ -34,6 +34,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
+	%D%/clock.c \
 	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/entrance.c \

@@ -4,7 +4,7 @@
  *
  * Owns:    nothing but a cached OS page size and the membarrier registration.
  * Calls:   the kernel, directly: libc's wrappers touch errno and may not be ready yet in the
- *          first malloc of a process.  clock_gettime is libc's, for the vDSO behind it.
+ *          first malloc of a process.
  * Always:  errno is untouched; every function may be called from a signal handler. */
 #include "os.h"
 
@@ -257,16 +257,7 @@ uint32_t ph_os_pid(void) { return (uint32_t)os_call(__NR_getpid, 0, 0, 0, 0, 0, 
 
 uint32_t ph_os_tid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
 
-/* ---- time and chance ------------------------------------------------------------------------ */
-
-uint64_t ph_os_clock_ms(void)
-{
-    struct timespec now = {0, 0};
-    const int saved = errno;
-    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0)
-        errno = saved;
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
-}
+/* ---- chance ------------------------------------------------------------------------ */
 
 /* Spread every input bit over the result (multiply, fold; twice). */
 static uint64_t os_mix(uint64_t x)

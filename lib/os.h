@@ -57,7 +57,8 @@ void ph_os_sleep(uint64_t nanoseconds);
 void ph_os_yield(void);
 
 /* Milliseconds of a clock that never goes back, coarse (a few ms); cheap. */
-uint64_t ph_os_clock_ms(void);
+uint64_t ph_os_clock_ms(void); /* clock.c */
+void ph_os_clock_begin(void);  /* find it; asks libc */
 
 /* 64 unpredictable bits, another word at each call. */
 uint64_t ph_os_random(void);
