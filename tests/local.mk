@@ -53,6 +53,7 @@ CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
+SCRIPT_TESTS += %D%/baseline.sh
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/dlopen.sh
@@ -64,6 +65,9 @@ SCRIPT_TESTS += %D%/limits.sh
 SCRIPT_TESTS += %D%/lock_order.pl
 SCRIPT_TESTS += %D%/man.sh
 SCRIPT_TESTS += %D%/misuse.sh
+SCRIPT_TESTS += %D%/modes_loader.sh
+SCRIPT_TESTS += %D%/modes_memory.sh
+SCRIPT_TESTS += %D%/modes_system.sh
 SCRIPT_TESTS += %D%/options_documented.sh
 SCRIPT_TESTS += %D%/preload.sh
 SCRIPT_TESTS += %D%/programs.sh
@@ -78,6 +82,9 @@ SCRIPT_TESTS += %D%/walk_preload.sh
 # Programs that scripts run, each from its one .c file.
 HELPERS =
 HELPERS += %D%/limits
+HELPERS += %D%/modes_memory
+HELPERS += %D%/modes_seccomp
+HELPERS += %D%/modes_system
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
 HELPERS += %D%/stress_private
@@ -85,6 +92,7 @@ HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/modes_overcommit.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/validate_soak.sh
 endif
@@ -134,6 +142,13 @@ EXTRA_DIST += %D%/misuse/nothing.c
 EXTRA_DIST += %D%/misuse/realloc_interior.c
 EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
+EXTRA_DIST += %D%/modes_audit.c
+EXTRA_DIST += %D%/modes_hooks.c
+EXTRA_DIST += %D%/modes_host.c
+EXTRA_DIST += %D%/modes_late.c
+EXTRA_DIST += %D%/modes_overcommit.sh
+EXTRA_DIST += %D%/modes_plugin.c
+EXTRA_DIST += %D%/modes_second.c
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
 EXTRA_DIST += %D%/preload_host.c
@@ -242,6 +257,12 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_flat_SOURCES = %D%/flat.c %D%/preloaded.h %D%/preloaded.c
 %C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_limits_LDADD =
+%C%_modes_memory_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_memory_LDADD =
+%C%_modes_seccomp_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_seccomp_LDADD =
+%C%_modes_system_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_system_LDADD =
 
 # Linked to the library as a program of its users is.
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c
