@@ -11,8 +11,8 @@
 #include "options.h"
 
 enum {
-    PAD_SECURE = 8,
-    PAD_TOLERANT = 64,
+    PAD_SECURE = 1, /* sizes that are multiples of 8 have 8 */
+    PAD_TOLERANT = 32,
     TAIL_WHOLE = 80, /* so much slack is all tail; more: */
     TAIL_FIRST = 64, /* the first bytes of it, and */
     TAIL_LAST = 16,  /* the last, where what lies before the next block was written */

@@ -28,15 +28,15 @@
  *
  *   entrance, heapapi, heapinfo, native, raise, visit      preload
  *            |
- *       walk, stats, fork
+ *       walk, inspect, stats, fork
  *            |
- *       block, alloc, heap   one block from outside; routes a size to its kind; registry of live heaps
+ *    find=block, alloc, heap one block from outside; routes a size to its kind; registry of live heaps
  *            |
  *     local, sized -- gate   one thread's stacks for a heap; who may be inside
  *            |
  *          shard             class locks; which page serves, whole batches
  *            |
- *   page   packed   large    equal-size blocks; blocks side by side; one mapping for one block
+ *   page   packed   large, guard    equal-size blocks; blocks side by side; one mapping, or slot, for one block
  *            |
  *   span, purge, forget      units cut from regions and joined again; dirty memory goes back by age
  *            |
@@ -170,7 +170,10 @@ struct span {
             size_t wanted;       /* run, large: bytes asked for */
             size_t mapped_bytes; /* large: bytes of its mapping */
             uint32_t freed_ms;   /* free span: when */
-            uint32_t dirty_first, dirty_count; /* dirty free span: the units that are, from its start */
+            union {
+                struct { uint32_t dirty_first, dirty_count; }; /* dirty free span: the units that are, from its start */
+                struct { uint32_t offset, slot; }; /* large, guarded: where it stands in its first unit, and guard.h's number */
+            };
             uint32_t seal;       /* of these, and of the bits above but for the state */
         };
     };
@@ -405,6 +408,7 @@ struct request {          /* what a caller wants of a new block */
     bool zero;
     bool sized;           /* remember `bytes` exactly */
     enum enter enter;
+    const void *caller;   /* of malloc, as far as known */
     size_t pad;           /* room behind them; ph_heap_alloc knows */
     enum family { FAMILY_ANY, FAMILY_MALLOC, FAMILY_NEW, FAMILY_ARRAY, FAMILY_COUNT } family; /* who asks */
 };
@@ -412,6 +416,7 @@ struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate
 
 /* alloc.c -- which way of keeping blocks serves a request */
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
+void *ph_heap_guarded(struct heap *hp, const struct request *rq); /* between guards; NULL: not this one */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
 void ph_heap_trim_plainly(struct heap *hp); /* the same with the system calls of malloc only: where memory ends */
 void ph_heap_trim_all(void); /* each heap that no other thread has locked */
@@ -437,6 +442,12 @@ struct block_info {
 };
 /* What lives at an address, in whichever heap; plain blocks in some stack count as live. */
 enum block_verdict ph_heap_look(const void *block, struct block_info *out);
+/* find.c -- the block around an address */
+bool ph_heap_is_inside_large(const void *address);
+struct report;
+/* Say of rp->block which sin it is to free it: kind, bytes, inside, heap, detail.  Takes locks. */
+void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi);
+
 /* Resize, moved if need be and not `in_place`; NULL: the block is as it was. */
 void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
                       bool in_place);
@@ -469,7 +480,8 @@ bool ph_sized_give(struct local *lo, void *block); /* false: nothing done, ask b
 /* late.c -- the usual malloc and free of a hard heap; freed blocks that wait */
 void *ph_hard_malloc(size_t bytes, enum family family); /* NULL: ask alloc.c */
 bool ph_hard_free(void *block, enum family family);     /* false: nothing done, ask block.c */
-void *ph_hard_realloc(void *block, size_t bytes, enum family family); /* NULL: nothing done, ask block.c */
+/* Where it stands.  False: it must move; *had: what it holds, SIZE_MAX: ask block.c. */
+bool ph_hard_resize(void *block, size_t bytes, enum family family, size_t *had);
 void ph_late_enter(struct local *lo, void *block, uint16_t *place, unsigned class);
 void ph_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the local is ours) */
 void ph_sized_forget(struct heap *hp); /* the heap ends.  Held: gate lock */
@@ -516,6 +528,7 @@ void ph_gate_rebias(struct local *lo, enum enter enter);
 void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
 void ph_gate_close_plainly(struct heap *hp); /* without membarrier: a program's filter may kill for it */
+bool ph_gate_close_alone(struct heap *hp); /* where nobody has to be stopped; false: not closed */
 void ph_gate_open(struct heap *hp);
 void ph_gate_stop(struct heap *hp); /* nobody is inside any more.  Held: gate lock */
 bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: not yet */
@@ -590,6 +603,8 @@ size_t ph_packed_control_bytes(void);
 /* large.c -- one mapping for one block; held on entry: nothing */
 struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *zero);
 bool ph_large_give(struct heap *hp, void *block); /* false: it is gone already */
+void ph_large_link(struct heap *hp, struct span *sp); /* into its heap's books */
+bool ph_large_was(const void *block, size_t *bytes); /* one of the last that went; not NULL */
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
 bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move);
 void ph_large_expire(void);
@@ -609,6 +624,7 @@ static inline size_t ph_round_up(size_t bytes, size_t align) { return (bytes + a
 static inline void *ph_unit_address(uint64_t unit) { return (void *)(uintptr_t)(unit << UNIT_BITS); }
 static inline void *ph_span_start(const struct span *sp) { return ph_unit_address(sp->start); }
 static inline size_t ph_span_bytes(const struct span *sp) { return (size_t)sp->units << UNIT_BITS; }
+static inline char *ph_large_block(const struct span *sp) { return (char *)ph_span_start(sp) + sp->offset; }
 struct span *ph_span_new(void);      /* a descriptor */
 void ph_span_drop(struct span *sp);
 void ph_span_want(struct heap *hp, struct span *sp, size_t wanted, bool sized); /* locks itself */
@@ -716,6 +732,9 @@ struct heap_sums {
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
+
+/* inspect.c -- what stands in free memory and behind blocks; reports what should not */
+void ph_inspect(struct heap *hp);
 
 /* stats.c -- figures as text */
 void ph_stats_print(struct heap *hp);

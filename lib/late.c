@@ -8,6 +8,7 @@
  * Always:  a late block is free by its code, and lies in no stack and in no page.
  * Why:     these modes are for all day: whatever is not the usual case is alloc.c's and block.c's,
  *          and done again there. */
+#include "guard.h"
 #include "harden.h"
 #include "stack.h"
 
@@ -80,7 +81,7 @@ void *ph_hard_malloc(size_t bytes, enum family family)
     const struct heap *const hp = &ph_process_heap;
     const size_t room = bytes < CLASS_BYTES ? bytes + hard_pad(hp) : SIZE_MAX;
     struct local *lo = local_for(room);
-    if (unlikely(lo == NULL))
+    if (unlikely(lo == NULL || ph_guard_due()))
         return NULL;
     const unsigned class = class_of(room);
     local_enter(lo);
@@ -133,33 +134,26 @@ bool ph_hard_free(void *block, enum family family)
     return good;
 }
 
-void *ph_hard_realloc(void *block, size_t bytes, enum family family)
+bool ph_hard_resize(void *block, size_t bytes, enum family family, size_t *had)
 {
     struct hard_block hb;
     const struct heap *const hp = &ph_process_heap;
-    struct local *lo = local_for(bytes);
+    const size_t room = bytes < CLASS_BYTES ? bytes + hard_pad(hp) : SIZE_MAX;
+    struct local *lo = local_for(room);
+    *had = SIZE_MAX;
     if (unlikely(lo == NULL))
-        return NULL;
+        return false;
     local_enter(lo);
     uint16_t *place = live_place(block, &hb);
-    const size_t had = hb.wanted;
-    if (unlikely(place == NULL || !__atomic_load_n(&lo->biased, __ATOMIC_RELAXED) || !tail_stands(&hb, family))) {
-        local_leave(lo);
-        return NULL;
-    }
-    if (class_of(bytes + hard_pad(hp)) == hb.class) {
+    const bool good = place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED) && tail_stands(&hb, family);
+    const bool stays = good && class_of(room) == hb.class;
+    if (good)
+        *had = hb.wanted;
+    if (stays) {
         __atomic_store_n(place, size_code(hb.class, bytes), __ATOMIC_RELAXED);
         hb.wanted = bytes;
-        hard_resized(hp, &hb, had, family);
-        local_leave(lo);
-        return block;
+        hard_resized(hp, &hb, *had, family);
     }
     local_leave(lo);
-    void *now = ph_hard_malloc(bytes, family);
-    if (unlikely(now == NULL))
-        return NULL;
-    ph_bytes_copy(now, block, had < bytes ? had : bytes);
-    if (unlikely(!ph_hard_free(block, family)))
-        (void)ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, FAMILY_ANY, SIZE_MAX);
-    return now;
+    return stays;
 }

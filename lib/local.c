@@ -11,6 +11,7 @@
  *          there; it serves threads that are new and threads on their way out.
  * Why:     locals are never unmapped and are handed from thread to thread, blocks and all, so a
  *          thread that comes and goes costs no mapping. */
+#include "guard.h"
 #include "stack.h"
 
 #include <pthread.h>
@@ -384,8 +385,10 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
         ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
             ph_local_expire();
-        if (stack_count(lo, st) > 0) /* the class lives on what it frees, and wants more of it at hand */
+        if (stack_count(lo, st) > 0) { /* the class lives on what it frees, and wants more of it at hand */
+            ph_guard_count(stack_count(lo, st)); /* never-used ones come here one by one */
             ph_stack_widen(lo, st, class);
+        }
     }
     if (stack_count(lo, st) > 0)
         block = stack_pop(st, class);

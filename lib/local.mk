@@ -11,6 +11,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/small.h \
 	%D%/api.h \
 	%D%/bytes.h \
+	%D%/guard.h \
 	%D%/heapapi.h \
 	%D%/harden.h \
 	%D%/hot.h \
@@ -38,13 +39,18 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/entrance.c \
+	%D%/find.c \
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
+	%D%/guard.c \
+	%D%/guardfault.c \
+	%D%/guardslot.c \
 	%D%/harden.c \
 	%D%/heap.c \
 	%D%/heapapi.c \
 	%D%/heapinfo.c \
+	%D%/inspect.c \
 	%D%/invariant.c \
 	%D%/large.c \
 	%D%/late.c \

@@ -19,6 +19,7 @@ struct report {
     const void *access;      /* the address that was touched; NULL: none */
     bool is_write;           /* of the access */
     const struct heap *heap; /* NULL: that around the block, if there is one */
+    const char *caller;      /* the function of ours that was asked; NULL: the backtrace tells */
     const char *detail;      /* added to the first line behind a colon; NULL: nothing */
     const struct trace *allocated, *freed; /* NULL: unknown */
     const void *ucontext;    /* of the signal; NULL: the stack is the caller's */
@@ -33,5 +34,7 @@ void ph_report_fatal(const struct report *rp) __attribute__((noreturn, cold));
 
 /* One line for each place that was met more than once; at the end of the process. */
 void ph_report_totals(void);
+
+void ph_report_fork_child(void); /* nobody is at a report there */
 
 #endif

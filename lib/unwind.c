@@ -17,6 +17,7 @@
 #include <dlfcn.h>
 #include <link.h>
 #include <signal.h>
+#include <sys/auxv.h>
 #include <ucontext.h>
 
 enum {
@@ -27,8 +28,6 @@ enum {
     FRAME_MOST = 8 << 20,
     PROBE_BYTES = 4096,             /* no system has smaller OS pages */
 };
-
-extern void *__libc_stack_end __attribute__((weak)); /* where the first thread's stack began */
 
 struct frame {
     uintptr_t pc, sp, bp, bx;
@@ -66,11 +65,20 @@ static inline bool load(struct walk *w, uintptr_t at, uintptr_t *out)
     return true;
 }
 
+/* Above where the first thread's stack began the kernel has left words for the program, these among them. */
+static uintptr_t first_end(void)
+{
+    static uintptr_t end;
+    if (unlikely(end == 0))
+        __atomic_store_n(&end, getauxval(AT_RANDOM) & ~(uintptr_t)7, __ATOMIC_RELAXED);
+    return __atomic_load_n(&end, __ATOMIC_RELAXED);
+}
+
 /* Where the own stack of this thread ends, when `sp` lies on it; else 0.  A thread that libc made has its control
  * block there. */
 static uintptr_t own_end(uintptr_t sp)
 {
-    const uintptr_t first = &__libc_stack_end != NULL ? (uintptr_t)__libc_stack_end : 0;
+    const uintptr_t first = first_end();
     if (first - sp < OWN_MOST)
         return first;
     const uintptr_t self = (uintptr_t)ph_thread_self();
