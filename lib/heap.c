@@ -170,7 +170,7 @@ static void libc_ask(void)
     if (__atomic_exchange_n(&asked, 1, __ATOMIC_RELAXED) != 0)
         return;
     ph_heap_begin(NULL);
-    (void)ph_os_page_bytes();
+    ph_os_begin();
     ph_os_clock_begin();
     ph_local_thread_key();
 }

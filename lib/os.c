@@ -221,7 +221,11 @@ void ph_os_name(void *at, size_t bytes, const char *name)
     (void)os_call(__NR_prctl, SET_VMA, ANON_NAME, (long)at, (long)bytes, (long)name, 0);
 }
 
-const void *ph_os_entry(void) { return (const void *)getauxval(AT_ENTRY); } /* NOLINT: an address */
+/* What the kernel told at the start: getauxval may be somebody's hook, and later we hold locks. */
+static uintptr_t told_entry, told_random;
+
+const void *ph_os_entry(void) { return (const void *)told_entry; }
+const void *ph_os_random_bytes(void) { return (const void *)told_random; }
 
 size_t ph_os_space_limit(void)
 {
@@ -272,7 +276,35 @@ void ph_os_yield(void) { ph_os_sleep(1); }
 
 uint32_t ph_os_pid(void) { return (uint32_t)os_call(__NR_getpid, 0, 0, 0, 0, 0, 0); }
 
-uint32_t ph_os_tid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
+static uint32_t os_gettid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
+
+/* Where libc keeps a thread's number behind the thread pointer: it is right in a child of fork too, and no filter kills
+ * for it.  0: not known. */
+static uint32_t tid_place;
+
+static void os_tid_find(void)
+{
+#if defined(__x86_64__) && defined(__GLIBC__)
+    enum { WORDS_BEFORE = 16, WORDS = 512 }; /* struct pthread is over 2 KB, and its head is ABI */
+    const uint32_t *self = (const uint32_t *)__builtin_thread_pointer(), tid = os_gettid();
+    for (uint32_t i = WORDS_BEFORE; i < WORDS && tid_place == 0; i++)
+        if (self[i] == tid)
+            tid_place = i;
+#endif
+}
+
+uint32_t ph_os_tid(void)
+{
+    return tid_place != 0 ? ((const uint32_t *)__builtin_thread_pointer())[tid_place] : os_gettid();
+}
+
+void ph_os_begin(void)
+{
+    (void)ph_os_page_bytes();
+    told_entry = getauxval(AT_ENTRY);
+    told_random = getauxval(AT_RANDOM);
+    os_tid_find();
+}
 
 /* ---- chance ------------------------------------------------------------------------ */
 
@@ -289,7 +321,7 @@ static uint64_t os_mix(uint64_t x)
 uint64_t ph_os_random(void)
 {
     static uint64_t calls;
-    const uint64_t *kernel = (const uint64_t *)getauxval(AT_RANDOM);
+    const uint64_t *kernel = (const uint64_t *)(told_random != 0 ? told_random : getauxval(AT_RANDOM));
     uint64_t word = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) + (ph_os_clock_ms() << 32);
     word = os_mix(word ^ (uint64_t)(uintptr_t)&word);
     return kernel ? os_mix(os_mix(word ^ kernel[0]) + kernel[1]) : word;

@@ -73,8 +73,12 @@ bool ph_os_is_readable(const void *at);
 uint32_t ph_os_pid(void);
 uint32_t ph_os_tid(void);
 
+/* Ask libc and the kernel for what we must not ask for later, under locks or a program's filter. */
+void ph_os_begin(void);
+
 /* Where the program's own code begins to run. */
 const void *ph_os_entry(void);
+const void *ph_os_random_bytes(void); /* on the first thread's stack, near its end; NULL: not told */
 
 /* The bound on this process's address space, or on its data if that is less; SIZE_MAX: none.  Source: prlimit(2). */
 size_t ph_os_space_limit(void);

@@ -120,6 +120,11 @@ static void cache_drop(uint32_t age_ms)
 
 void ph_region_expire(void) { cache_drop((uint32_t)ph_option(OPT_PURGE_DELAY)); }
 
+static size_t region_less(size_t bytes, size_t least)
+{
+    return bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
+}
+
 /* A new range; halves its wish down to `least` when the system refuses. */
 static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool commit)
 {
@@ -136,7 +141,7 @@ static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool c
         }
         if (bytes == least)
             return false;
-        bytes = bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
+        bytes = region_less(bytes, least);
     }
 }
 
@@ -173,9 +178,10 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
     bool got = !executable && hp->debug == 0 && hp->hard == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
         got = region_reserve(rg, bytes, least_bytes, first && !executable && hp->bound_units == 0);
-    if (got && !region_enter(hp, rg)) {
-        ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
-        got = false;
+    while (got && !region_enter(hp, rg)) { /* less may leave room for the map */
+        bytes = (size_t)rg->units << UNIT_BITS;
+        ph_os_unmap(rg->base, bytes);
+        got = bytes > least_bytes && region_reserve(rg, region_less(bytes, least_bytes), least_bytes, false);
     }
     if (!got) {
         region_free(rg);

