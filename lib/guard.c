@@ -206,6 +206,17 @@ static void report_broken(struct heap *hp, const struct slot *sl)
     });
 }
 
+/* Slots need system calls, and an action for signals, that a program's filter may kill for later. */
+void ph_guard_begin(struct heap *hp)
+{
+    if (is_never(hp))
+        return;
+    ph_lock_take(&hp->span_lock);
+    if (!ph_slot_ready())
+        SET(is_off, true);
+    ph_lock_give(&hp->span_lock);
+}
+
 /* ---- taking and giving ------------------------------------------------------------------------------ */
 
 static struct slot *slot_take(struct heap *hp, size_t bytes)

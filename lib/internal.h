@@ -430,6 +430,7 @@ struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
 void *ph_heap_guarded(struct heap *hp, const struct request *rq); /* between guards; NULL: not this one */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
+void ph_heap_trim_plainly(struct heap *hp); /* the same with the system calls of malloc only: where memory ends */
 void ph_heap_trim_all(void); /* each heap that no other thread has locked */
 struct heap *ph_heap_around(const void *address); /* whose region it lies in; NULL: nobody's */
 struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not; NULL: beyond the last */
@@ -479,7 +480,7 @@ void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
 void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
 void ph_local_without(bool wish); /* this thread may be cancelled at any moment: it gets no stacks */
-bool ph_local_thread_key(void);             /* make the key whose destructor detaches; once */
+void ph_local_thread_key(void);             /* make the key whose destructor detaches; without it nobody has stacks */
 
 /* sized.c -- locals of private heaps, and how a thread finds them */
 extern const struct thread ph_thread_none;
@@ -561,6 +562,7 @@ void ph_gate_wait(struct heap *hp); /* while another thread owns HeapLock */
 void ph_gate_rebias(struct local *lo, enum enter enter);
 void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
+void ph_gate_close_plainly(struct heap *hp); /* without membarrier: a program's filter may kill for it */
 bool ph_gate_close_alone(struct heap *hp); /* where nobody has to be stopped; false: not closed */
 void ph_gate_open(struct heap *hp);
 void ph_gate_stop(struct heap *hp); /* nobody is inside any more.  Held: gate lock */
@@ -677,6 +679,7 @@ uint32_t ph_span_limit(void); /* numbers of descriptors are below */
 struct span *ph_span_known(uint32_t index); /* NULL where no descriptor can be */
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);
+bool ph_span_release(struct heap *hp); /* regions in which nothing is in use, back to the system; some were? */
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
 
 /* purge.c -- dirty free memory goes back to the system */
@@ -693,6 +696,7 @@ char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
 struct region *ph_region_of(const struct heap *hp, const void *address);
 void ph_region_drop_all(struct heap *hp);
+void ph_region_drop_next(struct heap *hp, struct region *before);
 void ph_region_drop_rest(struct heap *hp); /* all but the first */
 void ph_region_trim(void);
 void ph_region_expire(void); /* what was kept long enough */

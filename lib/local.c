@@ -214,13 +214,16 @@ void ph_local_without(bool wish)
         detach_all();
 }
 
-bool ph_local_thread_key(void)
+void ph_local_thread_key(void)
 {
-    exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
-    return exit_key_made;
+    if (pthread_key_create(&exit_key, thread_exits) == 0)
+        __atomic_store_n(&exit_key_made, true, __ATOMIC_RELEASE);
 }
 
-bool ph_local_may_attach(void) { return exit_key_made && ph_nest == 0 && !(ph_signals & (SIGNALS_CANCEL | SIGNALS_EXITING)); }
+bool ph_local_may_attach(void)
+{
+    return __atomic_load_n(&exit_key_made, __ATOMIC_ACQUIRE) && ph_nest == 0 && !(ph_signals & (SIGNALS_CANCEL | SIGNALS_EXITING));
+}
 
 /* Setting the key's value may allocate, so what the caller made stands first. */
 bool ph_local_at_exit(void *mark)

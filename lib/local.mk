@@ -35,6 +35,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
+	%D%/clock.c \
 	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/emergency.c \

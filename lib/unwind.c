@@ -72,7 +72,7 @@ static uintptr_t first_end(void)
 {
     static uintptr_t end;
     if (unlikely(end == 0))
-        __atomic_store_n(&end, getauxval(AT_RANDOM) & ~(uintptr_t)7, __ATOMIC_RELAXED);
+        __atomic_store_n(&end, (uintptr_t)ph_os_random_bytes() & ~(uintptr_t)7, __ATOMIC_RELAXED);
     return __atomic_load_n(&end, __ATOMIC_RELAXED);
 }
 

@@ -32,7 +32,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     (void)argc;
     (void)argv;
     ph_heap_begin(environment);
-    (void)ph_heap_process();
+    if (ph_heap_process() != NULL)
+        ph_guard_begin(&ph_process_heap);
     ph_fork_register();
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");

@@ -276,9 +276,12 @@ EXPORT void *pvalloc(size_t bytes)
 EXPORT size_t malloc_usable_size(void *block)
 {
     struct block_info bi;
-    if (block == NULL || ph_heap_look(block, &bi) != BLOCK_OK)
+    if (block == NULL)
         return 0;
-    return bi.wanted;
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (unlikely(verdict == BLOCK_NOT_OURS))
+        return ph_foreign_usable(block);
+    return verdict == BLOCK_OK ? bi.wanted : 0;
 }
 
 /* ---- the names inside glibc ------------------------------------------------------------------------ */

@@ -23,7 +23,7 @@ rooms='
     region
     map sizeclass
     meta
-    os
+    os=clock
 '
 # Any room may call these; they call only each other and os.
 services='options message invariant report unwind cfi text lock bytes'

@@ -57,6 +57,7 @@ CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
+SCRIPT_TESTS += %D%/baseline.sh
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/bugs.sh
 SCRIPT_TESTS += %D%/diagnostics.sh
@@ -71,6 +72,9 @@ SCRIPT_TESTS += %D%/limits.sh
 SCRIPT_TESTS += %D%/lock_order.pl
 SCRIPT_TESTS += %D%/man.sh
 SCRIPT_TESTS += %D%/misuse.sh
+SCRIPT_TESTS += %D%/modes_loader.sh
+SCRIPT_TESTS += %D%/modes_memory.sh
+SCRIPT_TESTS += %D%/modes_system.sh
 SCRIPT_TESTS += %D%/options_documented.sh
 SCRIPT_TESTS += %D%/preload.sh
 SCRIPT_TESTS += %D%/programs.sh
@@ -88,6 +92,9 @@ SCRIPT_TESTS += %D%/walk_preload.sh
 HELPERS =
 HELPERS += %D%/guarded
 HELPERS += %D%/limits
+HELPERS += %D%/modes_memory
+HELPERS += %D%/modes_seccomp
+HELPERS += %D%/modes_system
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
 HELPERS += %D%/stress_private
@@ -106,6 +113,7 @@ endif
 LONG_TESTS =
 LONG_TESTS += %D%/malloc_modes.sh
 LONG_TESTS += %D%/programs_modes.sh
+LONG_TESTS += %D%/modes_overcommit.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/validate_soak.sh
 endif
@@ -161,6 +169,13 @@ EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/realloc_twice.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
 EXTRA_DIST += %D%/misuse/write_before_heap.c
+EXTRA_DIST += %D%/modes_audit.c
+EXTRA_DIST += %D%/modes_hooks.c
+EXTRA_DIST += %D%/modes_host.c
+EXTRA_DIST += %D%/modes_late.c
+EXTRA_DIST += %D%/modes_overcommit.sh
+EXTRA_DIST += %D%/modes_plugin.c
+EXTRA_DIST += %D%/modes_second.c
 EXTRA_DIST += %D%/misuse/write_fresh.c
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
@@ -278,6 +293,12 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_guarded_LDADD =
 %C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_limits_LDADD =
+%C%_modes_memory_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_memory_LDADD =
+%C%_modes_seccomp_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_seccomp_LDADD =
+%C%_modes_system_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_system_LDADD =
 
 # They see nothing of the allocator that serves them, and the compiler nothing of their bugs.
 BUG_SOURCES = %D%/bugs/bugs.h %D%/bugs/main.c %D%/bugs/tables.c
