@@ -159,6 +159,7 @@ void ph_heap_begin(char *const *environment)
     begun = true;
     if (getauxval(AT_SECURE) == 0)
         ph_options_read(environment);
+    (void)ph_os_page_pretend(ph_option(OPT_OS_PAGE)); /* nothing was mapped before; 0 is no page */
 }
 
 /* The process heap, made by the first call of whichever function needs it. */

@@ -65,6 +65,9 @@ bool is_zero(const void *block, size_t bytes);
 /* The next value of a small generator, for tests that must repeat exactly. */
 uint32_t next_random(uint64_t *state);
 
+/* The machine's, or what PRIVHEAP_OS_PAGE says in its stead. */
+size_t os_page_bytes(void);
+
 /* Resident KiB of this process. */
 long resident_kib(void);
 

@@ -14,7 +14,7 @@ static void setup_empty_pool(void) { pool = (struct pool){.cells = CELL_BYTES >>
 
 /* ---- ranges ---- */
 
-static const size_t wishes[] = {1, 63, 64, 65, 1000, 4096, 100000, 65536, 200000};
+static const size_t wishes[] = {1, 63, 64, 65, 1000, 4096, 100000, 65536, 200000, 20000000};
 
 START_TEST(range_is_zero_and_aligned_to_a_cache_line)
 {

@@ -40,6 +40,7 @@ CHECK_SUITES += %D%/check_meta
 CHECK_SUITES += %D%/check_native
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
+CHECK_SUITES += %D%/check_ospage
 CHECK_SUITES += %D%/check_packed
 CHECK_SUITES += %D%/check_page
 CHECK_SUITES += %D%/check_raise
@@ -65,6 +66,7 @@ SCRIPT_TESTS += %D%/lock_order.pl
 SCRIPT_TESTS += %D%/man.sh
 SCRIPT_TESTS += %D%/misuse.sh
 SCRIPT_TESTS += %D%/options_documented.sh
+SCRIPT_TESTS += %D%/os_pages.sh
 SCRIPT_TESTS += %D%/preload.sh
 SCRIPT_TESTS += %D%/programs.sh
 SCRIPT_TESTS += %D%/promises.sh
@@ -86,6 +88,7 @@ HELPERS += %D%/walk_preload
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
 if HAVE_CHECK
+LONG_TESTS += %D%/os_pages_all.sh
 LONG_TESTS += %D%/validate_soak.sh
 endif
 
@@ -134,6 +137,7 @@ EXTRA_DIST += %D%/misuse/nothing.c
 EXTRA_DIST += %D%/misuse/realloc_interior.c
 EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
+EXTRA_DIST += %D%/os_pages_all.sh
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
 EXTRA_DIST += %D%/preload_host.c
