@@ -21,8 +21,10 @@ START_TEST(range_is_zero_and_aligned_to_a_cache_line)
     const unsigned char *at = ph_meta_take(wishes[_i]);
     ck_assert_ptr_nonnull(at);
     ck_assert_uint_eq((uintptr_t)at % 64, 0);
+    unsigned not_zero = 0;
     for (size_t i = 0; i < wishes[_i]; i++)
-        ck_assert_uint_eq(at[i], 0);
+        not_zero |= at[i];
+    ck_assert_uint_eq(not_zero, 0);
 }
 END_TEST
 

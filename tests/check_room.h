@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "emulated.h"
 #include "hot.h"
 
 #define COUNT(table) (int)(sizeof table / sizeof table[0])
@@ -90,6 +91,7 @@ static inline struct room_end room_child(void (*act)(void *), void *with)
         got = read(ends[0], end.text + used, sizeof end.text - 1 - used);
     close(ends[0]);
     ck_assert_int_eq(waitpid(child, &end.status, 0), child);
+    emulated_text_cut(end.text);
     return end;
 }
 
@@ -115,7 +117,7 @@ static inline void room_aborts(void (*act)(void *), void *with, const char *text
     ck_assert_msg(strstr(end.text, text) != NULL, "\"%s\" is not in: %s", text, end.text);
 }
 
-/* It follows no threads that the child of a process with several makes. */
+/* It follows no threads that the child of a process with several makes; nor does an emulator. */
 static inline bool room_is_thread_sanitized(void)
 {
 #if defined(__SANITIZE_THREAD__)
@@ -135,11 +137,11 @@ static inline bool room_is_under_valgrind(void)
 }
 
 /* Let this process (a child) have so many bytes of address space more, and no more.  Valgrind needs some
- * of its own, from the same limit: there the child does without the rest of its test. */
+ * of its own, from the same limit, and an emulator takes none: there the child does without the rest of its test. */
 static inline void room_limit(size_t more)
 {
     unsigned long pages = 0;
-    if (room_is_under_valgrind()) _exit(0);
+    if (room_is_under_valgrind() || is_emulated()) _exit(0);
     FILE *file = fopen("/proc/self/statm", "r");
     CHILD_NEEDS(file != NULL && fscanf(file, "%lu", &pages) == 1);
     fclose(file);

@@ -87,6 +87,7 @@ HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/musl.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/os_pages_all.sh
 LONG_TESTS += %D%/validate_soak.sh
@@ -137,6 +138,7 @@ EXTRA_DIST += %D%/misuse/nothing.c
 EXTRA_DIST += %D%/misuse/realloc_interior.c
 EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
+EXTRA_DIST += %D%/musl.sh
 EXTRA_DIST += %D%/os_pages_all.sh
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
