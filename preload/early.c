@@ -13,6 +13,8 @@
 #include "../lib/privheap.h"
 #include "follow.h"
 
+#include <unistd.h>
+
 #include "../lib/small.h"
 
 static void say_active(void)
@@ -26,10 +28,22 @@ static void say_active(void)
     ph_message_send(&m);
 }
 
+/* glibc hands the environment to constructors, and sets environ after ours; musl sets environ before, and hands nothing. */
+static char **environment_now(char **given)
+{
+#ifdef __GLIBC__
+    return given;
+#else
+    (void)given;
+    return environ;
+#endif
+}
+
 __attribute__((constructor)) static void begin(int argc, char **argv, char **environment)
 {
     (void)argc;
     (void)argv;
+    environment = environment_now(environment);
     ph_heap_begin(environment);
     (void)ph_heap_process();
     ph_fork_register();

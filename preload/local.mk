@@ -19,7 +19,6 @@ endif
 	%D%/malloc.c \
 	%D%/new.c \
 	%D%/win32.c
-# glibc's reports, where the C library has their types; musl has none.
 if HAVE_MALLINFO2
 %C%_libprivheap_preload_la_SOURCES += %D%/report.c
 endif

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "emulated.h"
+
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
 #define TOO_BIG ((size_t)PTRDIFF_MAX + 1)

@@ -83,10 +83,12 @@ HELPERS += %D%/limits
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
 HELPERS += %D%/stress_private
+HELPERS += %D%/stress_walk
 HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/aarch64.sh
 LONG_TESTS += %D%/musl.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/os_pages_all.sh
@@ -106,9 +108,11 @@ if HAVE_CXX
 LINKED_TESTS += %D%/check_throw
 endif
 
+EXTRA_DIST += %D%/aarch64.sh
 EXTRA_DIST += %D%/check_room.h
 EXTRA_DIST += %D%/dlopen.c
 EXTRA_DIST += %D%/driver.sh
+EXTRA_DIST += %D%/emulated.h
 EXTRA_DIST += %D%/headers_layout.c
 EXTRA_DIST += %D%/installed.sh
 EXTRA_DIST += %D%/misuse/double_free_after_fork.c
@@ -255,6 +259,8 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_stress_heap_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_stress_private_LDADD = lib/libprivheap.la
 %C%_stress_private_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_stress_walk_LDADD = lib/libprivheap.la
+%C%_stress_walk_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_check_throw_SOURCES = %D%/check_throw.cc
 %C%_check_throw_LDADD = lib/libprivheap.la
 %C%_check_throw_LDFLAGS = $(AM_LDFLAGS) -no-install
