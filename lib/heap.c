@@ -160,6 +160,7 @@ void ph_heap_begin(char *const *environment)
     begun = true;
     if (getauxval(AT_SECURE) == 0)
         ph_options_read(environment);
+    (void)ph_os_page_pretend(ph_option(OPT_OS_PAGE)); /* nothing was mapped before; 0 is no page */
 }
 
 /* Whatever libc is asked for may be somebody's hook, which allocates and comes here again: so it is asked once, and

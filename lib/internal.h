@@ -369,7 +369,8 @@ struct heap {
     uint64_t locals_seal;
     ph_lock span_lock __attribute__((aligned(64)));
     struct region *regions, *last_region;
-    uint64_t reserved_units, live_units, dirty_units; /* live: in pages, runs */
+    uint64_t reserved_units, live_units; /* live: in pages, runs */
+    uint64_t dirty_units;    /* free, and a purge would give them back */
     uint64_t peak_units;     /* the most that were live since the last sweep */
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
@@ -688,12 +689,14 @@ enum {
     DIRTY_UNITS = (16 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
 void ph_purge_as_due(struct heap *hp); /* held: span lock */
+uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
 
 /* region.c -- reserves, commits, caches address ranges; knows nothing of blocks */
 struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes);
 char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
+void ph_region_name(const struct region *rg, const char *name); /* NULL: none any more */
 struct region *ph_region_of(const struct heap *hp, const void *address);
 void ph_region_drop_all(struct heap *hp);
 void ph_region_drop_next(struct heap *hp, struct region *before);
@@ -775,7 +778,7 @@ struct heap_sums {
     uint64_t committed_bytes, reserved_bytes;
     uint64_t large_blocks, large_bytes, large_live_bytes; /* with mappings of their own; in all three above */
     uint64_t large_most, large_most_bytes; /* the most there ever were */
-    uint64_t dirty_bytes;             /* free, and still memory */
+    uint64_t dirty_bytes;             /* free, and a purge would give them back */
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);

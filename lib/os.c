@@ -4,24 +4,24 @@
  *
  * Owns:    nothing but a cached OS page size and the membarrier registration.
  * Calls:   the kernel, directly: libc's wrappers touch errno and may not be ready yet in the
- *          first malloc of a process.
+ *          first malloc of a process.  invariant.c.
  * Always:  errno is untouched; every function may be called from a signal handler. */
 #include "os.h"
 
-#include <asm/unistd.h>
 #include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/futex.h>
-#include <linux/mman.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <ucontext.h>
 #include <unistd.h>
+
+#include "invariant.h"
 
 #include "small.h"
 
@@ -30,6 +30,7 @@
 #define MREMAP_FIXED 2
 #endif
 
+enum { WAIT_PRIVATE = 128, WAKE_PRIVATE = 129, CMP_REQUEUE_PRIVATE = 132 }; /* linux/futex.h; the kernel's headers are not in every C library's path */
 enum { MEMBARRIER_EXPEDITED = 8, MEMBARRIER_REGISTER = 16 }; /* linux/membarrier.h, since 4.14 */
 
 /* ---- system calls without errno: the result, or a negative errno value ---------------------- */
@@ -79,7 +80,9 @@ static bool os_failed(long result) { return (unsigned long)result > -4096UL; }
 
 /* ---- memory --------------------------------------------------------------------------------- */
 
-size_t ph_os_page_bytes(void)
+static size_t page_pretended; /* 0: the machine's own */
+
+static size_t os_hardware_page_bytes(void)
 {
     static size_t bytes;
     if (bytes == 0) {
@@ -87,6 +90,28 @@ size_t ph_os_page_bytes(void)
         __atomic_store_n(&bytes, told ? told : 4096, __ATOMIC_RELAXED);
     }
     return __atomic_load_n(&bytes, __ATOMIC_RELAXED);
+}
+
+size_t ph_os_page_bytes(void)
+{
+    const size_t pretended = __atomic_load_n(&page_pretended, __ATOMIC_RELAXED);
+    return pretended != 0 ? pretended : os_hardware_page_bytes();
+}
+
+bool ph_os_page_pretend(size_t bytes)
+{
+    if (bytes == 0 || (bytes & (bytes - 1)) != 0 || bytes % os_hardware_page_bytes() != 0)
+        return false;
+    __atomic_store_n(&page_pretended, bytes, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* The kernel rounds lengths up by itself, and with small pages a part of a large one is whole: so a mistake
+ * would go unseen on the machines that we have. */
+static void os_check(const void *at, size_t bytes)
+{
+    if ((PH_DEBUG >= 1 || page_pretended != 0) && (((uintptr_t)at | bytes) & (ph_os_page_bytes() - 1)) != 0)
+        ph_check_failed("whole OS pages", __FILE__, __LINE__);
 }
 
 /* Without MAP_NORESERVE: what the system could never back is refused at once, as it is to glibc. */
@@ -97,13 +122,18 @@ static void *os_mmap(size_t bytes, int protection)
     return os_failed(got) ? NULL : (void *)got;
 }
 
-/* Map with room to spare and cut head and tail off: alignments above the OS page. */
+static void os_munmap(void *at, size_t bytes) { (void)os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0); }
+
+/* Map with room to spare and cut head and tail off: alignments above the machine's page. */
 static void *os_map_aligned(size_t bytes, size_t align, int protection)
 {
+    os_check(NULL, bytes);
+    if (align < ph_os_page_bytes())
+        align = ph_os_page_bytes();
     char *at = os_mmap(bytes, protection);
     if (at == NULL || ((uintptr_t)at & (align - 1)) == 0)
         return at;
-    ph_os_unmap(at, bytes);
+    os_munmap(at, bytes);
     if (bytes + align < bytes)
         return NULL;
     at = os_mmap(bytes + align, protection);
@@ -111,10 +141,10 @@ static void *os_map_aligned(size_t bytes, size_t align, int protection)
         return NULL;
     char *start = (char *)(((uintptr_t)at + align - 1) & ~(uintptr_t)(align - 1));
     if (start > at)
-        ph_os_unmap(at, (size_t)(start - at));
+        os_munmap(at, (size_t)(start - at));
     const size_t tail = (size_t)(at + align - start);
     if (tail > 0)
-        ph_os_unmap(start + bytes, tail);
+        os_munmap(start + bytes, tail);
     return start;
 }
 
@@ -136,6 +166,7 @@ void *ph_os_map(size_t bytes, size_t align)
 int ph_os_commit(void *at, size_t bytes, bool executable)
 {
     const int protection = PROT_READ | PROT_WRITE | (executable ? PROT_EXEC : 0);
+    os_check(at, bytes);
     return (int)-os_call(__NR_mprotect, (long)at, (long)bytes, protection, 0, 0, 0);
 }
 
@@ -146,29 +177,35 @@ int ph_os_protect(void *at, size_t bytes)
 
 int ph_os_purge(void *at, size_t bytes)
 {
+    os_check(at, bytes);
     return (int)-os_call(__NR_madvise, (long)at, (long)bytes, MADV_DONTNEED, 0, 0, 0);
 }
 
 /* A process with as many mappings as it may have cannot cut one in two: then at least the memory goes. */
 void ph_os_unmap(void *at, size_t bytes)
 {
+    os_check(at, bytes);
     if (os_failed(os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0)))
         (void)ph_os_purge(at, bytes);
 }
 
 bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes)
 {
+    os_check(at, old_bytes | new_bytes);
     return !os_failed(os_call(__NR_mremap, (long)at, (long)old_bytes, (long)new_bytes, 0, 0, 0));
 }
 
 bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes)
 {
+    os_check(at, old_bytes | new_bytes);
+    os_check(target, 0);
     return !os_failed(os_call(__NR_mremap, (long)at, (long)old_bytes, (long)new_bytes,
                               MREMAP_MAYMOVE | MREMAP_FIXED, (long)target, 0));
 }
 
 void ph_os_no_huge(void *at, size_t bytes)
 {
+    os_check(at, bytes);
     (void)os_call(__NR_madvise, (long)at, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
@@ -218,6 +255,7 @@ void *ph_os_reserve_no_huge(size_t bytes, size_t align)
 void ph_os_name(void *at, size_t bytes, const char *name)
 {
     enum { SET_VMA = 0x53564d41, ANON_NAME = 0 }; /* linux/prctl.h, newer than some systems' */
+    os_check(at, bytes);
     (void)os_call(__NR_prctl, SET_VMA, ANON_NAME, (long)at, (long)bytes, (long)name, 0);
 }
 
@@ -240,7 +278,7 @@ size_t ph_os_space_limit(void)
 bool ph_os_is_readable(const void *at)
 {
     const uintptr_t word = (uintptr_t)at & ~(uintptr_t)3;
-    return os_call(__NR_futex, (long)word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0, (long)word, 0) != -EFAULT;
+    return os_call(__NR_futex, (long)word, CMP_REQUEUE_PRIVATE, 0, 0, (long)word, 0) != -EFAULT;
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */
@@ -257,12 +295,12 @@ bool ph_os_membarrier(void)
 void ph_os_wait(uint32_t *word, uint32_t seen, uint64_t nanoseconds)
 {
     const struct timespec bound = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
-    (void)os_call(__NR_futex, (long)word, FUTEX_WAIT_PRIVATE, seen, nanoseconds ? (long)&bound : 0, 0, 0);
+    (void)os_call(__NR_futex, (long)word, WAIT_PRIVATE, seen, nanoseconds ? (long)&bound : 0, 0, 0);
 }
 
 void ph_os_wake(uint32_t *word, unsigned count)
 {
-    (void)os_call(__NR_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
+    (void)os_call(__NR_futex, (long)word, WAKE_PRIVATE, count, 0, 0, 0);
 }
 
 /* The same call as a lock's, so that a filter which lets locks work lets this. */

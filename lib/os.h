@@ -12,10 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of a hardware page (4096 on x86-64); asked once. */
+/* Bytes of an OS page (4096 on x86-64, 4, 16 or 64 KB on aarch64); asked once.  Every address and length that a
+ * function below takes is a multiple of it, unless its comment says otherwise. */
 size_t ph_os_page_bytes(void);
 
-/* Reserve `bytes` of address space at a multiple of `align` (both multiples of the OS page),
+/* For tests: from now on an OS page has so many bytes, and whoever is given a part of one ends the process.
+ * False, and nothing done: no power of two, or no multiple of the machine's own. */
+bool ph_os_page_pretend(size_t bytes);
+
+/* Reserve `bytes` of address space at a multiple of `align` (a power of two; at least an OS page is meant),
  * inaccessible until committed.  NULL when the system refuses.  Source: mmap(2). */
 void *ph_os_reserve(size_t bytes, size_t align);
 

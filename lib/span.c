@@ -63,6 +63,7 @@ unsigned ph_span_bin(uint32_t units)
 static void bin_insert(struct heap *hp, struct span *sp)
 {
     const unsigned bin = ph_span_bin(sp->units);
+    uint32_t first;
     sp->prev = SPAN_NONE;
     sp->next = hp->bin[bin];
     if (sp->next != SPAN_NONE)
@@ -70,12 +71,13 @@ static void bin_insert(struct heap *hp, struct span *sp)
     hp->bin[bin] = sp->self;
     hp->bins_used |= 1ULL << bin;
     if (sp->state == SPAN_DIRTY)
-        hp->dirty_units += sp->dirty_count;
+        hp->dirty_units += ph_purge_units(sp, &first);
 }
 
 static void bin_remove(struct heap *hp, struct span *sp)
 {
     const unsigned bin = ph_span_bin(sp->units);
+    uint32_t first;
     if (sp->next != SPAN_NONE)
         ph_span_at(sp->next)->prev = sp->prev;
     if (sp->prev != SPAN_NONE)
@@ -83,7 +85,7 @@ static void bin_remove(struct heap *hp, struct span *sp)
     else if ((hp->bin[bin] = sp->next) == SPAN_NONE)
         hp->bins_used &= ~(1ULL << bin);
     if (sp->state == SPAN_DIRTY)
-        hp->dirty_units -= sp->dirty_count;
+        hp->dirty_units -= ph_purge_units(sp, &first);
 }
 
 /* The first span of a bin that is large enough, a few tries deep. */

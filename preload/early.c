@@ -14,6 +14,8 @@
 #include "../lib/report.h"
 #include "follow.h"
 
+#include <unistd.h>
+
 #include "../lib/small.h"
 
 static void say_active(void)
@@ -27,10 +29,22 @@ static void say_active(void)
     ph_message_send(&m);
 }
 
+/* glibc hands the environment to constructors, and sets environ after ours; musl sets environ before, and hands nothing. */
+static char **environment_now(char **given)
+{
+#ifdef __GLIBC__
+    return given;
+#else
+    (void)given;
+    return environ;
+#endif
+}
+
 __attribute__((constructor)) static void begin(int argc, char **argv, char **environment)
 {
     (void)argc;
     (void)argv;
+    environment = environment_now(environment);
     ph_heap_begin(environment);
     if (ph_heap_process() != NULL)
         ph_guard_begin(&ph_process_heap);

@@ -393,7 +393,7 @@ END_TEST
 START_TEST(trim_gives_free_memory_back_and_says_so)
 {
     void *keep = alloc_at(50000, 0, false, true);
-    void *blocks[3] = {alloc_at(50000, 0, false, true), alloc_at(3000, 0, false, true), alloc_at(2 * MB, 0, false, true)};
+    void *blocks[3] = {alloc_at(200000, 0, false, true), alloc_at(3000, 0, false, true), alloc_at(2 * MB, 0, false, true)};
     memset(keep, 7, 50000);
     for (int i = 0; i < 3; i++)
         ck_assert(give(blocks[i]));

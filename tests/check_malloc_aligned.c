@@ -177,7 +177,7 @@ END_TEST
 
 START_TEST(valloc_and_pvalloc_align_to_the_page)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t page = os_page_bytes();
 
     for (unsigned i = 0; i < LENGTHS; i++) {
         void *one = valloc(hide(lengths[i])), *two = pvalloc(hide(lengths[i]));
@@ -194,7 +194,7 @@ END_TEST
 
 START_TEST(pvalloc_gives_whole_pages)
 {
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t page = os_page_bytes();
 
     for (size_t bytes = 1; bytes < 5 * page; bytes += 1000) {
         size_t whole = (bytes + page - 1) / page * page;

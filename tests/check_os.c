@@ -28,7 +28,11 @@ static void write_byte(void *at) { *(volatile char *)at = 1; }
 
 /* ---- memory ---- */
 
-START_TEST(page_is_the_one_of_the_hardware) { ck_assert_uint_eq(page, (size_t)sysconf(_SC_PAGESIZE)); }
+START_TEST(page_is_the_one_of_the_hardware)
+{
+    const char *said = getenv("PRIVHEAP_OS_PAGE");
+    ck_assert_uint_eq(page, said != NULL ? strtoul(said, NULL, 10) : (size_t)sysconf(_SC_PAGESIZE));
+}
 END_TEST
 
 START_TEST(addresses_have_the_alignment_asked_for)
@@ -39,7 +43,7 @@ START_TEST(addresses_have_the_alignment_asked_for)
             area = make[i](3 * page, align);
             ck_assert_ptr_nonnull(area);
             ck_assert_uint_eq((uintptr_t)area % align, 0);
-            ck_assert(room_is_mapped(area, page) && room_is_mapped(area + 2 * page, page));
+            ck_assert((is_emulated() && make[i] == ph_os_reserve) || (room_is_mapped(area, page) && room_is_mapped(area + 2 * page, page)));
             ph_os_unmap(area, 3 * page);
             ck_assert(!room_is_mapped(area, page));
         }
@@ -52,7 +56,7 @@ static unsigned long mapped_bytes(void)
     FILE *file = fopen("/proc/self/statm", "r");
     ck_assert(file != NULL && fscanf(file, "%lu", &pages) == 1);
     fclose(file);
-    return pages * page;
+    return pages * (unsigned long)sysconf(_SC_PAGESIZE);
 }
 
 START_TEST(alignment_leaves_no_spare_mapping_behind)

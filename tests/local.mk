@@ -42,6 +42,7 @@ CHECK_SUITES += %D%/check_native
 CHECK_SUITES += %D%/check_nested
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
+CHECK_SUITES += %D%/check_ospage
 CHECK_SUITES += %D%/check_packed
 CHECK_SUITES += %D%/check_page
 CHECK_SUITES += %D%/check_raise
@@ -76,6 +77,7 @@ SCRIPT_TESTS += %D%/modes_loader.sh
 SCRIPT_TESTS += %D%/modes_memory.sh
 SCRIPT_TESTS += %D%/modes_system.sh
 SCRIPT_TESTS += %D%/options_documented.sh
+SCRIPT_TESTS += %D%/os_pages.sh
 SCRIPT_TESTS += %D%/preload.sh
 SCRIPT_TESTS += %D%/programs.sh
 SCRIPT_TESTS += %D%/promises.sh
@@ -98,6 +100,7 @@ HELPERS += %D%/modes_system
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
 HELPERS += %D%/stress_private
+HELPERS += %D%/stress_walk
 HELPERS += %D%/walk_preload
 
 # The corpus of heap bugs, run by bugs.sh.
@@ -114,7 +117,10 @@ LONG_TESTS =
 LONG_TESTS += %D%/malloc_modes.sh
 LONG_TESTS += %D%/programs_modes.sh
 LONG_TESTS += %D%/modes_overcommit.sh
+LONG_TESTS += %D%/aarch64.sh
+LONG_TESTS += %D%/musl.sh
 if HAVE_CHECK
+LONG_TESTS += %D%/os_pages_all.sh
 LONG_TESTS += %D%/validate_soak.sh
 endif
 
@@ -131,9 +137,11 @@ if HAVE_CXX
 LINKED_TESTS += %D%/check_throw
 endif
 
+EXTRA_DIST += %D%/aarch64.sh
 EXTRA_DIST += %D%/check_room.h
 EXTRA_DIST += %D%/dlopen.c
 EXTRA_DIST += %D%/driver.sh
+EXTRA_DIST += %D%/emulated.h
 EXTRA_DIST += %D%/headers_layout.c
 EXTRA_DIST += %D%/installed.sh
 EXTRA_DIST += %D%/misuse/double_free_after_fork.c
@@ -177,6 +185,8 @@ EXTRA_DIST += %D%/modes_overcommit.sh
 EXTRA_DIST += %D%/modes_plugin.c
 EXTRA_DIST += %D%/modes_second.c
 EXTRA_DIST += %D%/misuse/write_fresh.c
+EXTRA_DIST += %D%/musl.sh
+EXTRA_DIST += %D%/os_pages_all.sh
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
 EXTRA_DIST += %D%/preload_host.c
@@ -332,6 +342,8 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_stress_heap_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_stress_private_LDADD = lib/libprivheap.la
 %C%_stress_private_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_stress_walk_LDADD = lib/libprivheap.la
+%C%_stress_walk_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_check_throw_SOURCES = %D%/check_throw.cc
 %C%_check_throw_LDADD = lib/libprivheap.la
 %C%_check_throw_LDFLAGS = $(AM_LDFLAGS) -no-install
