@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the privheap authors */
 /* os.c -- the only file that asks the operating system for memory, waiting and identity.
  *
- * Owns:    nothing but a cached OS page size and the membarrier registration.
+ * Owns:    a cached OS page size, the membarrier registration, and ranges that could not be unmapped yet.
  * Calls:   the kernel, directly: libc's wrappers touch errno and may not be ready yet in the
  *          first malloc of a process.  clock_gettime is libc's, for the vDSO behind it.
  * Always:  errno is untouched; every function may be called from a signal handler. */
@@ -87,11 +87,65 @@ size_t ph_os_page_bytes(void)
     return __atomic_load_n(&bytes, __ATOMIC_RELAXED);
 }
 
+/* munmap fails where it would cut a mapping in two and the process has as many as it may have.  The memory goes back
+ * all the same; the addresses are kept here, and go as soon as another munmap succeeds or addresses are short. */
+enum { LEFT_MOST = 256, LEFT_CLAIMED = 1 };
+static struct left {
+    uintptr_t at; /* 0: none; LEFT_CLAIMED: somebody is at it */
+    size_t bytes;
+} left_over[LEFT_MOST];
+static unsigned left_count;
+
+static bool os_munmap(uintptr_t at, size_t bytes) { return !os_failed(os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0)); }
+
+static void left_keep(void *at, size_t bytes)
+{
+    (void)ph_os_purge(at, bytes);
+    for (unsigned i = 0; i < LEFT_MOST; i++) {
+        uintptr_t none = 0;
+        if (!__atomic_compare_exchange_n(&left_over[i].at, &none, LEFT_CLAIMED, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
+        left_over[i].bytes = bytes;
+        __atomic_add_fetch(&left_count, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&left_over[i].at, (uintptr_t)at, __ATOMIC_RELEASE);
+        return;
+    }
+}
+
+bool ph_os_unmap_again(void)
+{
+    bool any = false;
+    if (__atomic_load_n(&left_count, __ATOMIC_RELAXED) == 0)
+        return false;
+    for (unsigned i = 0; i < LEFT_MOST; i++) {
+        uintptr_t at = __atomic_load_n(&left_over[i].at, __ATOMIC_RELAXED);
+        if (at <= LEFT_CLAIMED ||
+            !__atomic_compare_exchange_n(&left_over[i].at, &at, LEFT_CLAIMED, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+            continue;
+        const bool gone = os_munmap(at, left_over[i].bytes);
+        if (gone)
+            __atomic_sub_fetch(&left_count, 1, __ATOMIC_RELAXED);
+        __atomic_store_n(&left_over[i].at, gone ? 0 : at, __ATOMIC_RELEASE);
+        any |= gone;
+    }
+    return any;
+}
+
+void ph_os_unmap(void *at, size_t bytes)
+{
+    if (os_munmap((uintptr_t)at, bytes))
+        (void)ph_os_unmap_again();
+    else
+        left_keep(at, bytes);
+}
+
 /* Without MAP_NORESERVE: what the system could never back is refused at once, as it is to glibc. */
 static void *os_mmap(size_t bytes, int protection)
 {
-    const long got = os_call(__NR_mmap, 0, (long)bytes, protection,
-                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    long got;
+    do
+        got = os_call(__NR_mmap, 0, (long)bytes, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    while (os_failed(got) && ph_os_unmap_again());
     return os_failed(got) ? NULL : (void *)got;
 }
 
@@ -140,11 +194,6 @@ int ph_os_commit(void *at, size_t bytes, bool executable)
 int ph_os_purge(void *at, size_t bytes)
 {
     return (int)-os_call(__NR_madvise, (long)at, (long)bytes, MADV_DONTNEED, 0, 0, 0);
-}
-
-void ph_os_unmap(void *at, size_t bytes)
-{
-    (void)os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0);
 }
 
 bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes)

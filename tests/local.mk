@@ -57,6 +57,7 @@ SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/dlopen.sh
 SCRIPT_TESTS += %D%/examples.sh
+SCRIPT_TESTS += %D%/fault.sh
 SCRIPT_TESTS += %D%/headers.sh
 SCRIPT_TESTS += %D%/install.sh
 SCRIPT_TESTS += %D%/layers.sh
@@ -77,6 +78,7 @@ SCRIPT_TESTS += %D%/walk_preload.sh
 
 # Programs that scripts run, each from its one .c file.
 HELPERS =
+HELPERS += %D%/fault
 HELPERS += %D%/limits
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
@@ -85,6 +87,7 @@ HELPERS += %D%/walk_preload
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/fault_all.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/validate_soak.sh
 endif
@@ -105,6 +108,7 @@ endif
 EXTRA_DIST += %D%/check_room.h
 EXTRA_DIST += %D%/dlopen.c
 EXTRA_DIST += %D%/driver.sh
+EXTRA_DIST += %D%/fault_all.sh
 EXTRA_DIST += %D%/headers_layout.c
 EXTRA_DIST += %D%/installed.sh
 EXTRA_DIST += %D%/misuse/double_free_after_fork.c
@@ -247,6 +251,10 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c
 %C%_stress_heap_LDADD = lib/libprivheap.la
 %C%_stress_heap_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_fault_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_fault_SOURCES = %D%/fault.h %D%/fault.c %D%/fault_inject.c %D%/fault_work.c
+%C%_fault_LDADD = lib/libprivheap.la
+%C%_fault_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_stress_private_LDADD = lib/libprivheap.la
 %C%_stress_private_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_check_throw_SOURCES = %D%/check_throw.cc
