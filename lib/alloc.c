@@ -7,7 +7,7 @@
  * Locks:   through gate_enter.
  * Why:     packed memory costs least and is best while blocks are few; stacks and pages are fast once
  *          a class has proved busy; runs and mappings waste least for what is big. */
-#include "hot.h"
+#include "guard.h"
 #include "valid.h"
 
 #include "small.h"
@@ -129,6 +129,17 @@ static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
     return block != NULL || hp->packed_only ? block : alloc_run(hp, rq, zero);
 }
 
+/* It is zero, and what stands around it is no business of ours. */
+COLD void *ph_heap_guarded(struct heap *hp, const struct request *rq)
+{
+    if (!ph_guard_wants(hp, rq))
+        return NULL;
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    void *block = ph_guard_take(hp, rq);
+    ph_gate_leave(hp, ps);
+    return block;
+}
+
 static unsigned request_class(const struct request *rq)
 {
     const size_t bytes = rq->bytes + rq->pad;
@@ -172,13 +183,16 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
     bool zero = false;
     if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
         return NULL;
+    void *block = hp == &ph_process_heap && ph_guard_due() ? ph_heap_guarded(hp, rq) : NULL;
+    if (block != NULL)
+        return block;
     if (unlikely(hp->hard != 0)) {
         hard = *rq;
         hard.sized = true;
         hard.pad = ph_hard_pad(hp);
         rq = &hard;
     }
-    void *block = alloc_once(hp, rq, &zero);
+    block = alloc_once(hp, rq, &zero);
     if (unlikely(block == NULL && rq->enter != ENTER_NOT && !(hp->packed_only && hp->bound_units != 0)))
         block = alloc_last(hp, rq, &zero);
     if (unlikely(hp->hard != 0) && block != NULL)

@@ -10,7 +10,7 @@
  *          any value is refused without a fault.
  * Why:     the malloc family and the Win32 functions differ in what they do about a bad pointer,
  *          not in how they know one. */
-#include "hot.h"
+#include "guard.h"
 #include "options.h"
 #include "valid.h"
 
@@ -51,30 +51,6 @@ static enum block_verdict look_plain(uint64_t entry, const struct span *pg, cons
     return BLOCK_OK;
 }
 
-static bool is_inside_large(struct heap *hp, const void *address)
-{
-    bool inside = false;
-    ph_lock_take(&hp->span_lock);
-    const struct span *sp = ph_span_known(hp->large);
-    for (uint64_t left = hp->large_count; sp != NULL && left > 0 && !inside; left--, sp = ph_span_known(sp->next))
-        inside = (uintptr_t)address - (uintptr_t)ph_span_start(sp) < sp->mapped_bytes;
-    ph_lock_give(&hp->span_lock);
-    return inside;
-}
-
-static bool is_inside_any_large(const void *block)
-{
-    for (uint32_t id = 1; id < HEAP_COUNT; id++) {
-        struct heap *hp = ph_heap_at(id);
-        if (hp == NULL)
-            break;
-        if (__atomic_load_n(&hp->handle, __ATOMIC_ACQUIRE) != NULL && __atomic_load_n(&hp->large, __ATOMIC_RELAXED) != SPAN_NONE &&
-            is_inside_large(hp, block))
-            return true;
-    }
-    return false;
-}
-
 /* Held: the gate lock of the region's heap. */
 static enum block_verdict look_packed(struct heap *hp, struct region *rg, const void *block, struct block_info *out)
 {
@@ -91,12 +67,23 @@ static enum block_verdict look_packed(struct heap *hp, struct region *rg, const 
     return BLOCK_OK;
 }
 
+/* In a slot or a guard, and no live block's first unit. */
+static enum block_verdict look_guarded(const void *block, const struct slot *sl, struct block_info *out)
+{
+    out->heap = &ph_process_heap;
+    out->wanted = sl->wanted;
+    return sl->state == SLOT_FREED && sl->block == block ? BLOCK_TWICE : BLOCK_BAD;
+}
+
 /* An address without an entry of its own: in packed memory, inside some heap, or nobody's. */
 static enum block_verdict look_nowhere(const void *block, struct block_info *out)
 {
+    struct slot sl;
+    if (ph_guard_look(block, &sl))
+        return look_guarded(block, &sl, out);
     struct heap *hp = ph_heap_around(block);
     if (hp == NULL)
-        return is_inside_any_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
+        return ph_heap_is_inside_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
     out->heap = hp;
     struct region *rg = ph_region_of(hp, block);
     if (rg == NULL || __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) == NULL)
@@ -124,15 +111,15 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     const struct span *sp = unseen_span(out->span, &room);
     if (kind < KIND_RUN)
         return look_plain(entry, sp, block, out);
-    if (block != ph_span_start(sp))
+    if (block != (kind == KIND_LARGE ? ph_large_block(sp) : ph_span_start(sp)))
         return BLOCK_BAD;
     if (kind == KIND_FREE) { /* what was asked for when it was a run still stands there */
-        out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;
+        out->capacity = out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;
         return BLOCK_TWICE;
     }
     out->kind = kind;
     out->sized = sp->sized;
-    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : sp->mapped_bytes;
+    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : sp->slot != 0 ? sp->wanted : sp->mapped_bytes; /* guarded: no slack */
     out->wanted = out->sized ? sp->wanted : out->capacity;
     return BLOCK_OK;
 }
@@ -186,14 +173,22 @@ static struct hard_block hard_block(const struct block_info *bi, void *block)
     return (struct hard_block){.block = block, .wanted = bi->wanted, .capacity = bi->capacity, .class = is_page ? bi->class : CLASS_COUNT};
 }
 
-/* Options ask for it: whoever gave the block takes it back. */
-static void check_family(const struct hard_block *hb, enum family family, size_t bytes)
+static bool is_guarded(const struct block_info *bi) { return bi->kind == KIND_LARGE && bi->span->slot != 0; }
+
+/* A guarded block has no tail. */
+static enum family family_of(const struct block_info *bi, const struct hard_block *hb)
 {
-    const enum family gave = ph_hard_family(hb);
+    return is_guarded(bi) ? ph_guard_family(bi->span) : ph_hard_family(hb);
+}
+
+/* Options ask for it: whoever gave the block takes it back. */
+static void check_family(const struct block_info *bi, const struct hard_block *hb, enum family family, size_t bytes)
+{
+    const enum family gave = family_of(bi, hb);
     if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
-        ph_corrupt("freed by another family", hb->block, hb->wanted);
+        ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
     if (bytes != SIZE_MAX && bytes != hb->wanted)
-        ph_corrupt("freed as of another size", hb->block, hb->wanted);
+        ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
 enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes)
@@ -206,7 +201,7 @@ enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter en
         return BLOCK_NOT_OURS;
     const struct hard_block hb = hard_block(&bi, block);
     if (ph_option(OPT_FAMILY_CHECKS))
-        check_family(&hb, family, bytes);
+        check_family(&bi, &hb, family, bytes);
     ph_hard_released(hp, &hb);
     if (bi.kind == KIND_SIZED && free_stacked(hp, block, enter))
         return BLOCK_OK;
@@ -274,12 +269,25 @@ static bool page_fits(const struct block_info *bi, size_t bytes)
     return bytes <= bi->capacity && (bytes > bi->capacity / 2 || bi->capacity <= 32);
 }
 
+/* Whatever can move does, so that an access through an old pointer is noticed. */
+static bool resize_guarded(struct heap *hp, const struct block_info *bi, const struct request *rq, bool thrifty)
+{
+    if (thrifty)
+        return rq->bytes == bi->wanted;
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    const bool done = ph_guard_resize(hp, bi->span, rq->bytes);
+    ph_gate_leave(hp, ps);
+    return done;
+}
+
 /* Where it stands.  Shrinking a page's block is always possible, and so is a run's or a large
  * one's, but `thrifty` refuses where moving would save more than half. */
 static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
                             bool thrifty)
 {
     const size_t bytes = rq->bytes;
+    if (is_guarded(bi))
+        return resize_guarded(hp, bi, rq, thrifty);
     if (bi->kind == KIND_PACKED) {
         struct pass locked = ph_gate_enter_locked(hp, rq->enter);
         const bool resized = resize_packed(hp, bi, block, bytes);
@@ -313,7 +321,7 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
 /* A large block that grows moves its pages, not its bytes. */
 static void *resize_large(struct heap *hp, const struct block_info *bi, const struct request *rq)
 {
-    if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES)
+    if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES || is_guarded(bi))
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
     const bool done = ph_large_resize(hp, bi->span, rq->bytes + ph_hard_pad(hp), true);
@@ -356,6 +364,8 @@ static void *resize(struct heap *hp, const struct block_info *bi, void *block, c
     void *now = resize_in_place(hp, bi, block, rq, !in_place) ? block : NULL;
     if (now == NULL && !in_place && (now = resize_large(hp, bi, rq)) == NULL)
         now = resize_by_copy(hp, bi, block, rq);
+    if (now == NULL && !in_place && rq->bytes <= bi->wanted && is_guarded(bi) && resize_in_place(hp, bi, block, rq, false))
+        now = block;
     if (now != NULL && rq->zero && rq->bytes > bi->wanted)
         ph_bytes_zero((char *)now + bi->wanted, rq->bytes - bi->wanted);
     return now;
@@ -372,7 +382,7 @@ static void *hard_realloc(struct heap *hp, const struct block_info *bi, void *bl
     if (verdict != HARD_GOOD)
         ph_hard_report(&hb, verdict);
     struct request kept = *rq;
-    kept.family = ph_hard_family(&hb);
+    kept.family = family_of(bi, &hb);
     void *now = resize(hp, bi, block, &kept, in_place);
     if (now == NULL || ph_heap_look(now, &after) != BLOCK_OK)
         return now;

@@ -11,6 +11,7 @@
  *          signal handler that interrupted us takes no gate lock: its holder may be waiting for
  *          this very thread to be out. */
 #include "hot.h"
+#include "report.h"
 
 #include <pthread.h>
 
@@ -112,6 +113,8 @@ static void fork_child(void)
         ph_local_forget_others(hp);
     }
     ph_sized_fork_child();
+    ph_report_fork_child();
+    ph_trace_fork_child();
     fork_release();
 }
 

@@ -197,6 +197,21 @@ void ph_gate_close(struct heap *hp, enum enter enter)
     ph_gate_stop(hp);
 }
 
+/* Closed, if nobody else needs to be stopped for it; false: not. */
+bool ph_gate_close_alone(struct heap *hp)
+{
+    bool others = false;
+    gate_take(hp, ENTER_UNLOCKED);
+    for (const struct local *lo = hp->locals; lo != NULL; lo = lo->next)
+        others |= lo->biased && lo->owner != ph_thread_self();
+    if (others || is_locked_by_another(&hp->gate)) {
+        ph_lock_give(&hp->gate.lock);
+        return false;
+    }
+    ph_gate_stop(hp);
+    return true;
+}
+
 void ph_gate_open(struct heap *hp) { ph_lock_give(&hp->gate.lock); }
 
 /* ---- HeapLock --------------------------------------------------------------------------------- */

@@ -28,15 +28,15 @@
  *
  *   entrance, heapapi, heapinfo, native, raise, visit      preload
  *            |
- *       walk, stats, fork
+ *       walk, inspect, stats, fork
  *            |
- *       block, alloc, heap   one block from outside; routes a size to its kind; registry of live heaps
+ *    find=block, alloc, heap one block from outside; routes a size to its kind; registry of live heaps
  *            |
  *     local, sized -- gate   one thread's stacks for a heap; who may be inside
  *            |
  *          shard             class locks; which page serves, whole batches
  *            |
- *   page   packed   large    equal-size blocks; blocks side by side; one mapping for one block
+ *   page   packed   large, guard    equal-size blocks; blocks side by side; one mapping, or slot, for one block
  *            |
  *   span, purge, forget      units cut from regions and joined again; dirty memory goes back by age
  *            |
@@ -44,7 +44,7 @@
  *            |
  *          meta              memory for descriptors, never given back
  *            |
- *           os               (services that any room may call: lock, options, message, invariant)
+ *           os               (services that any room may call: lock, options, message, invariant, report, unwind)
  *
  * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
  * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which
@@ -170,7 +170,10 @@ struct span {
             size_t wanted;       /* run, large: bytes asked for */
             size_t mapped_bytes; /* large: bytes of its mapping */
             uint32_t freed_ms;   /* free span: when */
-            uint32_t dirty_first, dirty_count; /* dirty free span: the units that are, from its start */
+            union {
+                struct { uint32_t dirty_first, dirty_count; }; /* dirty free span: the units that are, from its start */
+                struct { uint32_t offset, slot; }; /* large, guarded: where it stands in its first unit, and guard.h's number */
+            };
             uint32_t seal;       /* of these, and of the bits above but for the state */
         };
     };
@@ -287,6 +290,7 @@ struct late {
     struct late_block {
         void *block;
         uint16_t *place;
+        unsigned class;
         uint64_t sum; /* tolerant: of what it held */
     } entry[LATE_BLOCKS];
 };
@@ -404,6 +408,7 @@ struct request {          /* what a caller wants of a new block */
     bool zero;
     bool sized;           /* remember `bytes` exactly */
     enum enter enter;
+    const void *caller;   /* of malloc, as far as known */
     size_t pad;           /* room behind them; ph_heap_alloc knows */
     enum family { FAMILY_ANY, FAMILY_MALLOC, FAMILY_NEW, FAMILY_ARRAY, FAMILY_COUNT } family; /* who asks */
 };
@@ -411,6 +416,7 @@ struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate
 
 /* alloc.c -- which way of keeping blocks serves a request */
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
+void *ph_heap_guarded(struct heap *hp, const struct request *rq); /* between guards; NULL: not this one */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
 void ph_heap_trim_all(void); /* each heap that no other thread has locked */
 struct heap *ph_heap_around(const void *address); /* whose region it lies in; NULL: nobody's */
@@ -435,6 +441,12 @@ struct block_info {
 };
 /* What lives at an address, in whichever heap; plain blocks in some stack count as live. */
 enum block_verdict ph_heap_look(const void *block, struct block_info *out);
+/* find.c -- the block around an address */
+bool ph_heap_is_inside_large(const void *address);
+struct report;
+/* Say of rp->block which sin it is to free it: kind, bytes, inside, heap, detail.  Takes locks. */
+void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi);
+
 /* Resize, moved if need be and not `in_place`; NULL: the block is as it was. */
 void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
                       bool in_place);
@@ -463,7 +475,14 @@ struct local *ph_sized_local(struct heap *hp);  /* this thread's, or NULL */
 struct local *ph_sized_earned(struct heap *hp); /* the same, made after some operations */
 void *ph_sized_take(struct local *lo, unsigned class, size_t wanted); /* NULL: no memory, or not biased */
 bool ph_sized_give(struct local *lo, void *block); /* false: nothing done, ask block.c */
-void ph_sized_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the local is ours) */
+
+/* late.c -- the usual malloc and free of a hard heap; freed blocks that wait */
+void *ph_hard_malloc(size_t bytes, enum family family); /* NULL: ask alloc.c */
+bool ph_hard_free(void *block, enum family family);     /* false: nothing done, ask block.c */
+/* Where it stands.  False: it must move; *had: what it holds, SIZE_MAX: ask block.c. */
+bool ph_hard_resize(void *block, size_t bytes, enum family family, size_t *had);
+void ph_late_enter(struct local *lo, void *block, uint16_t *place, unsigned class);
+void ph_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the local is ours) */
 void ph_sized_forget(struct heap *hp); /* the heap ends.  Held: gate lock */
 void ph_sized_detach_all(void);        /* this thread ends */
 void ph_sized_fork_child(void);
@@ -485,8 +504,7 @@ void ph_hard_released(const struct heap *hp, const struct hard_block *hb);
 enum family ph_hard_family(const struct hard_block *hb);
 enum hard_verdict ph_hard_look(const struct hard_block *hb);
 void ph_hard_report(const struct hard_block *hb, enum hard_verdict verdict);
-bool ph_hard_is_zero(char *block, size_t bytes);
-uint64_t ph_hard_sum(const char *block, size_t bytes);
+void ph_hard_changed(const struct hard_block *hb); /* while it was free */
 
 /* debug.c -- fills and tails of heaps with debug flags */
 enum { DEBUG_TAIL = 0x10, DEBUG_FREE = 0x20, DEBUG_PARAMETERS = 0x40, DEBUG_ALL = 0x80, DEBUG_NO_JOIN = 0x200000 };
@@ -508,6 +526,7 @@ void ph_gate_wait(struct heap *hp); /* while another thread owns HeapLock */
 void ph_gate_rebias(struct local *lo, enum enter enter);
 void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
+bool ph_gate_close_alone(struct heap *hp); /* where nobody has to be stopped; false: not closed */
 void ph_gate_open(struct heap *hp);
 void ph_gate_stop(struct heap *hp); /* nobody is inside any more.  Held: gate lock */
 bool ph_gate_bias(struct local *lo);                /* held: gate lock; false: not yet */
@@ -582,6 +601,8 @@ size_t ph_packed_control_bytes(void);
 /* large.c -- one mapping for one block; held on entry: nothing */
 struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *zero);
 bool ph_large_give(struct heap *hp, void *block); /* false: it is gone already */
+void ph_large_link(struct heap *hp, struct span *sp); /* into its heap's books */
+bool ph_large_was(const void *block, size_t *bytes); /* one of the last that went; not NULL */
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
 bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move);
 void ph_large_expire(void);
@@ -601,6 +622,7 @@ static inline size_t ph_round_up(size_t bytes, size_t align) { return (bytes + a
 static inline void *ph_unit_address(uint64_t unit) { return (void *)(uintptr_t)(unit << UNIT_BITS); }
 static inline void *ph_span_start(const struct span *sp) { return ph_unit_address(sp->start); }
 static inline size_t ph_span_bytes(const struct span *sp) { return (size_t)sp->units << UNIT_BITS; }
+static inline char *ph_large_block(const struct span *sp) { return (char *)ph_span_start(sp) + sp->offset; }
 struct span *ph_span_new(void);      /* a descriptor */
 void ph_span_drop(struct span *sp);
 void ph_span_want(struct heap *hp, struct span *sp, size_t wanted, bool sized); /* locks itself */
@@ -706,6 +728,9 @@ struct heap_sums {
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
+
+/* inspect.c -- what stands in free memory and behind blocks; reports what should not */
+void ph_inspect(struct heap *hp);
 
 /* stats.c -- figures as text */
 void ph_stats_print(struct heap *hp);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* invariant.c -- how the process ends when a promise was broken: one line, then SIGABRT.
+/* invariant.c -- how the process ends when a promise was broken: a report, then SIGABRT.
  *
- * Owns:    nothing.  Calls: message.c, os.c.  Locks: none; allocates nothing. */
+ * Owns:    nothing.  Calls: report.c, message.c, os.c.  Locks: none; allocates nothing. */
 #include "internal.h"
 #include "message.h"
+#include "report.h"
 
 #include "small.h"
 
@@ -12,7 +13,7 @@ void ph_check_failed(const char *cond, const char *file, int line)
 {
     struct message m;
     ph_message_begin(&m);
-    ph_message_text(&m, "internal check failed: ");
+    ph_message_text(&m, "PH190 internal check failed: ");
     ph_message_text(&m, cond);
     ph_message_text(&m, ", ");
     ph_message_text(&m, file);
@@ -23,21 +24,12 @@ void ph_check_failed(const char *cond, const char *file, int line)
     ph_os_abort();
 }
 
-void ph_corrupt(const char *kind, const void *block, size_t bytes)
+void ph_incident(enum diagnostic kind, const void *block, size_t bytes)
 {
-    struct message m;
-    ph_message_begin(&m);
-    ph_message_text(&m, kind);
-    ph_message_text(&m, bytes == SIZE_MAX ? ": " : ": block ");
-    ph_message_hex(&m, (uintptr_t)block);
-    if (bytes != SIZE_MAX) {
-        ph_message_text(&m, " of ");
-        ph_message_dec(&m, bytes);
-        ph_message_text(&m, " bytes");
-    }
-    ph_message_text(&m, ", thread ");
-    ph_message_dec(&m, ph_os_tid());
-    ph_message_send(&m);
-    ph_lock_end();
-    ph_os_abort();
+    ph_report(&(struct report){.kind = kind, .block = block, .bytes = bytes});
+}
+
+void ph_corrupt(enum diagnostic kind, const void *block, size_t bytes)
+{
+    ph_report_fatal(&(struct report){.kind = kind, .block = block, .bytes = bytes});
 }

@@ -18,8 +18,18 @@
 
 void ph_check_failed(const char *cond, const char *file, int line) __attribute__((noreturn, cold));
 
-/* The program damaged the heap: say in one line what (`kind`), at which block, of how many bytes
- * (SIZE_MAX: unknown) and in which thread, then end the process by SIGABRT. */
-void ph_corrupt(const char *kind, const void *block, size_t bytes) __attribute__((noreturn, cold));
+/* What a report can say: diagnostics.def. */
+enum diagnostic {
+#define DIAGNOSTIC(number, name, words) DIAG_##name = number,
+#include "diagnostics.def"
+#undef DIAGNOSTIC
+};
+
+/* The program damaged the heap: report what, at which block, of how many bytes (SIZE_MAX: unknown), then end the
+ * process by SIGABRT. */
+void ph_corrupt(enum diagnostic kind, const void *block, size_t bytes) __attribute__((noreturn, cold));
+
+/* The same; but in tolerant mode the report is written once for each place, and the caller goes on. */
+void ph_incident(enum diagnostic kind, const void *block, size_t bytes) __attribute__((cold));
 
 #endif

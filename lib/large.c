@@ -3,12 +3,12 @@
 /* large.c -- one mapping for one block, and a few mappings kept for the next.
  *
  * Owns:    struct span of large blocks: wanted, mapped_bytes, the list of their heap.
- * Calls:   span.c for descriptors, map.c, os.c.
+ * Calls:   span.c for descriptors, map.c, os.c; beside guard.c for a block that has a slot.
  * Locks:   LOCK span of the heap for its list; then `kept_lock` (LOCK cache) for the kept ones.
  * Always:  the entry of a large block's first unit names it; no other unit of it has an entry.
  * Why:     a mapping grows by mremap without copying; a touched one costs 0.3 us for each OS page
  *          to build anew, so a few stay for a second. */
-#include "hot.h"
+#include "guard.h"
 #include "options.h"
 #include "valid.h"
 
@@ -120,9 +120,35 @@ bool ph_large_trim(void)
     return going > 0;
 }
 
+/* ---- what was there lately, for reports ------------------------------------------------------- */
+
+enum { LATELY = 16 };
+static struct lately {
+    const void *block;
+    size_t bytes;
+} lately[LATELY]; /* two threads may mix an entry up: the worst is a wrong size in a report */
+static unsigned lately_next;
+
+static void lately_add(const struct span *sp, const void *block)
+{
+    struct lately *la = &lately[__atomic_fetch_add(&lately_next, 1, __ATOMIC_RELAXED) % LATELY];
+    __atomic_store_n(&la->bytes, sp->wanted, __ATOMIC_RELAXED);
+    __atomic_store_n(&la->block, block, __ATOMIC_RELAXED);
+}
+
+bool ph_large_was(const void *block, size_t *bytes)
+{
+    for (unsigned i = 0; i < LATELY; i++)
+        if (__atomic_load_n(&lately[i].block, __ATOMIC_RELAXED) == block) {
+            *bytes = __atomic_load_n(&lately[i].bytes, __ATOMIC_RELAXED);
+            return true;
+        }
+    return false;
+}
+
 /* ---- a heap's large blocks ------------------------------------------------------------------- */
 
-static void large_link(struct heap *hp, struct span *sp)
+void ph_large_link(struct heap *hp, struct span *sp)
 {
     ph_lock_take(&hp->span_lock);
     sp->prev = SPAN_NONE;
@@ -180,14 +206,18 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
     sp->tag = hp->tag | KIND_LARGE;
     sp->mapped_bytes = mapped;
     span_want(sp, bytes, false);
-    large_link(hp, sp);
+    ph_large_link(hp, sp);
     return sp;
 }
 
 static void large_drop(struct heap *hp, struct span *sp)
 {
     char *base = (char *)ph_span_start(sp);
-    if (sp->sized || (hp->flags & HEAPF_EXECUTE)) /* W32 3.5: it goes back to the system */
+    if (sp->slot == 0)
+        lately_add(sp, base);
+    if (sp->slot != 0)
+        ph_guard_give(hp, sp);
+    else if (sp->sized || (hp->flags & HEAPF_EXECUTE)) /* W32 3.5: it goes back to the system */
         ph_os_unmap(base, sp->mapped_bytes);
     else
         kept_give(base, sp->mapped_bytes);
@@ -199,6 +229,8 @@ bool ph_large_give(struct heap *hp, void *block)
     ph_lock_take(&hp->span_lock);
     const uint64_t entry = map_get(block);
     struct span *sp = (uint32_t)entry == (hp->tag | KIND_LARGE) ? ph_span_at(entry_span(entry)) : NULL;
+    if (sp != NULL && ph_large_block(sp) != block)
+        sp = NULL; /* a slot has another block by now */
     if (sp != NULL)
         large_unlink(hp, sp);
     ph_lock_give(&hp->span_lock);
@@ -234,6 +266,8 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
         mapped = sp->mapped_bytes; /* W32 3.4: not growing is always possible */
     else if (!resized)
         now = may_move ? large_move(base, sp->mapped_bytes, mapped) : NULL;
+    if (now != NULL && now != base)
+        lately_add(sp, base);
     if (now != NULL) {
         hp->large_bytes += mapped - sp->mapped_bytes;
         sp->mapped_bytes = mapped;
@@ -251,5 +285,5 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
 void ph_large_forget(struct heap *hp)
 {
     while (hp->large != SPAN_NONE)
-        (void)ph_large_give(hp, ph_span_start(ph_span_at(hp->large)));
+        (void)ph_large_give(hp, ph_large_block(ph_span_at(hp->large)));
 }

@@ -11,6 +11,7 @@
  *          there; it serves threads that are new and threads on their way out.
  * Why:     locals are never unmapped and are handed from thread to thread, blocks and all, so a
  *          thread that comes and goes costs no mapping. */
+#include "guard.h"
 #include "stack.h"
 
 #include <pthread.h>
@@ -250,7 +251,7 @@ void ph_local_empty(struct local *lo)
         return;
     }
     if (lo->late != NULL)
-        ph_sized_late_empty(lo);
+        ph_late_empty(lo);
     for (unsigned c = 0; c < CLASS_COUNT; c++)
         stack_empty(lo, &lo->stack[c], c);
     lo->cap_bytes = 0;
@@ -352,7 +353,7 @@ static void *stack_pop(struct stack *st, unsigned class)
     void *block = st->top[-1];
     const uint64_t key = *block_key(block);
     if (key != block_key_value(block))
-        ph_corrupt(key == BLOCK_LIVE || key == block_page_key(block) ? "freed twice" : "changed after free", block,
+        ph_corrupt(key == BLOCK_LIVE || key == block_page_key(block) ? DIAG_DOUBLE_FREE : DIAG_WRITE_AFTER_FREE, block,
                    ph_class_bytes[class]);
     *block_key(block) = BLOCK_LIVE;
     __atomic_store_n(&st->top, st->top - 1, __ATOMIC_RELAXED);
@@ -364,7 +365,7 @@ static void *stack_pop_fresh(struct stack *st, unsigned class, bool *fresh)
 {
     void *block = st->fresh;
     if (unlikely(__atomic_exchange_n(block_key(block), 0, __ATOMIC_RELAXED) != 0))
-        ph_corrupt("never given out, but freed or written to", block, ph_class_bytes[class]);
+        ph_corrupt(DIAG_FRESH_WRITTEN, block, ph_class_bytes[class]);
     st->fresh_count--;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a child of fork may find us between the two: a block less, none twice */
     st->fresh += ph_class_bytes[class];
@@ -384,8 +385,10 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
         ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
             ph_local_expire();
-        if (stack_count(lo, st) > 0) /* the class lives on what it frees, and wants more of it at hand */
+        if (stack_count(lo, st) > 0) { /* the class lives on what it frees, and wants more of it at hand */
+            ph_guard_count(stack_count(lo, st)); /* never-used ones come here one by one */
             ph_stack_widen(lo, st, class);
+        }
     }
     if (stack_count(lo, st) > 0)
         block = stack_pop(st, class);

@@ -11,35 +11,48 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/small.h \
 	%D%/api.h \
 	%D%/bytes.h \
+	%D%/guard.h \
 	%D%/heapapi.h \
+	%D%/harden.h \
 	%D%/hot.h \
+	%D%/cfi.h \
 	%D%/internal.h \
 	%D%/invariant.h \
 	%D%/lock.h \
 	%D%/message.h \
+	%D%/diagnostics.def \
 	%D%/options.def \
 	%D%/options.h \
 	%D%/os.h \
 	%D%/privheap.h \
+	%D%/report.h \
 	%D%/shadow.h \
 	%D%/stack.h \
 	%D%/text.h \
+	%D%/unwind.h \
 	%D%/valid.h \
 	%D%/windows.h \
 	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
+	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/entrance.c \
+	%D%/find.c \
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
+	%D%/guard.c \
+	%D%/guardfault.c \
+	%D%/guardslot.c \
 	%D%/harden.c \
 	%D%/heap.c \
 	%D%/heapapi.c \
 	%D%/heapinfo.c \
+	%D%/inspect.c \
 	%D%/invariant.c \
 	%D%/large.c \
+	%D%/late.c \
 	%D%/local.c \
 	%D%/lock.c \
 	%D%/map.c \
@@ -54,12 +67,14 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/purge.c \
 	%D%/raise.c \
 	%D%/region.c \
+	%D%/report.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \
 	%D%/sized.c \
 	%D%/span.c \
 	%D%/spancheck.c \
 	%D%/stats.c \
+	%D%/unwind.c \
 	%D%/valid.c \
 	%D%/visit.c \
 	%D%/walk.c

@@ -106,11 +106,16 @@ void ph_message_keep_stderr(void)
     if (kept >= 0) stderr_kept = kept;
 }
 
+void ph_message_write(const char *lines, size_t bytes)
+{
+    int log = log_open();
+    ph_os_write(log >= 0 ? log : stderr_kept, lines, bytes);
+    if (log >= 0) ph_os_close(log);
+}
+
 void ph_message_send(struct message *m)
 {
     m->text[m->used++] = '\n';
-    int log = log_open();
-    ph_os_write(log >= 0 ? log : stderr_kept, m->text, m->used);
-    if (log >= 0) ph_os_close(log);
+    ph_message_write(m->text, m->used);
     m->used--;
 }

@@ -26,6 +26,9 @@ void ph_message_hex(struct message *m, uint64_t value); /* 0x... */
  * some do: keeps a descriptor of its own, above those that programs count on. */
 void ph_message_keep_stderr(void);
 
+/* Write whole lines to the log file of option LOG, or to standard error, with one system call. */
+void ph_message_write(const char *lines, size_t bytes);
+
 /* Add the newline and write the line to the log file of option LOG, or to standard error. */
 void ph_message_send(struct message *m);
 

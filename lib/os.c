@@ -18,7 +18,9 @@
 #include <signal.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "small.h"
@@ -191,6 +193,11 @@ int ph_os_commit(void *at, size_t bytes, bool executable)
     return (int)-os_call(__NR_mprotect, (long)at, (long)bytes, protection, 0, 0, 0);
 }
 
+int ph_os_protect(void *at, size_t bytes)
+{
+    return (int)-os_call(__NR_mprotect, (long)at, (long)bytes, PROT_NONE, 0, 0, 0);
+}
+
 int ph_os_purge(void *at, size_t bytes)
 {
     return (int)-os_call(__NR_madvise, (long)at, (long)bytes, MADV_DONTNEED, 0, 0, 0);
@@ -228,6 +235,24 @@ bool ph_os_is_mapped(const void *at, size_t bytes)
         if (os_failed(os_call(__NR_mincore, (long)page, (long)os_page, (long)&seen, 0, 0, 0)))
             return false;
     return true;
+}
+
+const void *ph_os_entry(void) { return (const void *)getauxval(AT_ENTRY); } /* NOLINT: an address */
+
+size_t ph_os_space_limit(void)
+{
+    struct { uint64_t now, most; } space = {RLIM_INFINITY, 0}, data = {RLIM_INFINITY, 0};
+    (void)os_call(__NR_prlimit64, 0, RLIMIT_AS, 0, (long)&space, 0, 0);
+    (void)os_call(__NR_prlimit64, 0, RLIMIT_DATA, 0, (long)&data, 0, 0);
+    return space.now < data.now ? space.now : data.now;
+}
+
+/* The kernel fetches a signal mask before it finds that it is asked for nothing it knows.  Where something else
+ * answers for it, what is mapped must do.  Source: sigprocmask(2), EFAULT and EINVAL. */
+bool ph_os_is_readable(const void *at)
+{
+    const long got = os_call(__NR_rt_sigprocmask, -1, (long)at, 0, sizeof(uint64_t), 0, 0);
+    return got == -EINVAL || (got != -EFAULT && ph_os_is_mapped(at, sizeof(uint64_t)));
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */
@@ -321,6 +346,15 @@ int ph_os_open_append(const char *path)
     return os_failed(fd) ? -1 : (int)fd;
 }
 
+bool ph_os_program(char *path, size_t bytes)
+{
+    const long got = os_call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path, (long)bytes - 1, 0, 0);
+    if (os_failed(got))
+        return false;
+    path[got] = '\0';
+    return true;
+}
+
 int ph_os_dup(int fd)
 {
     enum { ABOVE = 200 };
@@ -329,6 +363,54 @@ int ph_os_dup(int fd)
 }
 
 void ph_os_close(int fd) { (void)os_call(__NR_close, fd, 0, 0, 0, 0, 0); }
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+#if defined(__x86_64__)
+/* Where a handler returns to.  Debuggers and unwinders know it by its bytes, which are those of libc's. */
+void ph_os_restorer(void) __attribute__((visibility("hidden")));
+__asm__(".text\n.p2align 4\nnop\n.hidden ph_os_restorer\n.globl ph_os_restorer\n.type ph_os_restorer,@function\nph_os_restorer:\n"
+        "movq $15, %rax\nsyscall\n.size ph_os_restorer, .-ph_os_restorer\n");
+enum { WITH_RESTORER = 0x04000000 };
+#else
+enum { WITH_RESTORER = 0 };
+static void ph_os_restorer(void) {}
+#endif
+
+bool ph_os_action_catch(int signal, ph_os_handler handler, struct ph_os_action *before)
+{
+    const struct ph_os_action wish = {(void *)(uintptr_t)handler, SA_SIGINFO | SA_ONSTACK | WITH_RESTORER,
+                                      (void *)(uintptr_t)ph_os_restorer, 0};
+    return !os_failed(os_call(__NR_rt_sigaction, signal, (long)&wish, (long)before, sizeof(uint64_t), 0, 0));
+}
+
+void ph_os_action_restore(int signal, const struct ph_os_action *action)
+{
+    (void)os_call(__NR_rt_sigaction, signal, (long)action, 0, sizeof(uint64_t), 0, 0);
+}
+
+void ph_os_signal_again(int signal, const siginfo_t *info)
+{
+    (void)os_call(__NR_rt_tgsigqueueinfo, ph_os_pid(), ph_os_tid(), signal, (long)info, 0, 0);
+}
+
+/* Source: the page-fault error code, bit 1; of aarch64 the syndrome, bit 6, in a record of its own. */
+bool ph_os_fault_is_write(const void *ucontext)
+{
+#if defined(__x86_64__)
+    const ucontext_t *uc = ucontext;
+    return uc != NULL && (uc->uc_mcontext.gregs[REG_ERR] & 2) != 0;
+#elif defined(__aarch64__)
+    const ucontext_t *uc = ucontext;
+    const struct record { uint32_t magic, bytes; uint64_t syndrome; } *at = (const void *)uc->uc_mcontext.__reserved;
+    while (at->magic != 0x45535201 && at->magic != 0 && at->bytes != 0)
+        at = (const void *)((const char *)at + at->bytes);
+    return at->magic == 0x45535201 && (at->syndrome & 1 << 6) != 0;
+#else
+    (void)ucontext;
+    return false;
+#endif
+}
 
 /* ---- the end -------------------------------------------------------------------------------- */
 
@@ -341,13 +423,8 @@ static void os_signal_self(int signal)
 
 static __attribute__((noreturn)) void os_signal_default(int signal)
 {
-    struct { /* the kernel's own layout of an action: the default one */
-        void *handler;
-        unsigned long flags;
-        void *restorer;
-        uint64_t mask;
-    } plain = {NULL, 0, NULL, 0};
-    (void)os_call(__NR_rt_sigaction, signal, (long)&plain, 0, sizeof(uint64_t), 0, 0);
+    const struct ph_os_action plain = {NULL, 0, NULL, 0};
+    ph_os_action_restore(signal, &plain);
     os_signal_self(signal);
     for (;;)
         (void)os_call(__NR_exit_group, 128 + signal, 0, 0, 0, 0, 0);

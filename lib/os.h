@@ -7,6 +7,7 @@
 #ifndef PH_OS_H
 #define PH_OS_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +24,9 @@ void *ph_os_map(size_t bytes, size_t align);
 
 /* Make part of a reservation readable and writable (and executable).  0, or an errno value. */
 int ph_os_commit(void *at, size_t bytes, bool executable);
+
+/* Make a range inaccessible; what is in it stays.  0, or an errno value. */
+int ph_os_protect(void *at, size_t bytes);
 
 /* Like ph_os_reserve, but readable: reads give zeros until the part is committed. */
 void *ph_os_reserve_readable(size_t bytes, size_t align);
@@ -62,8 +66,37 @@ uint64_t ph_os_random(void);
 /* Whether every OS page of a range is mapped; says nothing about its protection. */
 bool ph_os_is_mapped(const void *at, size_t bytes);
 
+/* Whether the eight bytes at an address, of one OS page, can be read. */
+bool ph_os_is_readable(const void *at);
+
 uint32_t ph_os_pid(void);
 uint32_t ph_os_tid(void);
+
+/* Where the program's own code begins to run. */
+const void *ph_os_entry(void);
+
+/* The bound on this process's address space, or on its data if that is less; SIZE_MAX: none.  Source: prlimit(2). */
+size_t ph_os_space_limit(void);
+
+/* What the kernel keeps for a signal.  Source: rt_sigaction(2). */
+struct ph_os_action {
+    void *handler;
+    unsigned long flags;
+    void *restorer;
+    uint64_t mask;
+};
+
+/* Have `handler` called for that signal, on the alternative stack if there is one; the action until now into *before.
+ * false: refused. */
+typedef void (*ph_os_handler)(int signal, siginfo_t *info, void *ucontext);
+bool ph_os_action_catch(int signal, ph_os_handler handler, struct ph_os_action *before);
+void ph_os_action_restore(int signal, const struct ph_os_action *action);
+
+/* The same signal once more, to this thread: it comes as soon as it is not blocked. */
+void ph_os_signal_again(int signal, const siginfo_t *info);
+
+/* Whether the access that faulted wanted to write; false also where the machine does not tell. */
+bool ph_os_fault_is_write(const void *ucontext);
 
 /* Write all of it, EINTR and short writes repeated; errors ignored. */
 void ph_os_write(int fd, const void *bytes, size_t count);
@@ -71,6 +104,9 @@ void ph_os_write(int fd, const void *bytes, size_t count);
 /* Open for appending, create with mode 0644, close-on-exec.  The descriptor, or -1. */
 int ph_os_open_append(const char *path);
 void ph_os_close(int fd);
+
+/* The file of this process's program, into `path`; false when the system does not say. */
+bool ph_os_program(char *path, size_t bytes);
 
 /* Another descriptor for the same file, 200 or higher, close-on-exec; or -1. */
 int ph_os_dup(int fd);

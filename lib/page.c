@@ -144,7 +144,7 @@ static void page_check_zero(char *block, unsigned count, unsigned bytes)
 {
     for (; count > 0; count--, block += bytes)
         if (__atomic_exchange_n(block_key(block), 0, __ATOMIC_RELAXED) != 0)
-            ph_corrupt("changed after free", block, bytes);
+            ph_corrupt(DIAG_WRITE_AFTER_FREE, block, bytes);
 }
 
 /* Take up to `want` blocks that nobody ever held, side by side from *first; how many. */

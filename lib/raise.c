@@ -8,6 +8,7 @@
  * Always:  allocates nothing; the process ends with one line on standard error. */
 #include "api.h"
 #include "message.h"
+#include "report.h"
 
 #include "small.h"
 
@@ -59,35 +60,17 @@ void ph_api_raise(DWORD code, HANDLE heap, const void *block, SIZE_T bytes)
 /* W32 3.13: process-wide, cannot be undone. */
 void ph_api_terminate_from_now(void) { __atomic_store_n(&terminates, 1, __ATOMIC_RELAXED); }
 
-static const char *what_it_is(const struct heap *hp, const void *block)
-{
-    struct block_info bi;
-    switch (ph_heap_look(block, &bi)) {
-    case BLOCK_OK:
-        return bi.heap == hp ? "freed twice" : "block of another heap";
-    case BLOCK_TWICE:
-        return "freed twice";
-    case BLOCK_BAD:
-        return "not a live block";
-    default:
-        return "in no heap";
-    }
-}
-
 /* W32 2.7: a clean refusal, or the end. */
 void ph_api_bad_block(const char *function, const struct heap *hp, const void *block)
 {
     if (likely(__atomic_load_n(&terminates, __ATOMIC_RELAXED) == 0))
         return;
-    struct message m;
-    ph_message_begin(&m);
-    ph_message_text(&m, function);
-    ph_message_text(&m, ": ");
-    ph_message_text(&m, what_it_is(hp, block));
-    say_address(&m, ": ", block);
-    say_address(&m, ", heap ", hp->handle);
-    ph_message_text(&m, ", thread ");
-    ph_message_dec(&m, ph_os_tid());
-    ph_message_send(&m);
-    ph_os_abort();
+    struct block_info bi = {0};
+    struct report rp = {.block = block};
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    ph_heap_judge(&rp, verdict, &bi);
+    if (verdict == BLOCK_OK && bi.heap == hp)
+        rp.kind = DIAG_DOUBLE_FREE; /* given to someone else by now */
+    rp.caller = function;
+    ph_report_fatal(&rp);
 }

@@ -125,7 +125,7 @@ static void class_unkey(unsigned kind, void *block, uint64_t key)
 {
     const uint64_t seen = *block_key(block);
     if (unlikely(seen != block_page_key(block)))
-        ph_corrupt(seen == block_key_value(block) ? "freed twice" : "changed after free", block, kind_bytes(kind));
+        ph_corrupt(seen == block_key_value(block) ? DIAG_DOUBLE_FREE : DIAG_WRITE_AFTER_FREE, block, kind_bytes(kind));
     *block_key(block) = key;
 }
 
@@ -161,8 +161,8 @@ static COLD void flush_failed(const struct heap *hp, void *block, unsigned kind)
     const uint64_t key = *block_key(block);
     if ((uint32_t)map_get(block) == (hp->tag | kind) && key != block_key_value(block) &&
         key != block_page_key(block) && key != BLOCK_LIVE)
-        ph_corrupt("changed after free", block, kind_bytes(kind));
-    ph_corrupt("freed twice", block, kind_bytes(kind));
+        ph_corrupt(DIAG_WRITE_AFTER_FREE, block, kind_bytes(kind));
+    ph_corrupt(DIAG_DOUBLE_FREE, block, kind_bytes(kind));
 }
 
 /* The `count` oldest entries of a stack, from `bottom` on, go back to their pages. */

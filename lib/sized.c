@@ -274,53 +274,6 @@ void ph_sized_fork_child(void)
     }
 }
 
-/* ---- late blocks ------------------------------------------------------------------------------ */
-
-static void push(struct local *lo, unsigned class, void *block, uint16_t *place)
-{
-    struct stack *st = &lo->stack[class];
-    if (unlikely(!stack_has_room(st)))
-        ph_stack_open(lo, st, class);
-    if (st->top >= st->limit)
-        ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
-    *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
-    __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
-}
-
-/* Busy on entry and biased, or as ph_sized_late_empty.  The oldest late block may be taken again. */
-static void late_leave(struct local *lo)
-{
-    struct late *late = lo->late;
-    const struct late_block lb = late->entry[late->first];
-    const unsigned class = kind_class(entry_kind(map_get(lb.block)));
-    const size_t bytes = ph_class_bytes[class];
-    late->first = (late->first + 1) % LATE_BLOCKS;
-    late->count--;
-    late->bytes -= bytes;
-    if (lo->heap->hard == MODE_TOLERANT && lb.sum != ph_hard_sum(lb.block, bytes))
-        ph_corrupt("changed after free", lb.block, bytes);
-    push(lo, class, lb.block, lb.place);
-}
-
-void ph_sized_late_empty(struct local *lo)
-{
-    while (lo->late->count > 0)
-        late_leave(lo);
-}
-
-/* Free by its code already. */
-static void late_enter(struct local *lo, void *block, uint16_t *place, unsigned class)
-{
-    struct late *late = lo->late;
-    const size_t bytes = ph_class_bytes[class];
-    while (late->count > 0 && (late->count == LATE_BLOCKS || late->bytes + bytes > LATE_BYTES))
-        late_leave(lo);
-    late->entry[(late->first + late->count) % LATE_BLOCKS] =
-        (struct late_block){block, place, lo->heap->hard == MODE_TOLERANT ? ph_hard_sum(block, bytes) : 0};
-    late->count++;
-    late->bytes += bytes;
-}
-
 /* Where a block stands among others of its class is nobody's guess. */
 static void shuffle(struct local *lo, const struct stack *st)
 {
@@ -389,7 +342,7 @@ static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned 
     if (live) {
         __atomic_store_n(place, 0, __ATOMIC_RELAXED);
         if (lo->late != NULL) {
-            late_enter(lo, block, place, class);
+            ph_late_enter(lo, block, place, class);
         } else {
             *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
             __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);

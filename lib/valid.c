@@ -10,6 +10,7 @@
  * Always:  nothing is followed before something else has said that it leads where it should, so that damage
  *          of any one bit neither ends the process nor keeps us here.  Nothing is changed but the bias of locals.
  * Why:     stacks stay as they are: what a page misses must be just what lies in them. */
+#include "guard.h"
 #include "stack.h"
 
 #include "small.h"
@@ -180,7 +181,7 @@ static bool large_list_is_valid(const struct heap *hp)
     for (; i != SPAN_NONE && count <= hp->large_count; count++) {
         const struct span *sp = ph_span_known(i);
         if (sp == NULL || sp->self != i || sp->tag != (hp->tag | KIND_LARGE) || sp->prev != before || sp->units != 0 ||
-            sp->state != SPAN_DIRTY || sp->cell != 0 || sp->seal != span_seal(sp) || !ph_map_names(sp))
+            sp->state != SPAN_DIRTY || sp->cell != 0 || sp->seal != span_seal(sp) || !ph_map_names(sp) || !ph_guard_is_valid(sp))
             return false;
         bytes += sp->mapped_bytes;
         before = i;
@@ -255,7 +256,8 @@ static bool block_is_valid(struct heap *hp, const void *block, enum enter enter)
     if (map_get(block) == 0 && !may_be_packed(hp, block, enter))
         return false;
     return ph_heap_look(block, &bi) == BLOCK_OK && bi.heap == hp &&
-           (bi.kind != KIND_PACKED || ph_debug_tail_is_good(hp, block, bi.wanted));
+           (bi.kind != KIND_PACKED || ph_debug_tail_is_good(hp, block, bi.wanted)) &&
+           (bi.kind != KIND_LARGE || ph_guard_is_valid(bi.span));
 }
 
 /* W32 3.7: the whole heap stands still. */

@@ -83,7 +83,7 @@ static bool visit_heap(struct heap *hp, const struct visit *vi)
             return false;
     for (uint32_t i = hp->large; i != SPAN_NONE; i = ph_span_at(i)->next) {
         const struct span *sp = ph_span_at(i);
-        if (!visit_one(vi, ph_span_start(sp), sp->sized ? sp->wanted : sp->mapped_bytes))
+        if (!visit_one(vi, ph_large_block(sp), sp->sized ? sp->wanted : sp->mapped_bytes))
             return false;
     }
     return true;

@@ -74,7 +74,7 @@ static enum walk_result show_large(const struct heap *hp, uint32_t index, uint32
     const struct span *sp = ph_span_known(index);
     if (sp == NULL || sp->tag != (hp->tag | KIND_LARGE) || sp->prev != before)
         return WALK_BAD;
-    (void)show(we, WALK_BUSY, ph_span_start(sp), sp->sized ? sp->wanted : sp->mapped_bytes, 0);
+    (void)show(we, WALK_BUSY, ph_large_block(sp), sp->sized ? sp->wanted : sp->mapped_bytes, 0);
     we->large = true;
     return WALK_ENTRY;
 }

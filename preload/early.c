@@ -7,10 +7,11 @@
  * Why:     linked with -z initfirst, the constructor runs before any other, so that our fork
  *          handlers are the first registered: prepare then runs last, and no handler of the
  *          program's allocates while our locks are held. */
-#include "../lib/internal.h"
+#include "../lib/guard.h"
 #include "../lib/message.h"
 #include "../lib/options.h"
 #include "../lib/privheap.h"
+#include "../lib/report.h"
 #include "follow.h"
 
 #include "../lib/small.h"
@@ -45,6 +46,10 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 __attribute__((destructor)) static void end(void)
 {
     ph_local_check();
+    if (ph_option(OPT_CHECKS))
+        ph_inspect(&ph_process_heap);
+    ph_guard_check_all(&ph_process_heap);
+    ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);
 }

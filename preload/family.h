@@ -16,9 +16,7 @@
 
 #include "../lib/internal.h"
 
-void ph_malloc_free_hard(void *block, enum family family, size_t bytes);
-
 /* malloc(bytes) at a multiple of `align`, a power of two; NULL with ENOMEM. */
-void *ph_malloc_aligned(size_t align, size_t bytes);
+void *ph_malloc_aligned(size_t align, size_t bytes, enum family family);
 
 #endif

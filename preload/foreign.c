@@ -3,7 +3,7 @@
 /* foreign.c -- pointers given to free and realloc that are no live block of the process heap.
  *
  * Owns:    the count of pointers left alone.
- * Calls:   os.c, invariant.c, family.h.
+ * Calls:   find.c for what is ours, unwind.c for what lies on the stack or in a module; os.c, report.c, family.h.
  * Always:  an address is read only after the system said that it is mapped.
  * Why:     some pointers are honest though not ours: what glibc's own malloc gave before us, to
  *          another namespace or to a plug-in that bound to it.  They have glibc's word in front:
@@ -12,6 +12,9 @@
 #include "foreign.h"
 
 #include "family.h"
+
+#include "../lib/report.h"
+#include "../lib/unwind.h"
 
 #include "../lib/small.h"
 
@@ -36,24 +39,56 @@ static size_t glibc_bytes(const void *block)
     return bytes - 16;
 }
 
-/* A block on this thread's own stack is never glibc's. */
-static bool is_on_stack(const void *block)
+/* Both halves the same: what fills memory, not what points to it. */
+static bool is_pattern(const void *block)
 {
-    const uintptr_t here = (uintptr_t)__builtin_frame_address(0);
-    return (uintptr_t)block - here < (uintptr_t)8 << 20;
+    const uint64_t bits = (uintptr_t)block;
+    return (uint32_t)bits == bits >> 32;
 }
 
+/* In no heap of ours by now, and not glibc's. */
+static void judge_stranger(struct report *rp, const struct block_info *bi)
+{
+    struct module in;
+    const bool is_memory = ph_os_is_readable((const void *)((uintptr_t)rp->block & ~(uintptr_t)7));
+    ph_heap_judge(rp, BLOCK_NOT_OURS, bi);
+    if (rp->kind == DIAG_DOUBLE_FREE)
+        return;
+    if (ph_stack_has(rp->block))
+        rp->kind = DIAG_STACK_FREE;
+    else if (ph_module_of((uintptr_t)rp->block, &in))
+        rp->kind = DIAG_STATIC_FREE;
+    else if (!is_memory)
+        rp->kind = is_pattern(rp->block) ? DIAG_POISON_POINTER : DIAG_UNMAPPED_FREE;
+    else if ((uintptr_t)rp->block % 16 != 0)
+        rp->kind = DIAG_MISALIGNED_FREE;
+}
+
+/* What may be honest: nothing of the program's own has glibc's word in front by chance. */
+static size_t honest_bytes(const void *block)
+{
+    struct module in;
+    return ph_stack_has(block) || ph_module_of((uintptr_t)block, &in) ? 0 : glibc_bytes(block);
+}
+
+/* Judge it; in tolerant mode we come back, with the bytes that can be taken for its contents: SIZE_MAX, nobody knows. */
 static size_t foreign_bytes(void *block, enum block_verdict verdict, const struct block_info *bi)
 {
-    if (verdict == BLOCK_OK)
-        ph_corrupt("of another heap", block, bi->wanted);
-    if (verdict == BLOCK_TWICE)
-        ph_corrupt("freed twice", block, bi->wanted);
-    const size_t bytes = verdict == BLOCK_NOT_OURS && !is_on_stack(block) ? glibc_bytes(block) : 0;
-    if (bytes == 0)
-        ph_corrupt("not a block", block, SIZE_MAX);
-    __atomic_add_fetch(&left_alone, 1, __ATOMIC_RELAXED);
-    return bytes;
+    struct report rp = {.block = block};
+    const size_t bytes = verdict == BLOCK_NOT_OURS ? honest_bytes(block) : 0;
+    if (bytes != 0) {
+        __atomic_add_fetch(&left_alone, 1, __ATOMIC_RELAXED);
+        return bytes;
+    }
+    if (verdict == BLOCK_NOT_OURS)
+        judge_stranger(&rp, bi);
+    else
+        ph_heap_judge(&rp, verdict, bi);
+    ph_report(&rp);
+    if (rp.inside == NULL)
+        return rp.bytes;
+    const size_t before = (size_t)((const char *)block - (const char *)rp.inside);
+    return before < rp.bytes ? rp.bytes - before : 0;
 }
 
 void ph_foreign_pointer(void *block, enum block_verdict verdict, const struct block_info *bi)
@@ -61,11 +96,24 @@ void ph_foreign_pointer(void *block, enum block_verdict verdict, const struct bl
     (void)foreign_bytes(block, verdict, bi);
 }
 
+/* How many bytes from there on can be read, `bytes` at most. */
+static size_t readable_bytes(const void *block, size_t bytes)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        const uintptr_t at = (uintptr_t)block + done;
+        if (!ph_os_is_readable((const void *)(at & ~(uintptr_t)7)))
+            break;
+        done += UNIT_BYTES - at % UNIT_BYTES;
+    }
+    return done < bytes ? done : bytes;
+}
+
 void *ph_foreign_realloc(void *block, size_t bytes, enum block_verdict verdict, const struct block_info *bi)
 {
     const size_t had = foreign_bytes(block, verdict, bi);
     void *now = malloc(bytes);
     if (now != NULL)
-        ph_bytes_copy(now, block, had < bytes ? had : bytes);
+        ph_bytes_copy(now, block, readable_bytes(block, had < bytes ? had : bytes));
     return now;
 }

@@ -12,6 +12,7 @@ endif
 	%D%/family.h \
 	%D%/follow.h \
 	%D%/foreign.h \
+	%D%/take.h \
 	%D%/dlopen.c \
 	%D%/early.c \
 	%D%/follow.c \

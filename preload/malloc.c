@@ -8,9 +8,10 @@
  * Always:  where a program can tell, glibc's manual holds: ENOMEM on every failure, errno
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
-#include "../lib/hot.h"
+#include "../lib/guard.h"
+#include "../lib/options.h"
 #include "foreign.h"
-#include "family.h"
+#include "take.h"
 
 #include <errno.h>
 
@@ -31,56 +32,105 @@ COLD static void *alloc_slow(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
-/* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
-static __attribute__((noinline)) void *malloc_refill(struct local *lo, unsigned class, size_t bytes)
+static void *hard_malloc(const struct request *rq)
 {
-    void *block = ph_local_take_slow(lo, class, NULL);
-    return likely(block != NULL) ? block : alloc_slow(&(struct request){.bytes = bytes});
+    void *block = ph_hard_malloc(rq->bytes, rq->family);
+    return likely(block != NULL) ? block : alloc_slow(rq);
 }
 
-static __attribute__((noinline)) void *malloc_bigger(size_t bytes)
+/* Nobody asks later who gave a block, unless told to. */
+static enum family kept_family(enum family family) { return ph_option(OPT_FAMILY_CHECKS) ? family : FAMILY_ANY; }
+
+/* One in so many lies between guards.  The local is busy, before and after. */
+COLD static void *take_guarded(struct local *lo, const struct request *rq)
 {
-    return alloc_slow(&(struct request){.bytes = bytes});
+    local_leave(lo);
+    void *block = ph_heap_guarded(&ph_process_heap, rq);
+    if (block == NULL)
+        local_enter(lo);
+    return block;
 }
 
-EXPORT void *malloc(size_t bytes)
+/* The stack is empty, the heap is stopped, this thread is new: in the order of how often.  Reached by a jump: what it
+ * returns to is the caller of malloc, or operator new. */
+void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum family family)
 {
-    if (unlikely(bytes > SMALL_BYTES))
-        return malloc_bigger(bytes);
-    struct local *lo = ph_local;
-    const unsigned class = ph_class_small[(bytes + 15) >> 4];
-    void *block = local_take(lo, class);
-    return likely(block != NULL) ? block : malloc_refill(lo, class, bytes);
+    const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
+    if (unlikely(ph_process_heap.hard != 0)) {
+        local_leave(lo);
+        return hard_malloc(&rq);
+    }
+    void *block = ph_guard_due() ? take_guarded(lo, &rq) : NULL;
+    if (block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL)
+        return block;
+    return alloc_slow(&rq);
 }
+
+void *ph_malloc_bigger(size_t bytes, enum family family)
+{
+    const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
+    return ph_process_heap.hard != 0 ? hard_malloc(&rq) : alloc_slow(&rq);
+}
+
+/* The same for zeroed ones, */
+static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned class, size_t bytes)
+{
+    void *block = NULL;
+    bool fresh = false;
+    if (ph_guard_due())
+        block = take_guarded(lo, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)});
+    if (block != NULL)
+        return block;
+    if ((block = ph_local_take_slow(lo, class, &fresh)) == NULL)
+        return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
+                                            .caller = __builtin_return_address(0)});
+    return fresh ? block : __builtin_memset(block, 0, bytes);
+}
+
+static __attribute__((noinline)) void *calloc_bigger(size_t bytes)
+{
+    return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
+                                        .caller = __builtin_return_address(0)});
+}
+
+/* and for aligned ones, which are for the program, whoever asks. */
+static COLD void *aligned_refill(struct local *lo, unsigned class, const struct request *rq)
+{
+    void *block = ph_guard_due() ? take_guarded(lo, rq) : NULL;
+    if (block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL)
+        return block;
+    return alloc_slow(rq);
+}
+
+EXPORT void *malloc(size_t bytes) { return malloc_as(bytes, FAMILY_MALLOC); }
 
 EXPORT void *calloc(size_t count, size_t each)
 {
     size_t bytes;
-    bool fresh = false;
     if (unlikely(__builtin_mul_overflow(count, each, &bytes)))
         return no_memory();
     if (unlikely(bytes > SMALL_BYTES))
-        return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
+        return calloc_bigger(bytes);
     struct local *lo = ph_local;
     const unsigned class = ph_class_small[(bytes + 15) >> 4];
     void *block = local_take(lo, class);
-    if (unlikely(block == NULL) && (block = ph_local_take_slow(lo, class, &fresh)) == NULL)
-        return alloc_slow(&(struct request){.bytes = bytes, .zero = true});
-    return fresh ? block : __builtin_memset(block, 0, bytes);
+    if (unlikely(block == NULL))
+        return calloc_refill(lo, class, bytes);
+    return __builtin_memset(block, 0, bytes);
 }
 
-void *ph_malloc_aligned(size_t align, size_t bytes)
+void *ph_malloc_aligned(size_t align, size_t bytes, enum family family)
 {
     if (align <= 16)
-        return malloc(bytes);
+        return malloc_as(bytes, family);
+    const struct request rq = {.bytes = bytes, .align = align, .family = kept_family(family), .caller = __builtin_return_address(0)};
     if (bytes <= SMALL_BYTES && align <= SMALL_BYTES) {
         struct local *lo = ph_local;
         const unsigned class = ph_class_aligned(bytes, align);
         void *block = local_take(lo, class);
-        if (likely(block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL))
-            return block;
+        return likely(block != NULL) ? block : aligned_refill(lo, class, &rq);
     }
-    return alloc_slow(&(struct request){.bytes = bytes, .align = align});
+    return alloc_slow(&rq);
 }
 
 /* ---- giving back -------------------------------------------------------------------------------- */
@@ -91,34 +141,47 @@ COLD static void free_unusual(void *block)
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (verdict == BLOCK_OK && bi.heap == &ph_process_heap) {
         if (ph_heap_free(bi.heap, block, ENTER_PATIENTLY) != BLOCK_OK)
-            ph_corrupt("freed twice", block, bi.wanted);
+            ph_incident(DIAG_DOUBLE_FREE, block, bi.wanted);
     } else {
         ph_foreign_pointer(block, verdict, &bi);
     }
 }
 
-/* In secure and tolerant mode; `bytes` of a sized delete, else SIZE_MAX. */
-void ph_malloc_free_hard(void *block, enum family family, size_t bytes)
+/* In secure and tolerant mode. */
+static void free_hard(void *block, enum family family, size_t bytes)
 {
-    if (block != NULL && ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
+    if (block == NULL || (bytes == SIZE_MAX && ph_hard_free(block, kept_family(family))))
+        return;
+    if (ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
         free_unusual(block);
 }
 
-static __attribute__((noinline)) void free_slow(struct local *lo, void *block)
+void ph_free_slow(struct local *lo, void *block, enum family family, size_t bytes)
 {
     if (unlikely(ph_process_heap.hard != 0)) {
         local_leave(lo);
-        ph_malloc_free_hard(block, FAMILY_MALLOC, SIZE_MAX);
+        free_hard(block, family, bytes);
     } else if (unlikely(!ph_local_give_slow(lo, block)) && block != NULL) {
         free_unusual(block);
     }
 }
 
-EXPORT void free(void *block)
+EXPORT void free(void *block) { free_as(block, FAMILY_MALLOC, SIZE_MAX); }
+
+/* A block of a page in secure and tolerant mode.  False: another way, or no memory; nothing was done. */
+static bool hard_realloc(void **block, size_t bytes, const void *caller)
 {
-    struct local *lo = ph_local;
-    if (unlikely(!local_give(lo, block)))
-        free_slow(lo, block);
+    size_t had;
+    const struct request rq = {.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = caller};
+    if (ph_hard_resize(*block, bytes, rq.family, &had))
+        return true;
+    void *now = had != SIZE_MAX ? hard_malloc(&rq) : NULL;
+    if (now == NULL)
+        return false;
+    ph_bytes_copy(now, *block, had < bytes ? had : bytes);
+    free_hard(*block, FAMILY_MALLOC, SIZE_MAX);
+    *block = now;
+    return true;
 }
 
 EXPORT void *realloc(void *block, size_t bytes)
@@ -130,10 +193,12 @@ EXPORT void *realloc(void *block, size_t bytes)
         free(block);
         return NULL;
     }
+    if (ph_process_heap.hard != 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
+        return block;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
-    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes}, false);
+    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)}, false);
     return now != NULL ? now : no_memory();
 }
 
@@ -149,18 +214,13 @@ EXPORT void cfree(void *block);
 EXPORT void cfree(void *block) { free(block); }
 
 EXPORT void free_sized(void *block, size_t bytes);
-EXPORT void free_sized(void *block, size_t bytes)
-{
-    (void)bytes;
-    free(block);
-}
+EXPORT void free_sized(void *block, size_t bytes) { free_as(block, FAMILY_MALLOC, bytes); }
 
 EXPORT void free_aligned_sized(void *block, size_t align, size_t bytes);
 EXPORT void free_aligned_sized(void *block, size_t align, size_t bytes)
 {
     (void)align;
-    (void)bytes;
-    free(block);
+    free_as(block, FAMILY_MALLOC, bytes);
 }
 
 /* ---- alignment ---------------------------------------------------------------------------------- */
@@ -174,7 +234,7 @@ EXPORT void *memalign(size_t align, size_t bytes)
     }
     if (!is_power_of_two(align))
         align = align <= 1 ? 1 : (size_t)1 << (64 - __builtin_clzl(align - 1));
-    return ph_malloc_aligned(align, bytes);
+    return ph_malloc_aligned(align, bytes, FAMILY_MALLOC);
 }
 
 EXPORT void *aligned_alloc(size_t align, size_t bytes) { return memalign(align, bytes); }
@@ -184,7 +244,7 @@ EXPORT int posix_memalign(void **out, size_t align, size_t bytes)
     const int saved = errno;
     if (!is_power_of_two(align) || align % sizeof(void *) != 0)
         return EINVAL;
-    void *block = ph_malloc_aligned(align, bytes);
+    void *block = ph_malloc_aligned(align, bytes, FAMILY_MALLOC);
     errno = saved;
     if (block == NULL)
         return ENOMEM;
@@ -192,14 +252,14 @@ EXPORT int posix_memalign(void **out, size_t align, size_t bytes)
     return 0;
 }
 
-EXPORT void *valloc(size_t bytes) { return ph_malloc_aligned(ph_os_page_bytes(), bytes); }
+EXPORT void *valloc(size_t bytes) { return ph_malloc_aligned(ph_os_page_bytes(), bytes, FAMILY_MALLOC); }
 
 EXPORT void *pvalloc(size_t bytes)
 {
     const size_t os_page = ph_os_page_bytes();
     if (bytes > SIZE_MAX - os_page)
         return no_memory();
-    return ph_malloc_aligned(os_page, (bytes + os_page - 1) & ~(os_page - 1));
+    return ph_malloc_aligned(os_page, (bytes + os_page - 1) & ~(os_page - 1), FAMILY_MALLOC);
 }
 
 EXPORT size_t malloc_usable_size(void *block)

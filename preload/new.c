@@ -8,13 +8,10 @@
  *          calls the new_handler and throws bad_alloc, each as that runtime does it.
  * Why:     a link to the runtime costs every program 1.6 million instructions at its start.
  * Source:  Itanium C++ ABI, mangled names; C++17 [new.delete]. */
-#include "../lib/internal.h"
-#include "family.h"
+#include "take.h"
 #include "../lib/message.h"
 
 #include <dlfcn.h>
-
-#include "../lib/small.h"
 
 static const char *const runtimes[] = {"libstdc++.so.6", "libc++abi.so.1", "libc++.so.1"};
 
@@ -75,55 +72,59 @@ static COLD void *nothrow_failed_aligned(const char *name, const void *own, size
 
 /* ---- new: the four forms of `new` and of `new[]` ----------------------------------------------------- */
 
-#define OPERATOR_NEW(name, name_nothrow, name_aligned, name_aligned_nothrow)                       \
+#define OPERATOR_NEW(family, name, name_nothrow, name_aligned, name_aligned_nothrow)                       \
     EXPORT void *name(size_t bytes);                                                               \
     EXPORT void *name(size_t bytes)                                                                \
     {                                                                                              \
-        void *block = malloc(bytes);                                                               \
+        void *block = malloc_as(bytes, family);                                                             \
         return likely(block != NULL) ? block : new_failed(#name, (void *)name, bytes);             \
     }                                                                                              \
     EXPORT void *name_nothrow(size_t bytes, const void *tag);                                      \
     EXPORT void *name_nothrow(size_t bytes, const void *tag)                                       \
     {                                                                                              \
-        void *block = malloc(bytes);                                                               \
+        void *block = malloc_as(bytes, family);                                                             \
         return likely(block != NULL) ? block                                                       \
                                      : nothrow_failed(#name_nothrow, (void *)name_nothrow, bytes, tag); \
     }                                                                                              \
     EXPORT void *name_aligned(size_t bytes, size_t align);                                         \
     EXPORT void *name_aligned(size_t bytes, size_t align)                                          \
     {                                                                                              \
-        void *block = ph_malloc_aligned(align, bytes);                                             \
+        void *block = ph_malloc_aligned(align, bytes, family);                                             \
         return likely(block != NULL) ? block                                                       \
                                      : new_failed_aligned(#name_aligned, (void *)name_aligned, bytes, align); \
     }                                                                                              \
     EXPORT void *name_aligned_nothrow(size_t bytes, size_t align, const void *tag);                \
     EXPORT void *name_aligned_nothrow(size_t bytes, size_t align, const void *tag)                 \
     {                                                                                              \
-        void *block = ph_malloc_aligned(align, bytes);                                             \
+        void *block = ph_malloc_aligned(align, bytes, family);                                             \
         return likely(block != NULL)                                                               \
                    ? block                                                                         \
                    : nothrow_failed_aligned(#name_aligned_nothrow, (void *)name_aligned_nothrow, bytes, align, tag); \
     }
 
-OPERATOR_NEW(_Znwm, _ZnwmRKSt9nothrow_t, _ZnwmSt11align_val_t, _ZnwmSt11align_val_tRKSt9nothrow_t)
-OPERATOR_NEW(_Znam, _ZnamRKSt9nothrow_t, _ZnamSt11align_val_t, _ZnamSt11align_val_tRKSt9nothrow_t)
+OPERATOR_NEW(FAMILY_NEW, _Znwm, _ZnwmRKSt9nothrow_t, _ZnwmSt11align_val_t, _ZnwmSt11align_val_tRKSt9nothrow_t)
+OPERATOR_NEW(FAMILY_ARRAY, _Znam, _ZnamRKSt9nothrow_t, _ZnamSt11align_val_t, _ZnamSt11align_val_tRKSt9nothrow_t)
 
 /* ---- delete: the six forms of `delete` and of `delete[]` ---------------------------------------------- */
 
-#define OPERATOR_DELETE(name, parameters)       \
-    EXPORT void name parameters;                \
-    EXPORT void name parameters { free(block); }
+/* One body for each family, with and without a size; the other forms jump there. */
+#define OPERATOR_DELETE(name, name_sized, family)                                                    \
+    EXPORT void name(void *block);                                                                   \
+    EXPORT void name(void *block) { free_as(block, family, SIZE_MAX); }                              \
+    EXPORT void name_sized(void *block, size_t bytes);                                               \
+    EXPORT void name_sized(void *block, size_t bytes) { free_as(block, family, bytes); }
+#define OTHER_DELETE(name, parameters, call) \
+    EXPORT void name parameters;             \
+    EXPORT void name parameters { call; }
 
+OPERATOR_DELETE(_ZdlPv, _ZdlPvm, FAMILY_NEW)
+OPERATOR_DELETE(_ZdaPv, _ZdaPvm, FAMILY_ARRAY)
 #define UNUSED __attribute__((unused))
-OPERATOR_DELETE(_ZdlPv, (void *block))
-OPERATOR_DELETE(_ZdaPv, (void *block))
-OPERATOR_DELETE(_ZdlPvm, (void *block, size_t bytes UNUSED))
-OPERATOR_DELETE(_ZdaPvm, (void *block, size_t bytes UNUSED))
-OPERATOR_DELETE(_ZdlPvRKSt9nothrow_t, (void *block, const void *tag UNUSED))
-OPERATOR_DELETE(_ZdaPvRKSt9nothrow_t, (void *block, const void *tag UNUSED))
-OPERATOR_DELETE(_ZdlPvSt11align_val_t, (void *block, size_t align UNUSED))
-OPERATOR_DELETE(_ZdaPvSt11align_val_t, (void *block, size_t align UNUSED))
-OPERATOR_DELETE(_ZdlPvmSt11align_val_t, (void *block, size_t bytes UNUSED, size_t align UNUSED))
-OPERATOR_DELETE(_ZdaPvmSt11align_val_t, (void *block, size_t bytes UNUSED, size_t align UNUSED))
-OPERATOR_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t align UNUSED, const void *tag UNUSED))
-OPERATOR_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t align UNUSED, const void *tag UNUSED))
+OTHER_DELETE(_ZdlPvRKSt9nothrow_t, (void *block, const void *tag UNUSED), _ZdlPv(block))
+OTHER_DELETE(_ZdaPvRKSt9nothrow_t, (void *block, const void *tag UNUSED), _ZdaPv(block))
+OTHER_DELETE(_ZdlPvSt11align_val_t, (void *block, size_t align UNUSED), _ZdlPv(block))
+OTHER_DELETE(_ZdaPvSt11align_val_t, (void *block, size_t align UNUSED), _ZdaPv(block))
+OTHER_DELETE(_ZdlPvmSt11align_val_t, (void *block, size_t bytes, size_t align UNUSED), _ZdlPvm(block, bytes))
+OTHER_DELETE(_ZdaPvmSt11align_val_t, (void *block, size_t bytes, size_t align UNUSED), _ZdaPvm(block, bytes))
+OTHER_DELETE(_ZdlPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t align UNUSED, const void *tag UNUSED), _ZdlPv(block))
+OTHER_DELETE(_ZdaPvSt11align_val_tRKSt9nothrow_t, (void *block, size_t align UNUSED, const void *tag UNUSED), _ZdaPv(block))

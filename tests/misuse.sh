@@ -3,18 +3,30 @@
 # Copyright (c) 2026 the privheap authors
 #
 # misuse.sh -- each program of misuse/ commits one sin; it must end by SIGABRT after exactly one
-# line on standard error, of the kind given here.  Exit status 3 of a program would say that one
+# report on standard error, of the kind given here: its first line, the callers, and where to read on.
+# Where the sin is seen at once (now), main is among them; where a thread ends (end), it is libc alone.  Exit status 3 of a program would say that one
 # block was handed out twice.  preload_object=FILE tests another object than the one built here.
 
-# The one place where the lines are written down (extended regular expressions, the whole line).
+# The one place where the first lines are written down (extended regular expressions, the whole line).
 hex='0x[0-9a-f]+'
-twice="privheap: freed twice: block $hex of [0-9]+ bytes, thread [0-9]+"
-not_a_block="privheap: not a block: $hex, thread [0-9]+"
-changed="privheap: changed after free: block $hex of [0-9]+ bytes, thread [0-9]+"
+who="(, heap $hex \\(process heap\\))?, thread [0-9]+"
+block="block $hex of [0-9]+ bytes"
+inside="$hex, [0-9]+ bytes into $block"
+twice="privheap: PH101 freed twice: $block$who"
+not_a_block="privheap: PH102 not a block: $hex$who"
+past="privheap: PH101 freed twice: $hex$who: in memory that was freed before"
+interior="privheap: PH103 not the start of a block: $inside$who(: that block is free)?"
+misaligned="privheap: PH104 misaligned, not a block: $inside$who"
+changed="privheap: PH106 changed after free: $block$who"
+fresh="privheap: PH107 never given out, but written to: $block$who"
+stack="privheap: PH108 on the stack, not a block: $hex$who"
+static="privheap: PH109 static, not a block: $hex$who"
+pattern="privheap: PH120 a fill pattern, not a block: $hex$who"
+unmapped="privheap: PH121 not even memory, not a block: $hex$who"
 # The program has written to the block between the two times that it came from malloc.
 met="$twice|$changed"
-# Memory given back as a whole has forgotten that it was a block: both lines are right.
-gone="$twice|$not_a_block"
+# A page that was given back as a whole has forgotten its blocks.
+gone="$twice|$past"
 
 sins="
 double_free_small           twice
@@ -25,23 +37,29 @@ double_free_after_many      gone
 double_free_aligned         met
 double_free_by_realloc      twice
 double_free_two_threads     twice
-double_free_two_others      twice
-double_free_thread_exit     twice
+double_free_two_others      twice        end
+double_free_thread_exit     twice        end
 double_free_at_exit         twice
 double_free_after_fork      twice
-double_free_run             gone
-double_free_large           gone
+double_free_run             twice        now
+double_free_large           twice        now
+double_free_large_moved     twice        now
 write_after_free            changed
-free_interior               not_a_block
-free_misaligned             not_a_block
-free_left_over              not_a_block
-free_in_run                 not_a_block
-free_in_large               not_a_block
-free_never_given            not_a_block
-free_on_stack               not_a_block
-free_static                 not_a_block
-realloc_interior            not_a_block
-realloc_misaligned          not_a_block
+write_fresh                 fresh
+free_interior               interior     now
+free_interior_of_free       interior     now
+free_misaligned             misaligned   now
+free_left_over              not_a_block  now
+free_in_run                 interior     now
+free_in_large               interior     now
+free_never_given            not_a_block  now
+free_on_stack               stack        now
+free_static                 static       now
+free_pattern                pattern      now
+free_unmapped               unmapped     now
+realloc_interior            interior     now
+realloc_misaligned          misaligned   now
+realloc_twice               twice        now
 "
 
 sources=${top_srcdir:-$(dirname "$0")/..}/tests/misuse
@@ -68,23 +86,34 @@ run() {
     status=$?
 }
 
-expect_caught() { # PROGRAM LINE
+# Whether a frame of the report lies in main of program $1.
+names_main() {
+    command -v addr2line >/dev/null || return 0
+    sed -n "s/^    #[0-9]* $1+//p" "$work/err" | xargs addr2line -f -e "$work/$1" | grep -x main >/dev/null
+}
+
+expect_caught() { # PROGRAM LINE [now|end]
     run "$1"
     case $status in
     134) ;;
     3) fail "$1" 'one block was handed out twice'; return ;;
     *) fail "$1" "exit status $status instead of 134 (SIGABRT)$([ -s "$work/out" ] && cat "$work/out")"; return ;;
     esac
-    [ "$(wc -l <"$work/err")" -eq 1 ] || { fail "$1" 'not exactly one line'; return; }
-    grep -qxE "$2" "$work/err" || fail "$1" "another line than '$2'"
+    head -n 1 "$work/err" | grep -qxE "$2" || { fail "$1" "another line than '$2'"; return; }
+    number=$(sed -n '1s/^privheap: \(PH[0-9]*\) .*/\1/p' "$work/err")
+    tail -n 1 "$work/err" | grep -qx "  $number is explained in privheap-diagnostics(7)" ||
+        { fail "$1" 'the last line does not say where to read on'; return; }
+    sed '1d;$d' "$work/err" | grep -vqxE "    #[0-9]+ [^ +]+\+$hex" && { fail "$1" 'a strange line'; return; }
+    [ "$3" = end ] || grep -q "^    #[0-9]* $1+0x" "$work/err" || { fail "$1" 'the program is not in the backtrace'; return; }
+    [ "$3" != now ] || names_main "$1" || fail "$1" 'main is not in the backtrace'
 }
 
 count=0
-while read -r sin kind; do
+while read -r sin kind when; do
     [ -n "$sin" ] || continue
     count=$((count + 1))
     eval "line=\$$kind"
-    expect_caught "$sin" "$line"
+    expect_caught "$sin" "$line" "$when"
 done <<END
 $sins
 END

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* guard.c -- which blocks of the process heap lie between inaccessible pages, and what surrounds them.
+ *
+ * Owns:    struct slot while it is taken; the descriptor of a guarded block.
+ * Calls:   guardslot.c; large.c for the books (beside), unwind, report, os.
+ * Locks:   takes LOCK span around the list of slots.
+ * Always:  a block ends where its slot ends, but for its alignment; the rest of the pages that it
+ *          needs is filled with a pattern without zeros or letters, and checked when it is freed, at exit and by
+ *          HeapValidate.
+ * Why:     most errors of short programs are made with their first blocks, those of long ones anywhere: so the first
+ *          blocks that the program itself takes, then one in so many. */
+#include "guard.h"
+
+#include "options.h"
+#include "report.h"
+#include "valid.h"
+
+#include "small.h"
+
+enum {
+    EARLY_OPS = 2048,     /* slow operations of a process that may take an early slot, in default mode, */
+    EARLY_OF_CLASS = 4,   /* so many of each class, */
+    EARLY_IN_ALL = 48,    /* and in all */
+    LIBC_OPS = 64,        /* so many without one by the program: then libc's are as good */
+    LIVE_PAGES = 20,      /* that may be live in default mode, */
+    LIVE_PART = 128,      /* and this part of the heap */
+    MANY_FIRST = 512,     /* of the other modes: all of these, and ever fewer of the following */
+    PROGRAM_BYTES = 1 << 28, /* its code lies within that of its entry, libraries do not */
+    OURS_BYTES = 1 << 17, /* so does ours of itself */
+};
+
+__thread int32_t ph_guard_left __attribute__((tls_model("initial-exec"))) = GUARD_LEFT_NEW;
+static uint64_t chance, pattern;
+static uint32_t early_ops, early_given, libc_ops, seen_ops;
+static bool is_off, is_early_over, is_program;
+static uint8_t early_uses[CLASS_COUNT + 1];
+
+/* ---- which ------------------------------------------------------------------------------------ */
+
+#define LOOK(variable) __atomic_load_n(&(variable), __ATOMIC_RELAXED)
+#define SET(variable, value) __atomic_store_n(&(variable), (value), __ATOMIC_RELAXED)
+
+/* Evenly 0 to 2 * mean - 2; two threads may draw alike. */
+static int32_t draw(uint64_t mean)
+{
+    const uint64_t next = (LOOK(chance) ^ ph_secret) * 6364136223846793005u + 1442695040888963407u;
+    SET(chance, next);
+    mean = mean < 1 ? 1 : mean < INT32_MAX / 2 ? mean : INT32_MAX / 2;
+    return (int32_t)((next >> 32) % (2 * mean - 1));
+}
+
+static bool is_near(const void *at, uintptr_t where, uintptr_t bytes) { return (uintptr_t)at - where + bytes < 2 * bytes; }
+
+/* Not libc on its way to main, nor what libc wants for itself: our own operator new, or the program.  Nor who asks
+ * by HeapAlloc, and may count a heap's mappings. */
+static bool is_by_program(const void *caller)
+{
+    if (caller == NULL || LOOK(is_program))
+        return caller != NULL;
+    const bool by_program = is_near(caller, (uintptr_t)ph_os_entry(), PROGRAM_BYTES) ||
+                            is_near(caller, (uintptr_t)ph_guard_wants, OURS_BYTES);
+    if (by_program || ++libc_ops >= LIBC_OPS)
+        SET(is_program, true);
+    return by_program;
+}
+
+static unsigned class_number(const struct request *rq)
+{
+    return rq->bytes <= CLASS_BYTES ? class_of(rq->bytes) : CLASS_COUNT;
+}
+
+/* Default mode: the program's first few blocks of each class. */
+static bool wants_early(const struct request *rq)
+{
+    const uint32_t ops = LOOK(early_ops) + 1;
+    SET(early_ops, ops);
+    if (ops >= EARLY_OPS || LOOK(early_given) >= EARLY_IN_ALL)
+        SET(is_early_over, true);
+    if (!is_by_program(rq->caller))
+        return false;
+    uint8_t *uses = &early_uses[class_number(rq)];
+    if (LOOK(*uses) >= EARLY_OF_CLASS)
+        return false;
+    SET(*uses, LOOK(*uses) + 1);
+    SET(early_given, LOOK(early_given) + 1);
+    return true;
+}
+
+/* How far it is to the next one, on average. */
+static uint64_t mean_now(void)
+{
+    const uint64_t rate = ph_option(OPT_GUARD_RATE);
+    if (ph_mode == MODE_DEFAULT)
+        return rate;
+    const uint64_t seen = LOOK(seen_ops) / MANY_FIRST;
+    return seen * seen < rate ? seen * seen : rate;
+}
+
+static void count_on(int32_t left)
+{
+    ph_guard_left = left;
+    const uint32_t seen = LOOK(seen_ops) + (uint32_t)left + 1;
+    SET(seen_ops, seen < UINT32_MAX / 2 ? seen : UINT32_MAX / 2);
+}
+
+static COLD bool is_never(const struct heap *hp)
+{
+    const bool never = LOOK(is_off) || ph_option(OPT_CHECKS) == 0 || ph_option(OPT_GUARD_RATE) == 0 ||
+                       hp->bound_units != 0 || hp->debug != 0;
+    if (never)
+        SET(is_off, true);
+    return never;
+}
+
+bool ph_guard_wants(const struct heap *hp, const struct request *rq)
+{
+    const bool is_new = ph_guard_left < GUARD_LEFT_NEW / 2;
+    if (!is_new)
+        ph_guard_left = 0;
+    if (hp->handle == NULL || ph_locks_held > 0) /* nothing is set up; a signal's handler that interrupted us */
+        return false;
+    if (is_never(hp)) {
+        ph_guard_left = GUARD_LEFT_OFF;
+        return false;
+    }
+    if (rq->bytes > GUARD_MOST_BYTES || rq->align > ph_os_page_bytes())
+        return false; /* the next one, then */
+    if (ph_mode == MODE_DEFAULT && ph_option(OPT_GUARD_RATE) > EARLY_OF_CLASS && !LOOK(is_early_over))
+        return wants_early(rq);
+    const uint64_t mean = mean_now();
+    count_on(draw(mean));
+    return !is_new || mean <= 1; /* or each thread's first would be one */
+}
+
+/* ---- what surrounds it ---------------------------------------------------------------------------- */
+
+static uint8_t pattern_byte(const char *at) { return (uint8_t)(pattern >> ((uintptr_t)at % 8 * 8)); }
+
+static void pattern_fill(char *from, char *to)
+{
+    for (; from < to && (uintptr_t)from % 8 != 0; from++)
+        *(uint8_t *)from = pattern_byte(from);
+    for (; from + 8 <= to; from += 8)
+        *(uint64_t *)(void *)from = pattern;
+    for (; from < to; from++)
+        *(uint8_t *)from = pattern_byte(from);
+}
+
+/* The first byte that is not as it was filled, or `to`. */
+static char *pattern_broken(char *from, char *to)
+{
+    for (; from < to; from++) {
+        while ((uintptr_t)from % 8 == 0 && from + 8 <= to && *(const uint64_t *)(void *)from == pattern)
+            from += 8;
+        if (from < to && *(const uint8_t *)from != pattern_byte(from))
+            return from;
+    }
+    return to;
+}
+
+/* The first page that the block needs: those before it in the slot stay inaccessible. */
+static char *first_page(const char *block)
+{
+    return (char *)((uintptr_t)block & ~(uintptr_t)(ph_os_page_bytes() - 1));
+}
+
+/* The byte before or behind a block that somebody changed, the nearest; NULL: none. */
+static char *broken_at(const struct slot *sl)
+{
+    char *const behind = sl->block + sl->wanted, *const end = ph_slot_end(sl);
+    char *broken = pattern_broken(behind, end);
+    if (broken != end)
+        return broken;
+    broken = pattern_broken(first_page(sl->block), sl->block);
+    while (broken != sl->block && pattern_broken(broken + 1, sl->block) != sl->block)
+        broken = pattern_broken(broken + 1, sl->block);
+    return broken != sl->block ? broken : NULL;
+}
+
+static void report_broken(struct heap *hp, const struct slot *sl)
+{
+    const char *broken = broken_at(sl);
+    if (broken == NULL)
+        return;
+    ph_report(&(struct report){
+        .kind = broken < sl->block ? DIAG_UNDERFLOW : DIAG_OVERFLOW,
+        .block = sl->block,
+        .bytes = sl->wanted,
+        .access = broken,
+        .is_write = true,
+        .heap = hp,
+        .allocated = &sl->allocated,
+    });
+}
+
+/* ---- taking and giving ------------------------------------------------------------------------------ */
+
+static struct slot *slot_take(struct heap *hp, size_t bytes)
+{
+    ph_lock_take(&hp->span_lock);
+    const uint64_t heap_pages = hp->live_units + (hp->large_bytes >> UNIT_BITS);
+    struct slot *sl = NULL;
+    if (!ph_slot_ready())
+        SET(is_off, true);
+    else
+        sl = ph_slot_take(bytes, ph_slot_many() ? SIZE_MAX : LIVE_PAGES + heap_pages / LIVE_PART);
+    if (pattern == 0)
+        pattern = ph_os_random() | 0x8080808080808080u;
+    ph_lock_give(&hp->span_lock);
+    return sl;
+}
+
+static void slot_give(struct heap *hp, struct slot *sl, bool used)
+{
+    ph_lock_take(&hp->span_lock);
+    ph_slot_give(sl, used);
+    ph_lock_give(&hp->span_lock);
+}
+
+/* Its pages from that of the block on are memory now, all zero. */
+static bool slot_open(struct slot *sl)
+{
+    char *const start = ph_slot_start(sl), *const end = ph_slot_end(sl);
+    const size_t os_page = ph_os_page_bytes();
+    if (ph_mode == MODE_TOLERANT && sl->allocated.depth != 0) /* what it had in its last life */
+        (void)ph_os_purge(start - os_page, (size_t)(end - start) + 2 * os_page);
+    if (sl->opened) {
+        (void)ph_os_protect(start - os_page, (size_t)(end - start) + 2 * os_page);
+        sl->opened = 0;
+    }
+    char *from = first_page(sl->block);
+    return ph_os_commit(from, (size_t)(end - from), false) == 0;
+}
+
+static void slot_fill(struct slot *sl)
+{
+    pattern_fill(first_page(sl->block), sl->block);
+    pattern_fill(sl->block + sl->wanted, ph_slot_end(sl));
+    ph_trace_here(&sl->allocated, NULL);
+    sl->freed.depth = 0;
+    __atomic_store_n(&sl->state, SLOT_LIVE, __ATOMIC_RELEASE);
+}
+
+static void *slot_enter(struct heap *hp, struct slot *sl)
+{
+    struct span *sp = ph_span_new();
+    if (sp == NULL)
+        return NULL;
+    sp->start = (uintptr_t)sl->block >> UNIT_BITS;
+    sp->tag = hp->tag | KIND_LARGE;
+    sp->offset = (uint32_t)((uintptr_t)sl->block & (UNIT_BYTES - 1));
+    sp->slot = sl->self;
+    sp->mapped_bytes = (size_t)(ph_slot_end(sl) - (char *)ph_span_start(sp));
+    span_want(sp, sl->wanted, true);
+    ph_large_link(hp, sp);
+    return sl->block;
+}
+
+void *ph_guard_take(struct heap *hp, const struct request *rq)
+{
+    const size_t align = rq->align > 16 ? rq->align : 16;
+    const size_t room = ph_round_up(rq->bytes > 0 ? rq->bytes : 1, align);
+    struct slot *sl = slot_take(hp, room);
+    if (sl == NULL)
+        return NULL;
+    sl->block = ph_slot_end(sl) - room;
+    sl->wanted = (uint32_t)rq->bytes;
+    sl->family = (uint16_t)rq->family;
+    if (slot_open(sl)) {
+        slot_fill(sl);
+        void *block = slot_enter(hp, sl);
+        if (block != NULL)
+            return block;
+        (void)ph_os_purge(ph_slot_start(sl), (size_t)(ph_slot_end(sl) - ph_slot_start(sl)));
+        (void)ph_os_protect(ph_slot_start(sl), (size_t)(ph_slot_end(sl) - ph_slot_start(sl)));
+    }
+    slot_give(hp, sl, false);
+    return NULL;
+}
+
+void ph_guard_give(struct heap *hp, struct span *sp)
+{
+    struct slot *sl = ph_slot_at(sp->slot);
+    if (sl == NULL)
+        return;
+    char *from = first_page(sl->block);
+    const size_t bytes = (size_t)(ph_slot_end(sl) - from);
+    report_broken(hp, sl);
+    ph_trace_here(&sl->freed, NULL);
+    __atomic_store_n(&sl->state, SLOT_FREED, __ATOMIC_RELEASE);
+    (void)ph_os_protect(from, bytes);
+    if (ph_mode != MODE_TOLERANT)
+        (void)ph_os_purge(from, bytes);
+    slot_give(hp, sl, true);
+}
+
+bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes)
+{
+    ph_lock_take(&hp->span_lock);
+    struct slot *sl = ph_slot_at(sp->slot);
+    const bool fits = sl != NULL && bytes <= (size_t)(ph_slot_end(sl) - sl->block);
+    if (fits) {
+        sl->wanted = (uint32_t)bytes;
+        span_want(sp, bytes, true);
+        pattern_fill(sl->block + bytes, ph_slot_end(sl));
+    }
+    ph_lock_give(&hp->span_lock);
+    return fits;
+}
+
+/* ---- looking ---------------------------------------------------------------------------------------- */
+
+enum family ph_guard_family(const struct span *sp)
+{
+    const struct slot *sl = ph_slot_at(sp->slot);
+    return sl != NULL ? (enum family)sl->family : FAMILY_ANY;
+}
+
+bool ph_guard_is_valid(const struct span *sp)
+{
+    if (sp->slot == 0)
+        return sp->offset == 0;
+    const struct slot *sl = ph_slot_at(sp->slot);
+    return sl != NULL && sl->block == ph_large_block(sp) && sl->wanted == sp->wanted && ph_slot_of(sl->block) == sl &&
+           sp->mapped_bytes == (size_t)(ph_slot_end(sl) - (char *)ph_span_start(sp)) && broken_at(sl) == NULL;
+}
+
+void ph_guard_check_all(struct heap *hp)
+{
+    const uint32_t limit = ph_slot_limit();
+    for (uint32_t number = 1; number < limit; number++) {
+        const struct slot *sl = ph_slot_at(number);
+        if (sl == NULL)
+            continue;
+        ph_lock_take(&hp->span_lock);
+        if (sl->state == SLOT_LIVE)
+            report_broken(hp, sl);
+        ph_lock_give(&hp->span_lock);
+    }
+}
+
+bool ph_guard_look(const void *address, struct slot *out)
+{
+    const struct slot *sl = ph_slot_of(address);
+    if (sl == NULL || sl->self == 0)
+        return false;
+    *out = *sl;
+    return true;
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* guardfault.c -- an access that no guard let pass: whose block it missed, and what becomes of the process.
+ *
+ * Owns:    the handlers of SIGSEGV and SIGBUS, from the first guarded block on, until the first fault that is not
+ *          ours or until the program installs its own.
+ * Calls:   guardslot.c, report, os.
+ * Locks:   none: the fault may have come anywhere.  What it reads of a slot may be changing; addresses are not.
+ * Always:  a fault elsewhere goes to whoever would have had it without us: the action that was there before is
+ *          put back, and the instruction repeated.
+ * Why:     the process ends as at any other report of ours; in tolerant mode the page is made accessible and the
+ *          program goes on: a freed slot still has what was in it, and behind an end there is nothing to damage. */
+#include "guard.h"
+
+#include "options.h"
+#include "report.h"
+
+#include <signal.h>
+
+#include "small.h"
+
+static struct ph_os_action before_segv, before_bus;
+static bool caught;
+
+static struct ph_os_action *action_before(int signal) { return signal == SIGBUS ? &before_bus : &before_segv; }
+
+/* How far an access is from a block; SIZE_MAX: nobody ever had it. */
+static size_t distance(const struct slot *sl, const char *at)
+{
+    if (sl == NULL || sl->self == 0 || __atomic_load_n(&sl->state, __ATOMIC_ACQUIRE) < SLOT_LIVE)
+        return SIZE_MAX;
+    return at < sl->block ? (size_t)(sl->block - at) : at < sl->block + sl->wanted ? 0 : (size_t)(at - sl->block - sl->wanted) + 1;
+}
+
+/* `at` lies in that slot or in the guard behind it: whose block is nearest, of this slot and its neighbours? */
+static const struct slot *nearest(const struct slot *sl, const char *at)
+{
+    const size_t os_page = ph_os_page_bytes();
+    const struct slot *before = ph_slot_of(ph_slot_start(sl) - os_page - 1), *next = ph_slot_of(ph_slot_end(sl) + os_page);
+    const struct slot *found = distance(next, at) < distance(sl, at) ? next : sl;
+    return distance(before, at) < distance(found, at) ? before : found;
+}
+
+static void report_access(const struct slot *sl, const char *at, const void *ucontext)
+{
+    const bool freed = sl->state == SLOT_FREED;
+    ph_report(&(struct report){
+        .kind = freed ? DIAG_USE_AFTER_FREE_GUARD : at < sl->block ? DIAG_UNDERFLOW_GUARD : DIAG_OVERFLOW_GUARD,
+        .block = sl->block,
+        .bytes = sl->wanted,
+        .access = at,
+        .is_write = ph_os_fault_is_write(ucontext),
+        .heap = &ph_process_heap,
+        .allocated = &sl->allocated,
+        .freed = freed ? &sl->freed : NULL,
+        .ucontext = ucontext,
+    });
+}
+
+/* Tolerant mode: true when the instruction will do now. */
+static bool let_pass(struct slot *sl, char *at)
+{
+    const size_t os_page = ph_os_page_bytes();
+    __atomic_store_n(&sl->opened, 1, __ATOMIC_RELAXED);
+    return ph_os_commit((char *)((uintptr_t)at & ~(os_page - 1)), os_page, false) == 0;
+}
+
+/* True: it was in a slot or its guards, and the program can go on. */
+static bool fault_is_served(char *at, const void *ucontext)
+{
+    struct slot *sl = ph_slot_of(at);
+    const struct slot *missed = sl != NULL ? nearest(sl, at) : NULL;
+    if (distance(missed, at) == SIZE_MAX)
+        return false;
+    report_access(missed, at, ucontext);
+    return let_pass(sl, at);
+}
+
+static void on_fault(int signal, siginfo_t *info, void *ucontext)
+{
+    const bool sent = info->si_code <= 0; /* by kill and the like: nothing will repeat it */
+    if (!sent && fault_is_served(info->si_addr, ucontext))
+        return;
+    ph_os_action_restore(signal, action_before(signal));
+    if (sent)
+        ph_os_signal_again(signal, info);
+}
+
+bool ph_guard_catch_faults(void)
+{
+    if (caught)
+        return true;
+    caught = ph_os_action_catch(SIGSEGV, on_fault, &before_segv) && ph_os_action_catch(SIGBUS, on_fault, &before_bus);
+    return caught;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* guardslot.c -- where the slots of guarded blocks are, and which of them comes next.
+ *
+ * Owns:    the reservation; struct slot's number, next, and state while free.
+ * Calls:   os.c, map.c, options.
+ * Locks:   held on entry: the process heap's span lock, where the header says so.  The fault handler reads
+ *          without: addresses never change once `limit` is not 0.
+ * Always:  the reservation is [guard] ([slot] [guard])...; every page of it is inaccessible but those of
+ *          live slots.  Never given back.
+ * Why:     protection by mprotect alone: sandboxes allow it.  A slot that was never used comes first, then the
+ *          one that was freed longest ago: an access after free is noticed as long as possible. */
+#include "guard.h"
+
+#include "options.h"
+
+#include "small.h"
+
+enum {
+    RATE_MANY = 100,       /* more often than that: the wide table, also in default mode */
+    SPACE_FEW = 64 << 20,  /* a smaller bound on the process is left alone */
+    RESIDENT_PAGES = 4096, /* of all slots: 16 MB, also where freed ones keep what they had */
+};
+
+#define SPACE_MANY ((size_t)4 << 30)
+
+static const uint16_t area_pages[GUARD_AREAS] = {1, 4, 16};
+static const uint16_t area_few[GUARD_AREAS] = {96, 8, 4}, area_many[GUARD_AREAS] = {6144, 384, 96};
+
+static struct area {
+    char *base;       /* of its first slot */
+    uint32_t count;
+    uint32_t first;   /* number of its first slot */
+    uint32_t used;    /* slots that were taken at least once */
+    uint32_t oldest, newest; /* freed ones, by number */
+} areas[GUARD_AREAS];
+static struct slot *slots; /* by number - 1 */
+static uint32_t limit;
+static uint32_t resident; /* pages */
+static bool many, refused;
+
+static size_t stride(unsigned area) { return (area_pages[area] + 1u) * ph_os_page_bytes(); }
+
+/* ---- setting up ------------------------------------------------------------------------------- */
+
+static size_t table_bytes(const uint16_t *counts)
+{
+    size_t slots_in_all = 0;
+    for (unsigned i = 0; i < GUARD_AREAS; i++)
+        slots_in_all += counts[i];
+    return ph_round_up(slots_in_all * sizeof(struct slot), many ? ph_os_page_bytes() : 64);
+}
+
+static size_t slots_bytes(const uint16_t *counts)
+{
+    size_t bytes = ph_os_page_bytes();
+    for (unsigned i = 0; i < GUARD_AREAS; i++)
+        bytes += counts[i] * stride(i);
+    return bytes;
+}
+
+/* A small table shares its OS pages with other descriptors. */
+static struct slot *table_make(size_t bytes)
+{
+    if (!many)
+        return ph_meta_take(bytes);
+    void *table = ph_os_map(bytes, ph_os_page_bytes());
+    if (table != NULL)
+        ph_os_no_huge(table, bytes);
+    return table;
+}
+
+/* False: no address space, or no memory to describe it. */
+static bool reserve(const uint16_t *counts)
+{
+    const size_t bytes = slots_bytes(counts);
+    char *base = ph_os_reserve(bytes, ph_os_page_bytes());
+    if (base == NULL)
+        return false;
+    if (!ph_map_prepare(base, bytes) || (slots = table_make(table_bytes(counts))) == NULL) {
+        ph_os_unmap(base, bytes);
+        return false;
+    }
+    uint32_t number = 1;
+    char *at = base + ph_os_page_bytes();
+    for (unsigned i = 0; i < GUARD_AREAS; i++) {
+        areas[i] = (struct area){.base = at, .count = counts[i], .first = number};
+        number += counts[i];
+        at += counts[i] * stride(i);
+    }
+    __atomic_store_n(&limit, number, __ATOMIC_RELEASE);
+    return true;
+}
+
+/* A bound on memory is the program's own need: we take little of it, or nothing. */
+bool ph_slot_ready(void)
+{
+    if (limit != 0 || refused)
+        return limit != 0;
+    const size_t space = ph_os_space_limit();
+    many = (ph_mode != MODE_DEFAULT || ph_option(OPT_GUARD_RATE) < RATE_MANY) && space >= SPACE_MANY;
+    if (space < SPACE_FEW || !ph_guard_catch_faults() || !(reserve(many ? area_many : area_few) || (many && !(many = false) && reserve(area_few))))
+        refused = true;
+    return !refused;
+}
+
+bool ph_slot_many(void) { return many; }
+uint32_t ph_slot_limit(void) { return __atomic_load_n(&limit, __ATOMIC_ACQUIRE); }
+
+/* ---- taking and giving --------------------------------------------------------------------------- */
+
+static unsigned area_of(const struct slot *sl)
+{
+    const size_t number = (size_t)(sl - slots) + 1;
+    unsigned i = 0;
+    while (i + 1 < GUARD_AREAS && number >= areas[i + 1].first)
+        i++;
+    return i;
+}
+
+/* In tolerant mode a freed slot keeps its memory, for reads after free. */
+static bool keeps_freed(void) { return ph_mode == MODE_TOLERANT; }
+
+static struct slot *take_fresh(struct area *ar)
+{
+    struct slot *sl = &slots[ar->first - 1 + ar->used];
+    sl->self = ar->first + ar->used;
+    ar->used++;
+    return sl;
+}
+
+static struct slot *take_oldest(struct area *ar)
+{
+    struct slot *sl = &slots[ar->oldest - 1];
+    ar->oldest = sl->next;
+    return sl;
+}
+
+struct slot *ph_slot_take(size_t bytes, size_t most_pages)
+{
+    unsigned i = 0;
+    while (i < GUARD_AREAS && area_pages[i] * ph_os_page_bytes() < bytes)
+        i++;
+    if (i == GUARD_AREAS)
+        return NULL;
+    struct area *ar = &areas[i];
+    most_pages = most_pages < RESIDENT_PAGES ? most_pages : RESIDENT_PAGES;
+    struct slot *sl = NULL;
+    const bool room = resident + area_pages[i] <= most_pages;
+    if (room && ar->used < ar->count)
+        sl = take_fresh(ar);
+    else if ((room || keeps_freed()) && ar->oldest != 0)
+        sl = take_oldest(ar);
+    if (sl == NULL)
+        return NULL;
+    if (sl->state == SLOT_NEVER || !keeps_freed())
+        resident += area_pages[i];
+    sl->state = SLOT_TAKEN;
+    return sl;
+}
+
+void ph_slot_give(struct slot *sl, bool used)
+{
+    struct area *ar = &areas[area_of(sl)];
+    if (!keeps_freed() || !used)
+        resident -= area_pages[area_of(sl)];
+    __atomic_store_n(&sl->state, used ? SLOT_FREED : SLOT_NEVER, __ATOMIC_RELEASE);
+    sl->next = 0;
+    if (ar->oldest != 0)
+        slots[ar->newest - 1].next = (uint16_t)sl->self;
+    else
+        ar->oldest = sl->self;
+    ar->newest = sl->self;
+}
+
+/* ---- finding --------------------------------------------------------------------------------------- */
+
+struct slot *ph_slot_at(uint32_t number)
+{
+    return number != 0 && number < ph_slot_limit() && slots[number - 1].self == number ? &slots[number - 1] : NULL;
+}
+
+/* The guard before the first slot counts as the first slot's. */
+struct slot *ph_slot_of(const void *address)
+{
+    if (ph_slot_limit() == 0)
+        return NULL;
+    for (unsigned i = 0; i < GUARD_AREAS; i++) {
+        const size_t at = (size_t)((const char *)address - areas[i].base);
+        if (at < areas[i].count * stride(i))
+            return &slots[areas[i].first - 1 + at / stride(i)];
+    }
+    return (size_t)(areas[0].base - (const char *)address) <= ph_os_page_bytes() ? &slots[0] : NULL;
+}
+
+char *ph_slot_start(const struct slot *sl)
+{
+    const struct area *ar = &areas[area_of(sl)];
+    return ar->base + ((size_t)(sl - slots) + 1 - ar->first) * stride((unsigned)(ar - areas));
+}
+
+char *ph_slot_end(const struct slot *sl)
+{
+    return ph_slot_start(sl) + area_pages[area_of(sl)] * ph_os_page_bytes();
+}

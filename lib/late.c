@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* late.c -- malloc and free of a hard heap, the usual case in one piece; blocks that wait after free.
+ *
+ * Owns:    struct late.
+ * Calls:   harden.h for tails and free memory, shard.c when a stack is full.  Beside sized.c.
+ * Locks:   none but the class lock of a flush; its local is busy meanwhile.
+ * Always:  a late block is free by its code, and lies in no stack and in no page.
+ * Why:     these modes are for all day: whatever is not the usual case is alloc.c's and block.c's,
+ *          and done again there. */
+#include "guard.h"
+#include "harden.h"
+#include "stack.h"
+
+/* ---- late blocks ------------------------------------------------------------------------------ */
+
+static void push(struct local *lo, unsigned class, void *block, uint16_t *place)
+{
+    struct stack *st = &lo->stack[class];
+    if (unlikely(!stack_has_room(st)))
+        ph_stack_open(lo, st, class);
+    if (unlikely(st->top >= st->limit))
+        ph_stack_widen(lo, st, class);
+    if (unlikely(st->top >= st->limit))
+        ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
+    *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
+    __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
+}
+
+/* Busy and biased, or as ph_late_empty.  The oldest late block may be taken again. */
+static void late_leave(struct local *lo)
+{
+    struct late *late = lo->late;
+    const struct late_block lb = late->entry[late->first];
+    const size_t bytes = ph_class_bytes[lb.class];
+    late->first = (late->first + 1) % LATE_BLOCKS;
+    late->count--;
+    late->bytes -= bytes;
+    if (lo->heap->hard == MODE_TOLERANT && lb.sum != hard_sum(lb.block, bytes))
+        ph_incident(DIAG_WRITE_AFTER_FREE, lb.block, bytes);
+    push(lo, lb.class, lb.block, lb.place);
+}
+
+void ph_late_empty(struct local *lo)
+{
+    while (lo->late->count > 0)
+        late_leave(lo);
+}
+
+static inline void late_enter(struct local *lo, void *block, uint16_t *place, unsigned class)
+{
+    struct late *late = lo->late;
+    const size_t bytes = ph_class_bytes[class];
+    while (late->count == LATE_BLOCKS || (late->bytes + bytes > LATE_BYTES && late->count > 0))
+        late_leave(lo);
+    late->entry[(late->first + late->count) % LATE_BLOCKS] =
+        (struct late_block){block, place, class, lo->heap->hard == MODE_TOLERANT ? hard_sum(block, bytes) : 0};
+    late->count++;
+    late->bytes += bytes;
+}
+
+/* Busy and biased.  Free by its code already. */
+void ph_late_enter(struct local *lo, void *block, uint16_t *place, unsigned class) { late_enter(lo, block, place, class); }
+
+/* ---- malloc, free, realloc --------------------------------------------------------------------- */
+
+/* This thread's, with room for a block of `room` bytes in some page; else NULL. */
+static inline struct local *local_for(size_t room)
+{
+    struct local *lo = sized_local(ph_process_heap.handle);
+    return likely(room <= CLASS_BYTES) && likely(lo != NULL && lo->late != NULL) ? lo : NULL;
+}
+
+static inline struct hard_block page_block(void *block, unsigned class, size_t wanted)
+{
+    return (struct hard_block){.block = block, .wanted = wanted, .capacity = ph_class_bytes[class], .class = class};
+}
+
+void *ph_hard_malloc(size_t bytes, enum family family)
+{
+    const struct heap *const hp = &ph_process_heap;
+    const size_t room = bytes < CLASS_BYTES ? bytes + hard_pad(hp) : SIZE_MAX;
+    struct local *lo = local_for(room);
+    if (unlikely(lo == NULL || ph_guard_due()))
+        return NULL;
+    const unsigned class = class_of(room);
+    local_enter(lo);
+    struct stack *st = &lo->stack[class];
+    struct sized_entry *top = (struct sized_entry *)(void *)st->top;
+    void *block;
+    if (likely(__atomic_load_n(&lo->biased, __ATOMIC_RELAXED) && *top[-1].place == 0)) {
+        __atomic_store_n(top[-1].place, size_code(class, bytes), __ATOMIC_RELAXED);
+        block = top[-1].block;
+        __atomic_store_n(&st->top, (void **)(void *)(top - 1), __ATOMIC_RELAXED);
+        local_leave(lo);
+    } else {
+        local_leave(lo);
+        if ((block = ph_sized_take(lo, class, bytes)) == NULL)
+            return NULL;
+    }
+    const struct hard_block hb = page_block(block, class, bytes);
+    bool zero = false;
+    hard_taken(hp, &hb, family, &zero);
+    return block;
+}
+
+/* What the code of a live block of a page says; NULL, and *hb not set, where none is. */
+static inline uint16_t *live_place(const void *block, struct hard_block *hb)
+{
+    const uint64_t entry = map_get(block);
+    const uint32_t class = (uint32_t)entry - (ph_process_heap.tag | KIND_SIZED);
+    uint16_t *place = likely(class < CLASS_COUNT) ? sized_place(entry, block) : NULL;
+    const unsigned code = likely(place != NULL) ? __atomic_load_n(place, __ATOMIC_RELAXED) : 0;
+    *hb = page_block((void *)(uintptr_t)block, class, code != 0 ? size_of_code(class, code) : 0);
+    return code != 0 ? place : NULL;
+}
+
+bool ph_hard_free(void *block, enum family family)
+{
+    struct hard_block hb;
+    struct local *lo = local_for(0);
+    if (unlikely(lo == NULL))
+        return false;
+    local_enter(lo);
+    uint16_t *place = live_place(block, &hb);
+    const bool good = likely(place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED)) && tail_stands(&hb, family);
+    if (likely(good)) {
+        if (ph_process_heap.hard == MODE_SECURE)
+            hard_clear(block, hb.capacity);
+        __atomic_store_n(place, 0, __ATOMIC_RELAXED);
+        late_enter(lo, block, place, hb.class);
+    }
+    local_leave(lo);
+    return good;
+}
+
+bool ph_hard_resize(void *block, size_t bytes, enum family family, size_t *had)
+{
+    struct hard_block hb;
+    const struct heap *const hp = &ph_process_heap;
+    const size_t room = bytes < CLASS_BYTES ? bytes + hard_pad(hp) : SIZE_MAX;
+    struct local *lo = local_for(room);
+    *had = SIZE_MAX;
+    if (unlikely(lo == NULL))
+        return false;
+    local_enter(lo);
+    uint16_t *place = live_place(block, &hb);
+    const bool good = place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED) && tail_stands(&hb, family);
+    const bool stays = good && class_of(room) == hb.class;
+    if (good)
+        *had = hb.wanted;
+    if (stays) {
+        __atomic_store_n(place, size_code(hb.class, bytes), __ATOMIC_RELAXED);
+        hb.wanted = bytes;
+        hard_resized(hp, &hb, *had, family);
+    }
+    local_leave(lo);
+    return stays;
+}

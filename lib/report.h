@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* report.h -- the report of one incident: what, where, who, and the stacks that led to it.
+ *
+ * Signal-safe: never allocates, takes no lock of the map, leaves errno alone. */
+#ifndef PH_REPORT_H
+#define PH_REPORT_H
+
+#include "invariant.h"
+#include "unwind.h"
+
+struct heap;
+
+struct report {
+    enum diagnostic kind;
+    const void *block;       /* the pointer in question */
+    size_t bytes;            /* of the block; SIZE_MAX: unknown */
+    const void *inside;      /* the block that `block` points into, of `bytes`; NULL: none */
+    const void *access;      /* the address that was touched; NULL: none */
+    bool is_write;           /* of the access */
+    const struct heap *heap; /* NULL: that around the block, if there is one */
+    const char *caller;      /* the function of ours that was asked; NULL: the backtrace tells */
+    const char *detail;      /* added to the first line behind a colon; NULL: nothing */
+    const struct trace *allocated, *freed; /* NULL: unknown */
+    const void *ucontext;    /* of the signal; NULL: the stack is the caller's */
+};
+
+/* Write the report and end the process by SIGABRT.  In tolerant mode the report is written once for each place (the
+ * kind and the innermost callers), counted after that, and this returns: the caller goes on as well as it can. */
+void ph_report(const struct report *rp) __attribute__((cold));
+
+/* The same in every mode: for damage that nothing can go on from. */
+void ph_report_fatal(const struct report *rp) __attribute__((noreturn, cold));
+
+/* One line for each place that was met more than once; at the end of the process. */
+void ph_report_totals(void);
+
+void ph_report_fork_child(void); /* nobody is at a report there */
+
+#endif
