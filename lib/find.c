@@ -121,6 +121,8 @@ static struct found find(const void *address)
     return is_packed ? find_in_packed(hp, rg, address) : find_in_runs(rg, address);
 }
 
+static struct trace told[SLOT_EVENTS]; /* the report is written at once; two threads may mix theirs up */
+
 /* In a slot: its block, live or freed, whose traces are known. */
 static struct found find_guarded(struct report *rp, const struct slot *sl)
 {
@@ -128,8 +130,8 @@ static struct found find_guarded(struct report *rp, const struct slot *sl)
     rp->heap = &ph_process_heap;
     if (sl->state < SLOT_LIVE || rp->block < (void *)sl->block || rp->block >= (void *)(sl->block + (sl->wanted > 0 ? sl->wanted : 1)))
         return (struct found){.what = FOUND_ROOM};
-    rp->allocated = &sl->allocated;
-    rp->freed = freed ? &sl->freed : NULL;
+    rp->allocated = ph_slot_stack(sl, SLOT_ALLOCATED, &told[SLOT_ALLOCATED]);
+    rp->freed = ph_slot_stack(sl, SLOT_WAS_FREED, &told[SLOT_WAS_FREED]);
     return (struct found){sl->block, sl->wanted, freed ? FOUND_FREE : FOUND_LIVE};
 }
 

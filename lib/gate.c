@@ -54,6 +54,8 @@ void ph_gate_unbias(struct local *lo)
 static void wait_until_out(const struct local *lo)
 {
     for (unsigned i = 0; __atomic_load_n(&lo->busy, __ATOMIC_ACQUIRE) != 0; i++) {
+        if (i == YIELDS)
+            ph_lock_fork_look();
         if (i < YIELDS)
             ph_os_yield();
         else
@@ -123,6 +125,7 @@ static void gate_take(struct heap *hp, enum enter enter)
         const uint32_t turn = gt->turn;
         gt->waiters++;
         ph_lock_give(&gt->lock);
+        ph_lock_fork_look();
         ph_os_wait(&gt->turn, turn, DOZE_NS);
         ph_lock_take(&gt->lock);
         gt->waiters--;
@@ -193,6 +196,7 @@ void ph_gate_leave(struct heap *hp, struct pass ps)
 
 void ph_gate_close(struct heap *hp, enum enter enter)
 {
+    ph_lock_fork_look();
     gate_take(hp, enter);
     ph_gate_stop(hp);
 }

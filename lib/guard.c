@@ -19,13 +19,13 @@
 #include "small.h"
 
 enum {
-    EARLY_OPS = 2048,     /* slow operations of a process that may take an early slot, in default mode, */
+    EARLY_OPS = 512,      /* slow operations of a process that may take an early slot, in default mode, */
     EARLY_OF_CLASS = 4,   /* so many of each class, */
-    EARLY_IN_ALL = 48,    /* and in all */
+    EARLY_IN_ALL = 20,    /* and in all */
     LIBC_OPS = 64,        /* so many without one by the program: then libc's are as good */
-    LIVE_PAGES = 20,      /* that may be live in default mode, */
+    LIVE_PAGES = 12,      /* that may be live in default mode, */
     LIVE_PART = 128,      /* and this part of the heap */
-    MANY_FIRST = 512,     /* of the other modes: all of these, and ever fewer of the following */
+    MANY_FIRST = 96,      /* of the other modes: all of these, and ever fewer of the following */
     PROGRAM_BYTES = 1 << 28, /* its code lies within that of its entry, libraries do not */
     OURS_BYTES = 1 << 17, /* so does ours of itself */
 };
@@ -180,6 +180,7 @@ static char *broken_at(const struct slot *sl)
 
 static void report_broken(struct heap *hp, const struct slot *sl)
 {
+    struct trace allocated;
     const char *broken = broken_at(sl);
     if (broken == NULL)
         return;
@@ -190,7 +191,7 @@ static void report_broken(struct heap *hp, const struct slot *sl)
         .access = broken,
         .is_write = true,
         .heap = hp,
-        .allocated = &sl->allocated,
+        .allocated = ph_slot_stack(sl, SLOT_ALLOCATED, &allocated),
     });
 }
 
@@ -223,7 +224,7 @@ static bool slot_open(struct slot *sl)
 {
     char *const start = ph_slot_start(sl), *const end = ph_slot_end(sl);
     const size_t os_page = ph_os_page_bytes();
-    if (ph_mode == MODE_TOLERANT && sl->allocated.depth != 0) /* what it had in its last life */
+    if (ph_mode == MODE_TOLERANT) /* what it had in its last life */
         (void)ph_os_purge(start - os_page, (size_t)(end - start) + 2 * os_page);
     if (sl->opened) {
         (void)ph_os_protect(start - os_page, (size_t)(end - start) + 2 * os_page);
@@ -237,8 +238,7 @@ static void slot_fill(struct slot *sl)
 {
     pattern_fill(first_page(sl->block), sl->block);
     pattern_fill(sl->block + sl->wanted, ph_slot_end(sl));
-    ph_trace_here(&sl->allocated, NULL);
-    sl->freed.depth = 0;
+    ph_slot_note(sl, SLOT_ALLOCATED);
     __atomic_store_n(&sl->state, SLOT_LIVE, __ATOMIC_RELEASE);
 }
 
@@ -287,7 +287,7 @@ void ph_guard_give(struct heap *hp, struct span *sp)
     char *from = first_page(sl->block);
     const size_t bytes = (size_t)(ph_slot_end(sl) - from);
     report_broken(hp, sl);
-    ph_trace_here(&sl->freed, NULL);
+    ph_slot_note(sl, SLOT_WAS_FREED);
     __atomic_store_n(&sl->state, SLOT_FREED, __ATOMIC_RELEASE);
     (void)ph_os_protect(from, bytes);
     if (ph_mode != MODE_TOLERANT)
@@ -320,7 +320,7 @@ enum family ph_guard_family(const struct span *sp)
 bool ph_guard_is_valid(const struct span *sp)
 {
     if (sp->slot == 0)
-        return sp->offset == 0;
+        return sp->fenced ? sp->offset < ph_os_page_bytes() : sp->offset == 0;
     const struct slot *sl = ph_slot_at(sp->slot);
     return sl != NULL && sl->block == ph_large_block(sp) && sl->wanted == sp->wanted && ph_slot_of(sl->block) == sl &&
            sp->mapped_bytes == (size_t)(ph_slot_end(sl) - (char *)ph_span_start(sp)) && broken_at(sl) == NULL;
@@ -340,11 +340,3 @@ void ph_guard_check_all(struct heap *hp)
     }
 }
 
-bool ph_guard_look(const void *address, struct slot *out)
-{
-    const struct slot *sl = ph_slot_of(address);
-    if (sl == NULL || sl->self == 0)
-        return false;
-    *out = *sl;
-    return true;
-}

@@ -25,11 +25,12 @@ struct slot {
     uint32_t wanted;
     uint16_t state;  /* enum slot_state */
     uint16_t next;   /* freed: the number of the one freed after it */
-    uint32_t self;   /* its number; 0 is none */
+    uint16_t self;   /* its number; 0 is none */
+    uint16_t pages;  /* OS pages that its block needs */
     uint16_t family; /* enum family: who took it */
-    uint16_t opened; /* a fault in tolerant mode made some of its pages, or of the guards, accessible */
-    struct trace allocated, freed;
+    uint16_t opened; /* flag: a fault in tolerant mode made some of its pages, or of the guards, accessible */
 };
+enum slot_event { SLOT_ALLOCATED, SLOT_WAS_FREED, SLOT_EVENTS };
 
 /* How many blocks more this thread takes before one of them is considered. */
 extern __thread int32_t ph_guard_left __attribute__((tls_model("initial-exec")));
@@ -44,7 +45,6 @@ bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes); /* where i
 enum family ph_guard_family(const struct span *sp);
 bool ph_guard_is_valid(const struct span *sp);                   /* of a large block: its slot, and what surrounds it */
 void ph_guard_check_all(struct heap *hp);                        /* at exit: report what was changed around live ones */
-bool ph_guard_look(const void *address, struct slot *out);       /* whose memory it is, or was; false: no slot's */
 
 /* guardslot.c -- where slots are, and which of them comes next */
 bool ph_slot_ready(void);                  /* held: span lock; false: there will be none */
@@ -54,8 +54,28 @@ struct slot *ph_slot_at(uint32_t number);  /* NULL: there is none */
 struct slot *ph_slot_of(const void *address); /* in it or, in a guard, next to it on the left; NULL: nobody's */
 char *ph_slot_start(const struct slot *sl);
 char *ph_slot_end(const struct slot *sl);
+void ph_slot_note(struct slot *sl, enum slot_event event);        /* the stack of now, */
+struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct trace *room); /* and of then; NULL: never */
 uint32_t ph_slot_limit(void);              /* numbers are below; 0: no slots */
 bool ph_slot_many(void);                   /* the wide table: secure, tolerant, or asked for by a low rate */
+
+/* fence.c -- mappings of a hard heap's large blocks, with an inaccessible page on either side */
+struct fenced {
+    char *base;
+    size_t bytes;  /* of the mapping, its fences not counted */
+    char *block;
+    size_t wanted;
+    struct trace freed;
+};
+enum { FENCE_FROM_BYTES = 65536 };
+char *ph_fence_map(size_t bytes); /* zeroed; NULL: no memory */
+char *ph_fence_move(char *base, size_t old_bytes, size_t bytes); /* contents and all; NULL: nothing done */
+void ph_fence_give(const struct fenced *fe); /* inaccessible for a while, then unmapped */
+bool ph_fence_trim(void); /* those that wait go; true: there were some */
+bool ph_fence_late(const char *address, struct fenced *out); /* in one that waits */
+bool ph_fence_live(const char *address, struct fenced *out); /* in a live one or its fences */
+void ph_fence_fork_lock(void);
+void ph_fence_fork_unlock(void);
 
 /* guardfault.c -- an access that no guard let pass */
 bool ph_guard_catch_faults(void); /* once; false: the system refuses */

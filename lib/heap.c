@@ -329,6 +329,7 @@ static void heap_end(struct heap *hp)
         ph_sized_forget(hp);
     ph_gate_reset(hp);
     ph_lock_give(&hp->gate.lock);
+    ph_emergency_forget(hp->id);
     ph_large_forget(hp);
     ph_span_forget(hp);
     ph_shard_forget(hp);

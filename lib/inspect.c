@@ -23,6 +23,12 @@ struct budget {
     size_t blocks, bytes;
 };
 
+extern char __libc_single_threaded __attribute__((weak));
+
+/* Runs and large blocks are taken and given beside the gate: another thread may be half-way through one, its tail
+ * not yet written. */
+static bool may_look_beside_the_gate(void) { return &__libc_single_threaded != NULL && __libc_single_threaded; }
+
 static bool spend(struct budget *left, size_t bytes)
 {
     if (left->blocks == 0 || left->bytes < bytes)
@@ -83,10 +89,17 @@ static void inspect_sized(const struct heap *hp, const struct span *pg, struct b
         inspect_virgin(pg, left);
 }
 
+static void inspect_large(const struct span *sp)
+{
+    const struct hard_block hb = ph_hard_large(sp);
+    if (sp->sized && sp->slot == 0) /* a guarded one has no tail */
+        ph_hard_report(&hb, ph_hard_look(&hb));
+}
+
 static void inspect_run(const struct span *sp, size_t capacity)
 {
     const struct hard_block hb = {.block = ph_span_start(sp), .wanted = sp->wanted, .capacity = capacity, .class = CLASS_COUNT};
-    if (sp->sized && (entry_kind(sp->tag) == KIND_RUN || sp->slot == 0)) /* a guarded one has no tail */
+    if (sp->sized)
         ph_hard_report(&hb, ph_hard_look(&hb));
 }
 
@@ -102,9 +115,20 @@ static void inspect_region(struct heap *hp, const struct region *rg, struct budg
             inspect_plain(sp, left);
         else if (kind < KIND_RUN)
             inspect_sized(hp, sp, left);
-        else if (kind == KIND_RUN && hp->hard != 0)
+        else if (kind == KIND_RUN && hp->hard != 0 && may_look_beside_the_gate())
             inspect_run(sp, ph_span_bytes(sp));
     }
+}
+
+/* At the end of the process: give this thread's free blocks back, for the checks on the way. */
+void ph_inspect_own(void)
+{
+    struct local *lo = ph_local;
+    if (lo->heap == NULL)
+        return;
+    struct pass ps = ph_gate_enter(lo->heap, ENTER_UNLOCKED);
+    ph_local_empty(lo);
+    ph_gate_leave(lo->heap, ps);
 }
 
 void ph_inspect(struct heap *hp)
@@ -115,7 +139,7 @@ void ph_inspect(struct heap *hp)
     ph_local_empty_all(hp);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         inspect_region(hp, rg, &left);
-    for (uint32_t i = hp->hard != 0 ? hp->large : SPAN_NONE; i != SPAN_NONE; i = ph_span_at(i)->next)
-        inspect_run(ph_span_at(i), ph_span_at(i)->mapped_bytes);
+    for (uint32_t i = hp->hard != 0 && may_look_beside_the_gate() ? hp->large : SPAN_NONE; i != SPAN_NONE; i = ph_span_at(i)->next)
+        inspect_large(ph_span_at(i));
     ph_gate_open(hp);
 }

@@ -289,6 +289,37 @@ uint32_t ph_os_pid(void) { return (uint32_t)os_call(__NR_getpid, 0, 0, 0, 0, 0, 
 
 uint32_t ph_os_tid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
 
+/* ---- signals -------------------------------------------------------------------------------- */
+
+bool ph_os_on_signal_stack(void)
+{
+    stack_t now = {0};
+    return !os_failed(os_call(__NR_sigaltstack, 0, (long)&now, 0, 0, 0, 0)) && (now.ss_flags & SS_ONSTACK);
+}
+
+void ph_os_signal_mask(uint64_t blocked)
+{
+    (void)os_call(__NR_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked, 0, 0);
+}
+
+uint64_t ph_os_signal_block(uint64_t more)
+{
+    uint64_t before = 0;
+    (void)os_call(__NR_rt_sigprocmask, SIG_BLOCK, (long)&more, (long)&before, sizeof more, 0, 0);
+    return before;
+}
+
+bool ph_os_wipe_on_fork(void *at, size_t bytes)
+{
+    enum { WIPE_ON_FORK = 18 };
+    return !os_failed(os_call(__NR_madvise, (long)at, (long)bytes, WIPE_ON_FORK, 0, 0, 0));
+}
+
+bool ph_os_signal_again(int signal, const void *info)
+{
+    return !os_failed(os_call(__NR_rt_tgsigqueueinfo, ph_os_pid(), ph_os_tid(), signal, (long)info, 0, 0));
+}
+
 /* ---- time and chance ------------------------------------------------------------------------ */
 
 uint64_t ph_os_clock_ms(void)
@@ -387,11 +418,6 @@ bool ph_os_action_catch(int signal, ph_os_handler handler, struct ph_os_action *
 void ph_os_action_restore(int signal, const struct ph_os_action *action)
 {
     (void)os_call(__NR_rt_sigaction, signal, (long)action, 0, sizeof(uint64_t), 0, 0);
-}
-
-void ph_os_signal_again(int signal, const siginfo_t *info)
-{
-    (void)os_call(__NR_rt_tgsigqueueinfo, ph_os_pid(), ph_os_tid(), signal, (long)info, 0, 0);
 }
 
 /* Source: the page-fault error code, bit 1; of aarch64 the syndrome, bit 6, in a record of its own. */

@@ -57,6 +57,22 @@ void ph_os_wake(uint32_t *word, unsigned count);
 void ph_os_sleep(uint64_t nanoseconds);
 void ph_os_yield(void);
 
+/* Have a range read as zeros in the child of every fork, of the system call itself too.  false: refused.
+ * Source: madvise(2), MADV_WIPEONFORK, since 4.14. */
+bool ph_os_wipe_on_fork(void *at, size_t bytes);
+
+/* Whether this thread runs on the stack that it gave for signal handlers.  Source: sigaltstack(2). */
+bool ph_os_on_signal_stack(void);
+
+/* Which signals are blocked in this thread, by the kernel's bits: signal 1 is bit 0.  The second blocks more,
+ * and says what was before. */
+void ph_os_signal_mask(uint64_t blocked);
+uint64_t ph_os_signal_block(uint64_t more);
+
+/* Send this thread a signal again, with the siginfo_t that it came with: it comes as soon as it is not blocked.
+ * false: refused. */
+bool ph_os_signal_again(int signal, const void *info);
+
 /* Milliseconds of a clock that never goes back, coarse (a few ms); cheap. */
 uint64_t ph_os_clock_ms(void);
 
@@ -91,9 +107,6 @@ struct ph_os_action {
 typedef void (*ph_os_handler)(int signal, siginfo_t *info, void *ucontext);
 bool ph_os_action_catch(int signal, ph_os_handler handler, struct ph_os_action *before);
 void ph_os_action_restore(int signal, const struct ph_os_action *action);
-
-/* The same signal once more, to this thread: it comes as soon as it is not blocked. */
-void ph_os_signal_again(int signal, const siginfo_t *info);
 
 /* Whether the access that faulted wanted to write; false also where the machine does not tell. */
 bool ph_os_fault_is_write(const void *ucontext);

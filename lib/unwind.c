@@ -37,6 +37,8 @@ struct frame {
 struct walk {
     uintptr_t low, high; /* may be read */
     uintptr_t probed;    /* so may this page */
+    uintptr_t shift;     /* to where it lies: in a copy of the stack, */
+    bool is_copy;        /* beyond which nothing is known */
 };
 
 static __thread struct {
@@ -59,9 +61,9 @@ static bool is_readable(struct walk *w, uintptr_t at)
 
 static inline bool load(struct walk *w, uintptr_t at, uintptr_t *out)
 {
-    if (unlikely((at & 7) != 0 || ((at < w->low || at >= w->high) && !is_readable(w, at))))
+    if (unlikely((at & 7) != 0 || ((at < w->low || at >= w->high) && (w->is_copy || !is_readable(w, at)))))
         return false;
-    *out = *(const uintptr_t *)at;
+    *out = *(const uintptr_t *)(at + w->shift);
     return true;
 }
 
@@ -146,6 +148,19 @@ static bool frame_of_context(struct walk *w, struct frame *fr, const ucontext_t 
     return whole;
 }
 
+/* A signal handler's caller: what was interrupted may have another stack. */
+static bool is_after_signal(uintptr_t pc)
+{
+#if defined(__aarch64__)
+    static const uint32_t return_from_signal[] = {0xd2801168, 0xd4000001}; /* mov x8, #139; svc #0 */
+    struct walk code = {0};
+    return is_readable(&code, pc) && __builtin_memcmp((const void *)pc, return_from_signal, sizeof return_from_signal) == 0;
+#else
+    (void)pc;
+    return false;
+#endif
+}
+
 /* By frame pointers: what a function without a rule most likely keeps. */
 static bool step_by_pointer(struct walk *w, struct frame *fr)
 {
@@ -158,7 +173,10 @@ static bool step_by_pointer(struct walk *w, struct frame *fr)
     struct walk code = {0};
     if (pc < PROBE_BYTES || !is_readable(&code, pc))
         return false;
-    *fr = (struct frame){.pc = pc, .sp = fr->bp + 16, .bp = before, .bx = fr->bx};
+    const bool is_switch = is_after_signal(fr->pc);
+    *fr = (struct frame){.pc = pc, .sp = is_switch ? before : fr->bp + 16, .bp = before, .bx = fr->bx};
+    if (is_switch)
+        walk_at(w, before);
     return true;
 }
 
@@ -220,7 +238,7 @@ static bool step(struct walk *w, struct frame *fr)
     if (rule.base == CFI_NONE)
         return step_wild(w, fr) || step_by_pointer(w, fr);
     if (rule.base == CFI_SIGNAL)
-        return frame_of_context(w, fr, (const ucontext_t *)fr->sp);
+        return !w->is_copy && frame_of_context(w, fr, (const ucontext_t *)fr->sp);
     return rule.base != CFI_END && step_by_rule(w, fr, rule);
 }
 #else
@@ -264,26 +282,61 @@ static uint32_t thread_number(void)
     return mine.number;
 }
 
+static inline void trace_walk(struct walk *w, struct frame *fr, struct trace *out)
+{
+    unsigned depth = 0;
+    bool inside = true, more = true; /* still among our own frames at the top */
+    for (unsigned steps = 0; more && steps < STEPS_MOST && depth < TRACE_DEPTH; steps++) {
+        const uintptr_t pc = fr->pc - !fr->is_exact;
+        inside = inside && is_own(pc);
+        if (!inside)
+            out->pc[depth++] = pc;
+        more = step(w, fr) && fr->pc != 0;
+    }
+    out->depth = (uint16_t)depth;
+}
+
 __attribute__((noinline)) void ph_trace_here(struct trace *out, const void *ucontext)
 {
     struct frame fr = {.is_exact = true};
     struct walk w = {0};
-    unsigned depth = 0;
     FRAME_HERE(fr);
     if (unlikely(!__atomic_load_n(&own.known, __ATOMIC_ACQUIRE)))
         own_find();
     walk_at(&w, fr.sp);
-    bool more = ucontext == NULL || frame_of_context(&w, &fr, ucontext);
-    bool inside = true; /* still among our own frames at the top */
-    for (unsigned steps = 0; more && steps < STEPS_MOST && depth < TRACE_DEPTH; steps++) {
-        const uintptr_t pc = fr.pc - !fr.is_exact;
-        inside = inside && is_own(pc);
-        if (!inside)
-            out->pc[depth++] = pc;
-        more = step(&w, &fr) && fr.pc != 0;
-    }
-    out->depth = (uint16_t)depth;
+    out->depth = 0;
+    if (ucontext == NULL || frame_of_context(&w, &fr, ucontext))
+        trace_walk(&w, &fr, out);
     out->thread = thread_number();
+}
+
+/* Of a stack whose end is unknown, what lies in the page of its top. */
+__attribute__((noinline)) void ph_stack_copy(struct stack_copy *out)
+{
+    struct frame fr;
+    struct walk w = {0};
+    FRAME_HERE(fr);
+    walk_at(&w, fr.sp);
+    const uintptr_t end = w.high != 0 ? w.high : (fr.sp | (PROBE_BYTES - 1)) + 1;
+    const size_t bytes = end - fr.sp < sizeof out->word ? (end - fr.sp) & ~(uintptr_t)7 : sizeof out->word;
+    out->thread = thread_number();
+    out->bytes = (uint32_t)bytes;
+    out->pc = fr.pc;
+    out->sp = fr.sp;
+    out->bp = fr.bp;
+    out->bx = fr.bx;
+    for (size_t i = 0; i < bytes / sizeof *out->word; i++)
+        out->word[i] = ((const uintptr_t *)fr.sp)[i];
+}
+
+void ph_trace_of(struct trace *out, const struct stack_copy *copy)
+{
+    struct frame fr = {.pc = copy->pc, .sp = copy->sp, .bp = copy->bp, .bx = copy->bx, .is_exact = true};
+    struct walk w = {.low = copy->sp, .high = copy->sp + copy->bytes, .shift = (uintptr_t)copy->word - copy->sp, .is_copy = true};
+    if (!__atomic_load_n(&own.known, __ATOMIC_ACQUIRE))
+        own_find();
+    trace_walk(&w, &fr, out);
+    out->thread = copy->thread;
 }
 
 void ph_trace_fork_child(void) { mine.number = 0; }

@@ -21,6 +21,18 @@ struct trace {
  * came.  A hundred nanoseconds for places that were met before. */
 void ph_trace_here(struct trace *out, const void *ucontext);
 
+/* The same in two steps: the top of the stack is kept as it is, and read when somebody wants to know.  The first is no
+ * more than a copy; the second looks into tables of the program that nothing else reads, each page of which is memory. */
+enum { STACK_COPY_WORDS = 184 };
+struct stack_copy {
+    uint32_t thread; /* 0: none */
+    uint32_t bytes;
+    uintptr_t pc, sp, bp, bx;
+    uintptr_t word[STACK_COPY_WORDS];
+};
+void ph_stack_copy(struct stack_copy *out);
+void ph_trace_of(struct trace *out, const struct stack_copy *copy);
+
 /* The module in which an address lies: its name (that of a file, without folders; "" the program itself) and what
  * to subtract for an address as in that file.  False: in none. */
 struct module {

@@ -45,7 +45,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 /* A block that was freed twice and never asked for again is met here at the latest. */
 __attribute__((destructor)) static void end(void)
 {
-    ph_local_check();
+    ph_inspect_own();
     if (ph_option(OPT_CHECKS))
         ph_inspect(&ph_process_heap);
     ph_guard_check_all(&ph_process_heap);

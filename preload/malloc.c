@@ -61,9 +61,11 @@ void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum fami
         return hard_malloc(&rq);
     }
     void *block = ph_guard_due() ? take_guarded(lo, &rq) : NULL;
-    if (block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL)
-        return block;
-    return alloc_slow(&rq);
+    if (block == NULL)
+        block = ph_local_take_slow(lo, class, NULL);
+    if (unlikely(ph_later_count != 0) && !ph_is_nested())
+        ph_heap_free_later();
+    return likely(block != NULL) ? block : alloc_slow(&rq);
 }
 
 void *ph_malloc_bigger(size_t bytes, enum family family)
