@@ -57,7 +57,6 @@ CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
-SCRIPT_TESTS += %D%/soak.sh
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/bugs.sh
 SCRIPT_TESTS += %D%/diagnostics.sh
@@ -350,6 +349,9 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_stress_malloc_SOURCES = %D%/stress_malloc.c %D%/stress_shadow.h %D%/stress_shadow.c
 %C%_stress_malloc_LDADD =
 
+# First, because it takes a minute, beside the others.
+TESTS += %D%/soak.sh
+dist_check_SCRIPTS += %D%/soak.sh
 check_PROGRAMS += $(HELPERS)
 check_PROGRAMS += $(PRELOADED_TESTS)
 TESTS += $(PRELOADED_TESTS)
