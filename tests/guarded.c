@@ -315,7 +315,10 @@ static void *fault_on_alternative_stack(void *stack)
 static void alternative_stack(void)
 {
     static char stack[16384];
+    struct sigaction ours;
     pthread_t thread;
+    (void)new_block(SMALL);
+    NEED(sigaction(SIGSEGV, NULL, &ours) == 0 && (ours.sa_flags & SA_ONSTACK) != 0);
     NEED(pthread_create(&thread, NULL, fault_on_alternative_stack, stack) == 0);
     (void)pthread_join(thread, NULL);
 }
