@@ -109,23 +109,40 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    const size_t bytes = rq->bytes + rq->pad;
+    const size_t bytes = rq->bytes + (rq->align > 16 ? rq->pad : 0); /* a fence is the best tail */
     struct span *sp = ph_large_take(hp, bytes > 0 ? bytes : 1, rq->align, zero);
     if (sp != NULL)
         ph_span_want(hp, sp, rq->bytes, rq->sized);
     ph_gate_leave(hp, ps);
     if (sp != NULL && hp->debug != 0 && !*zero) { /* W32 2.8: all zero */
-        ph_bytes_zero(ph_span_start(sp), rq->bytes);
+        ph_bytes_zero(ph_large_block(sp), rq->bytes);
         *zero = true;
     }
-    return sp != NULL ? ph_span_start(sp) : NULL;
+    return sp != NULL ? ph_large_block(sp) : NULL;
+}
+
+/* A hard heap has more of them. */
+static bool is_large(const struct heap *hp, const struct request *rq)
+{
+    return rq->bytes >= (hp->hard != 0 ? FENCE_FROM_BYTES : LARGE_BYTES) || rq->align > LARGE_ALIGN_BYTES;
+}
+
+static COLD bool regions_release(struct heap *hp, const struct request *rq)
+{
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    const bool any = ph_span_release(hp);
+    ph_gate_leave(hp, ps);
+    return any;
 }
 
 static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
 {
     void *block = NULL;
-    if ((rq->bytes >= LARGE_BYTES || rq->align > LARGE_ALIGN_BYTES) && hp->bound_units == 0)
+    if (is_large(hp, rq) && hp->bound_units == 0) {
         block = alloc_large(hp, rq, zero);
+        if (unlikely(block == NULL) && regions_release(hp, rq)) /* rather than waste the ends of regions for runs */
+            block = alloc_large(hp, rq, zero);
+    }
     return block != NULL || hp->packed_only ? block : alloc_run(hp, rq, zero);
 }
 
@@ -164,7 +181,7 @@ static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
 static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct request once = *rq;
-    (void)ph_heap_trim(hp);
+    ph_heap_trim_plainly(hp);
     return alloc_once(hp, &once, zero);
 }
 
@@ -173,25 +190,59 @@ static void hard_taken(struct heap *hp, const struct request *rq, void *block, b
 {
     const unsigned class = request_class(rq);
     const size_t room = class != CLASS_COUNT ? ph_class_bytes[class] : ph_round_up(rq->bytes + rq->pad, UNIT_BYTES);
-    const struct hard_block hb = {.block = block, .wanted = rq->bytes, .capacity = room, .class = class};
+    struct hard_block hb = {.block = block, .wanted = rq->bytes, .capacity = room, .class = class};
+    const struct span *sp = class == CLASS_COUNT ? ph_map_span(map_get(block)) : NULL;
+    if (sp != NULL && entry_kind(sp->tag) == KIND_LARGE)
+        hb = ph_hard_large(sp);
     ph_hard_taken(hp, &hb, rq->family, zero);
+}
+
+/* From pages and spans, which need leaf locks only; NULL where it would take more. */
+static void *alloc_inside(struct heap *hp, const struct request *rq, bool *zero)
+{
+    if (hp->packed_only)
+        return NULL;
+    const unsigned class = request_class(rq);
+    if (class == CLASS_COUNT)
+        return alloc_big(hp, rq, zero);
+    if (rq->sized && !(hp->flags & HEAPF_PAGED) && __atomic_load_n(&hp->uses[class], __ATOMIC_RELAXED) < PACKED_USES * USES_STEP)
+        return NULL;
+    return alloc_page_block(hp, rq, class, zero);
+}
+
+/* In the middle of another call of this thread. */
+static COLD void *alloc_nested(struct heap *hp, const struct request *rq)
+{
+    struct request step = *rq;
+    bool zero = false;
+    step.enter = ENTER_NOT;
+    void *block = ph_nested_is_inside(hp) ? alloc_inside(hp, &step, &zero) : NULL;
+    if (block == NULL)
+        return ph_emergency_take(hp->id, rq);
+    if (hp->hard != 0)
+        hard_taken(hp, rq, block, &zero);
+    if (rq->zero && !zero)
+        ph_bytes_zero(block, rq->bytes);
+    return block;
 }
 
 void *ph_heap_alloc(struct heap *hp, const struct request *rq)
 {
     struct request hard;
     bool zero = false;
-    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
+    if (rq->bytes > MOST_BYTES || rq->align > MOST_BYTES)
         return NULL;
-    void *block = hp == &ph_process_heap && ph_guard_due() ? ph_heap_guarded(hp, rq) : NULL;
-    if (block != NULL)
-        return block;
+    void *block = NULL;
     if (unlikely(hp->hard != 0)) {
         hard = *rq;
         hard.sized = true;
         hard.pad = ph_hard_pad(hp);
         rq = &hard;
     }
+    if (unlikely(rq->enter != ENTER_NOT && ph_is_nested()))
+        return alloc_nested(hp, rq);
+    if (hp == &ph_process_heap && ph_guard_due() && (block = ph_heap_guarded(hp, rq)) != NULL)
+        return block;
     block = alloc_once(hp, rq, &zero);
     if (unlikely(block == NULL && rq->enter != ENTER_NOT && !(hp->packed_only && hp->bound_units != 0)))
         block = alloc_last(hp, rq, &zero);

@@ -78,17 +78,24 @@ static enum block_verdict look_guarded(const void *block, const struct slot *sl,
 /* An address without an entry of its own: in packed memory, inside some heap, or nobody's. */
 static enum block_verdict look_nowhere(const void *block, struct block_info *out)
 {
+    const uint32_t emergency = ph_emergency_look(block, &out->wanted, &out->capacity, &out->sized);
+    if (unlikely(emergency != 0)) {
+        out->heap = ph_heap_at(emergency);
+        out->kind = KIND_EMERGENCY;
+        return BLOCK_OK;
+    }
     const struct slot *sl = ph_slot_of(block);
     if (sl != NULL)
         return look_guarded(block, sl, out);
     struct heap *hp = ph_heap_around(block);
+    const bool nested = ph_is_nested();
     if (hp == NULL)
-        return ph_heap_is_inside_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
+        return !nested && ph_heap_is_inside_large(block) ? BLOCK_BAD : BLOCK_NOT_OURS;
     out->heap = hp;
     struct region *rg = ph_region_of(hp, block);
     if (rg == NULL || __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) == NULL)
         return BLOCK_BAD;
-    struct pass ps = ph_gate_enter_locked(hp, ENTER_UNLOCKED);
+    struct pass ps = ph_gate_enter_locked(hp, nested ? ENTER_NOT : ENTER_UNLOCKED);
     const enum block_verdict verdict = look_packed(hp, rg, block, out);
     ph_gate_leave(hp, ps);
     return verdict;
@@ -119,7 +126,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     }
     out->kind = kind;
     out->sized = sp->sized;
-    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : sp->slot != 0 ? sp->wanted : sp->mapped_bytes; /* guarded: no slack */
+    out->capacity = kind == KIND_RUN ? ph_span_bytes(sp) : ph_hard_large(sp).capacity;
     out->wanted = out->sized ? sp->wanted : out->capacity;
     return BLOCK_OK;
 }
@@ -169,6 +176,8 @@ static enum block_verdict free_packed(struct heap *hp, struct region *rg, void *
 
 static struct hard_block hard_block(const struct block_info *bi, void *block)
 {
+    if (bi->kind == KIND_LARGE)
+        return ph_hard_large(bi->span);
     const bool is_page = bi->kind == KIND_SIZED;
     return (struct hard_block){.block = block, .wanted = bi->wanted, .capacity = bi->capacity, .class = is_page ? bi->class : CLASS_COUNT};
 }
@@ -187,11 +196,12 @@ static void check_family(const struct block_info *bi, const struct hard_block *h
     const enum family gave = family_of(bi, hb);
     if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
         ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
-    if (bytes != SIZE_MAX && bytes != hb->wanted)
+    if (bytes != SIZE_MAX && bytes != hb->wanted && !(bytes == 0 && hb->wanted == 1)) /* malloc(0) is one byte */
         ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
-enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes)
+/* In the middle of another call of this thread: what needs more than leaf locks is freed later. */
+static COLD enum block_verdict free_nested(struct heap *hp, void *block)
 {
     struct block_info bi;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
@@ -199,6 +209,42 @@ enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter en
         return verdict;
     if (bi.heap != hp)
         return BLOCK_NOT_OURS;
+    if (bi.kind == KIND_EMERGENCY)
+        return ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
+    if (bi.kind != KIND_PACKED && ph_nested_is_inside(hp)) {
+        const struct hard_block hb = hard_block(&bi, block);
+        if (hp->hard != 0)
+            ph_hard_released(hp, &hb);
+        return free_looked(hp, block, &bi, ENTER_NOT) ? BLOCK_OK : BLOCK_TWICE;
+    }
+    ph_later_add(hp->id, block);
+    return BLOCK_OK;
+}
+
+COLD void ph_heap_free_later(void)
+{
+    void *block;
+    for (uint32_t id; (id = ph_later_take(&block)) != 0;) {
+        struct heap *hp = ph_heap_at(id);
+        if (ph_heap_free(hp, block, ENTER_UNLOCKED) != BLOCK_OK && hp == &ph_process_heap)
+            ph_incident(DIAG_DOUBLE_FREE, block, SIZE_MAX);
+    }
+}
+
+enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes)
+{
+    struct block_info bi;
+    if (unlikely(enter != ENTER_NOT && ph_is_nested()))
+        return free_nested(hp, block);
+    if (unlikely(ph_later_count != 0) && enter != ENTER_NOT)
+        ph_heap_free_later();
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (verdict != BLOCK_OK)
+        return verdict;
+    if (bi.heap != hp)
+        return BLOCK_NOT_OURS;
+    if (bi.kind == KIND_EMERGENCY)
+        return ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
     const struct hard_block hb = hard_block(&bi, block);
     if (ph_option(OPT_FAMILY_CHECKS))
         check_family(&bi, &hb, family, bytes);
@@ -214,6 +260,12 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
     const uint64_t entry = map_get(block);
     if (unlikely(hp->hard != 0))
         return ph_heap_free_hard(hp, block, enter, FAMILY_ANY, SIZE_MAX);
+    if (unlikely(enter != ENTER_NOT && ph_is_nested()))
+        return free_nested(hp, block);
+    if (unlikely(ph_later_count != 0) && enter != ENTER_NOT)
+        ph_heap_free_later();
+    if (entry == 0 && unlikely(ph_emergency_look(block, &bi.wanted, &bi.capacity, &bi.sized) == hp->id))
+        return ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
     if (entry == 0 && ph_heap_around(block) == hp) {
         struct region *rg = ph_region_of(hp, block);
         return rg != NULL && __atomic_load_n(&rg->packed, __ATOMIC_RELAXED) != NULL ? free_packed(hp, rg, block, enter) : BLOCK_BAD;
@@ -280,6 +332,13 @@ static bool resize_guarded(struct heap *hp, const struct block_info *bi, const s
     return done;
 }
 
+/* A fence is the best tail. */
+static size_t large_room(const struct heap *hp, const struct span *sp, size_t bytes)
+{
+    const size_t room = bytes + (sp->fenced ? 0 : ph_hard_pad(hp));
+    return room > 0 ? room : 1;
+}
+
 /* Where it stands.  Shrinking a page's block is always possible, and so is a run's or a large
  * one's, but `thrifty` refuses where moving would save more than half. */
 static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
@@ -311,7 +370,7 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     else if (bi->kind == KIND_RUN)
         done = resize_run(hp, bi->span, bytes);
     else if (bi->kind == KIND_LARGE)
-        done = ph_large_resize(hp, bi->span, bytes > 0 ? bytes + ph_hard_pad(hp) : 1, false);
+        done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, bytes), false);
     if (done && (bi->kind == KIND_LARGE || bi->kind == KIND_RUN))
         ph_span_want(hp, bi->span, bytes, rq->sized || hp->hard != 0);
     ph_gate_leave(hp, ps);
@@ -321,14 +380,14 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
 /* A large block that grows moves its pages, not its bytes. */
 static void *resize_large(struct heap *hp, const struct block_info *bi, const struct request *rq)
 {
-    if (bi->kind != KIND_LARGE || rq->bytes < LARGE_BYTES || is_guarded(bi))
+    if (bi->kind != KIND_LARGE || rq->bytes < (bi->span->fenced ? FENCE_FROM_BYTES : LARGE_BYTES) || is_guarded(bi))
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    const bool done = ph_large_resize(hp, bi->span, rq->bytes + ph_hard_pad(hp), true);
+    const bool done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, rq->bytes), true);
     if (done)
         ph_span_want(hp, bi->span, rq->bytes, rq->sized || hp->hard != 0);
     ph_gate_leave(hp, ps);
-    return done ? ph_span_start(bi->span) : NULL;
+    return done ? ph_large_block(bi->span) : NULL;
 }
 
 static void *copy_over(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq)
@@ -356,6 +415,19 @@ static void *resize_by_copy(struct heap *hp, const struct block_info *bi, void *
         step.enter = rq->enter;
     }
     return now != NULL ? now : copy_over(hp, bi, block, &step);
+}
+
+/* In the middle of another call of this thread, or a block from there. */
+static COLD void *resize_nested(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq, bool in_place)
+{
+    void *now = bi->kind == KIND_EMERGENCY && ph_emergency_resize(block, rq->bytes, rq->sized) ? block : NULL;
+    if (bi->kind == KIND_PLAIN && !rq->sized && rq->bytes <= bi->capacity)
+        now = block;
+    if (now == NULL && !in_place)
+        now = copy_over(hp, bi, block, rq);
+    if (now != NULL && rq->zero && rq->bytes > bi->wanted)
+        ph_bytes_zero((char *)now + bi->wanted, rq->bytes - bi->wanted);
+    return now;
 }
 
 /* W32 3.4: contents to the smaller size kept, zeros from the old wanted size on; NULL: as it was. */
@@ -397,8 +469,10 @@ static void *hard_realloc(struct heap *hp, const struct block_info *bi, void *bl
 void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
                       bool in_place)
 {
-    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
+    if (rq->bytes > MOST_BYTES)
         return NULL;
+    if (unlikely(bi->kind == KIND_EMERGENCY || (rq->enter != ENTER_NOT && ph_is_nested())))
+        return resize_nested(hp, bi, block, rq, in_place);
     if (unlikely(hp->hard != 0))
         return hard_realloc(hp, bi, block, rq, in_place);
     return resize(hp, bi, block, rq, in_place);

@@ -17,12 +17,17 @@
 
 #include "small.h"
 
-static bool interrupted; /* written while all locks are held */
+/* Of this thread's fork, from prepare on: two may be at it, if one is in a handler. */
+#define interrupted ph_fork_notes[0]
+#define stdio_locked ph_fork_notes[1]
+static uint64_t born_ms; /* when fork made this process; 0: it did not */
+static uint32_t forking; /* the thread between prepare and release; 0: none */
+static unsigned within;  /* forks of handlers that interrupted it */
 
 /* ph_local_none is every new thread's: its busy says nothing. */
 static bool is_interrupting(void)
 {
-    bool busy = ph_local->heap != NULL && ph_local->busy != 0;
+    bool busy = ph_nest != 0 || (ph_local->heap != NULL && ph_local->busy != 0);
     for (const struct local *lo = ph_thread->mine; lo != NULL && !busy; lo = lo->sibling)
         busy = lo->busy != 0;
     return ph_locks_held > 0 || busy;
@@ -34,7 +39,6 @@ static bool is_interrupting(void)
 extern void _IO_list_lock(void) __attribute__((weak));
 extern void _IO_list_unlock(void) __attribute__((weak));
 extern char __libc_single_threaded __attribute__((weak));
-static bool stdio_locked; /* written while all locks are held */
 
 static bool stdio_lock(void)
 {
@@ -60,14 +64,8 @@ static void take_gates(void)
     }
 }
 
-static void fork_prepare(void)
+static void take_leaves(void)
 {
-    const bool interrupting = is_interrupting();
-    const bool locked = stdio_lock();
-    ph_heap_registry_fork_lock();
-    interrupted = interrupting;
-    stdio_locked = locked;
-    take_gates();
     ph_sized_fork_lock();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
@@ -81,6 +79,28 @@ static void fork_prepare(void)
     ph_region_fork_lock();
     ph_large_fork_lock();
     ph_meta_fork_lock();
+}
+
+/* A handler that no one told us of may interrupt a fork of this thread, and fork: the locks are its own
+ * already, and stay so in parent and child. */
+static bool is_forking(void) { return __atomic_load_n(&forking, __ATOMIC_RELAXED) == ph_lock_self(); }
+
+static void fork_prepare(void)
+{
+    if (is_forking()) {
+        within++;
+        return;
+    }
+    const bool interrupting = is_interrupting();
+    const bool locked = stdio_lock();
+    ph_section_begin(); /* other handlers wait */
+    ph_lock_fork_mode(interrupting ? FORK_HASTY : FORK_PATIENT);
+    ph_heap_registry_fork_lock();
+    __atomic_store_n(&forking, ph_lock_self(), __ATOMIC_RELAXED);
+    interrupted = interrupting;
+    stdio_locked = locked;
+    take_gates();
+    take_leaves();
 }
 
 static void fork_release(void)
@@ -99,12 +119,25 @@ static void fork_release(void)
         ph_lock_fork_give(&hp->gate.lock);
     }
     ph_sized_fork_unlock();
+    __atomic_store_n(&forking, 0, __ATOMIC_RELAXED);
     ph_heap_registry_fork_unlock();
+    ph_lock_fork_mode(FORK_PATIENT);
+    ph_section_end();
+}
+
+static bool was_within(void)
+{
+    if (within == 0 || !is_forking())
+        return false;
+    within--;
+    return true;
 }
 
 /* The other threads are gone: what they had is up for adoption, what they locked is free. */
-static void fork_child(void)
+static void forget_others(void)
 {
+    ph_lock_fork_mode(FORK_CHILD);
+    ph_lock_fork_watched();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++) {
         struct heap *hp = ph_heap_at(id);
         if (!hp->fork_held)
@@ -114,12 +147,42 @@ static void fork_child(void)
     }
     ph_sized_fork_child();
     ph_report_fork_child();
+    born_ms = ph_os_clock_ms();
     ph_trace_fork_child();
     fork_release();
 }
 
+/* A child that was forked a moment ago: what its parent left in it is for the parent to look at. */
+bool ph_fork_is_brief(void)
+{
+    enum { BRIEF_MS = 100 };
+    return born_ms != 0 && ph_os_clock_ms() - born_ms < BRIEF_MS;
+}
+
+static void fork_child(void)
+{
+    if (!was_within())
+        forget_others();
+}
+
+/* The child of the system call itself: nobody waited for the locks of the threads that are gone, so what they were about
+ * to change may be half changed. */
+static void fork_past_us(void)
+{
+    interrupted = true;
+    ph_section_begin();
+    for (uint32_t id = 1; ph_heap_at(id) != NULL; id++)
+        ph_heap_at(id)->fork_held = ph_heap_at(id)->handle != NULL ? FLAG_SET : 0;
+    for (uint32_t id = 1; ph_heap_at(id) != NULL; id++)
+        if (ph_heap_at(id)->fork_held)
+            ph_shard_mend(ph_heap_at(id));
+    forget_others();
+}
+
 static void fork_parent(void)
 {
+    if (was_within())
+        return;
     const bool locked = stdio_locked;
     fork_release();
     if (locked)
@@ -129,6 +192,7 @@ static void fork_parent(void)
 void ph_fork_register(void)
 {
     static bool registered; /* constructors run one after another */
+    ph_lock_forked = fork_past_us;
     if (!registered)
         registered = pthread_atfork(fork_prepare, fork_parent, fork_child) == 0;
 }

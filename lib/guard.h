@@ -15,7 +15,7 @@ enum {
     GUARD_MOST_BYTES = 65536,
     GUARD_AREAS = 3, /* slots of 1, 4 and 16 OS pages */
     GUARD_LEFT_OFF = INT32_MAX,
-    GUARD_LEFT_NEW = INT32_MIN / 2, /* a thread that was not asked yet */
+    GUARD_LEFT_ZERO = 1 << 30,      /* none: so that a thread that was not asked yet, 0, is asked, and takes no room */
 };
 
 enum slot_state { SLOT_NEVER, SLOT_TAKEN, SLOT_LIVE, SLOT_FREED };
@@ -32,13 +32,14 @@ struct slot {
 };
 enum slot_event { SLOT_ALLOCATED, SLOT_WAS_FREED, SLOT_EVENTS };
 
-/* How many blocks more this thread takes before one of them is considered. */
+/* GUARD_LEFT_ZERO, and how many blocks more this thread takes before one of them is considered. */
 extern __thread int32_t ph_guard_left __attribute__((tls_model("initial-exec")));
-static inline bool ph_guard_due(void) { return unlikely(--ph_guard_left < 0); }
+static inline bool ph_guard_due(void) { return unlikely(--ph_guard_left < GUARD_LEFT_ZERO); }
 static inline void ph_guard_count(unsigned blocks) { ph_guard_left -= (int32_t)blocks; }
 
 /* guard.c -- which blocks, and what stands around them */
 bool ph_guard_wants(const struct heap *hp, const struct request *rq); /* this block is one of the chosen */
+void ph_guard_begin(struct heap *hp); /* before main */
 void *ph_guard_take(struct heap *hp, const struct request *rq); /* zeroed; NULL: no slot.  Inside the heap */
 void ph_guard_give(struct heap *hp, struct span *sp);            /* out of all books, but for its slot */
 bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes); /* where it stands; false: no room */
@@ -58,6 +59,24 @@ void ph_slot_note(struct slot *sl, enum slot_event event);        /* the stack o
 struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct trace *room); /* and of then; NULL: never */
 uint32_t ph_slot_limit(void);              /* numbers are below; 0: no slots */
 bool ph_slot_many(void);                   /* the wide table: secure, tolerant, or asked for by a low rate */
+
+/* fence.c -- mappings of a hard heap's large blocks, with an inaccessible page on either side */
+struct fenced {
+    char *base;
+    size_t bytes;  /* of the mapping, its fences not counted */
+    char *block;
+    size_t wanted;
+    struct trace freed;
+};
+enum { FENCE_FROM_BYTES = 65536 };
+char *ph_fence_map(size_t bytes); /* zeroed; NULL: no memory */
+char *ph_fence_move(char *base, size_t old_bytes, size_t bytes); /* contents and all; NULL: nothing done */
+void ph_fence_give(const struct fenced *fe); /* inaccessible for a while, then unmapped */
+bool ph_fence_trim(void); /* those that wait go; true: there were some */
+bool ph_fence_late(const char *address, struct fenced *out); /* in one that waits */
+bool ph_fence_live(const char *address, struct fenced *out); /* in a live one or its fences */
+void ph_fence_fork_lock(void);
+void ph_fence_fork_unlock(void);
 
 /* guardfault.c -- an access that no guard let pass */
 bool ph_guard_catch_faults(void); /* once; false: the system refuses */

@@ -66,9 +66,32 @@ static bool let_pass(struct slot *sl, char *at)
     return ph_os_commit((char *)((uintptr_t)at & ~(os_page - 1)), os_page, false) == 0;
 }
 
+/* The same for a large block; a freed one has its stack. */
+static bool fence_is_served(const struct fenced *fe, char *at, const void *ucontext)
+{
+    const bool freed = fe->freed.depth != 0;
+    const size_t os_page = ph_os_page_bytes();
+    if (!freed && (size_t)(at - fe->base) < fe->bytes)
+        return false; /* accessible: something else is wrong */
+    ph_report(&(struct report){
+        .kind = freed ? DIAG_USE_AFTER_FREE_GUARD : at < fe->block ? DIAG_UNDERFLOW_GUARD : DIAG_OVERFLOW_GUARD,
+        .block = fe->block,
+        .bytes = fe->wanted,
+        .access = at,
+        .is_write = ph_os_fault_is_write(ucontext),
+        .heap = &ph_process_heap,
+        .freed = freed ? &fe->freed : NULL,
+        .ucontext = ucontext,
+    });
+    return ph_os_commit((char *)((uintptr_t)at & ~(os_page - 1)), os_page, false) == 0;
+}
+
 /* True: it was in a slot or its guards, and the program can go on. */
 static bool fault_is_served(char *at, const void *ucontext)
 {
+    struct fenced fe;
+    if (ph_fence_late(at, &fe) || ph_fence_live(at, &fe))
+        return fence_is_served(&fe, at, ucontext);
     struct slot *sl = ph_slot_of(at);
     const struct slot *missed = sl != NULL ? nearest(sl, at) : NULL;
     if (distance(missed, at) == SIZE_MAX)
@@ -84,7 +107,7 @@ static void on_fault(int signal, siginfo_t *info, void *ucontext)
         return;
     ph_os_action_restore(signal, action_before(signal));
     if (sent)
-        ph_os_signal_again(signal, info);
+        (void)ph_os_signal_again(signal, info);
 }
 
 bool ph_guard_catch_faults(void)

@@ -14,6 +14,17 @@
 
 size_t ph_hard_pad(const struct heap *hp) { return hard_pad(hp); }
 
+struct hard_block ph_hard_large(const struct span *sp)
+{
+    return (struct hard_block){
+        .block = ph_large_block(sp),
+        .wanted = sp->wanted,
+        .capacity = sp->slot != 0 ? sp->wanted : sp->mapped_bytes - sp->offset,
+        .head = sp->slot != 0 || sp->offset < HARD_HEAD_BYTES ? 0 : HARD_HEAD_BYTES,
+        .class = CLASS_COUNT,
+    };
+}
+
 enum family ph_hard_family(const struct hard_block *hb)
 {
     const uint8_t stands = (uint8_t)hb->block[hb->wanted] ^ (uint8_t)tail_word(hb->block);
@@ -26,6 +37,8 @@ enum hard_verdict ph_hard_look(const struct hard_block *hb)
     const uint64_t word = tail_word(hb->block);
     if (likely(tail_stands(hb, family)))
         return HARD_GOOD;
+    if (hb->head != 0 && !tail_reads(hb->block - hb->head, hb->head, word, word))
+        return HARD_BEFORE;
     /* what begins right behind the block is its overflow; else it may be the next block's underflow */
     const bool intact = tail_slack(hb) > sizeof word &&
                         tail_reads(hb->block + hb->wanted, sizeof word, word, tail_family(word, family));
@@ -38,6 +51,8 @@ void ph_hard_report(const struct hard_block *hb, enum hard_verdict verdict)
 {
     if (verdict == HARD_UNDERFLOW)
         ph_incident(DIAG_UNDERFLOW, hb->block + hb->capacity, SIZE_MAX);
+    else if (verdict == HARD_BEFORE)
+        ph_incident(DIAG_UNDERFLOW, hb->block, hb->wanted);
     else if (verdict == HARD_OVERFLOW)
         ph_incident(DIAG_OVERFLOW, hb->block, hb->wanted);
 }
@@ -60,6 +75,6 @@ void ph_hard_released(const struct heap *hp, const struct hard_block *hb)
     const enum hard_verdict verdict = ph_hard_look(hb);
     if (unlikely(verdict != HARD_GOOD))
         ph_hard_report(hb, verdict);
-    if (hp->hard == MODE_SECURE)
+    if (hp->hard == MODE_SECURE && hb->head == 0 && hb->capacity < LARGE_BYTES) /* a mapping is given back */
         ph_bytes_zero(hb->block, hb->class != CLASS_COUNT ? hb->capacity : hb->wanted + tail_first(hb));
 }

@@ -72,6 +72,8 @@ static inline void tail_set(const struct hard_block *hb, enum family family)
 {
     const uint64_t word = tail_word(hb->block);
     const size_t first = tail_first(hb), last = tail_last(hb);
+    if (unlikely(hb->head != 0))
+        tail_write(hb->block - hb->head, hb->head, word);
     tail_write(hb->block + hb->wanted, first, word);
     if (unlikely(family != FAMILY_ANY) && first > 0)
         hb->block[hb->wanted] = (char)tail_family(word, family);
@@ -85,7 +87,8 @@ static inline bool tail_stands(const struct hard_block *hb, enum family family)
     const uint64_t word = tail_word(hb->block);
     const size_t last = tail_last(hb);
     return tail_reads(hb->block + hb->wanted, tail_first(hb), word, tail_family(word, family)) &&
-           (likely(last == 0) || tail_reads(hb->block + hb->capacity - last, last, word, word));
+           (likely(last == 0) || tail_reads(hb->block + hb->capacity - last, last, word, word)) &&
+           (likely(hb->head == 0) || tail_reads(hb->block - hb->head, hb->head, word, word));
 }
 
 /* ---- free memory ------------------------------------------------------------------------------ */

@@ -15,13 +15,20 @@
 
 enum {
     MOST_BLOCKS = 1 << 16,  /* to look at */
-    MOST_BYTES = 16 << 20,  /* of free memory */
+    FREE_BYTES = 16 << 20,  /* of free memory */
+    BEFORE_BYTES = 64,      /* of what stands before the first block of the heap, */
     VIRGIN_BYTES = 4096,    /* of what was never given out, behind the last block that was */
 };
 
 struct budget {
     size_t blocks, bytes;
 };
+
+extern char __libc_single_threaded __attribute__((weak));
+
+/* Runs and large blocks are taken and given beside the gate: another thread may be half-way through one, its tail
+ * not yet written. */
+static bool may_look_beside_the_gate(void) { return &__libc_single_threaded != NULL && __libc_single_threaded; }
 
 static bool spend(struct budget *left, size_t bytes)
 {
@@ -83,10 +90,17 @@ static void inspect_sized(const struct heap *hp, const struct span *pg, struct b
         inspect_virgin(pg, left);
 }
 
+static void inspect_large(const struct span *sp)
+{
+    const struct hard_block hb = ph_hard_large(sp);
+    if (sp->sized && sp->slot == 0) /* a guarded one has no tail */
+        ph_hard_report(&hb, ph_hard_look(&hb));
+}
+
 static void inspect_run(const struct span *sp, size_t capacity)
 {
     const struct hard_block hb = {.block = ph_span_start(sp), .wanted = sp->wanted, .capacity = capacity, .class = CLASS_COUNT};
-    if (sp->sized && (entry_kind(sp->tag) == KIND_RUN || sp->slot == 0)) /* a guarded one has no tail */
+    if (sp->sized)
         ph_hard_report(&hb, ph_hard_look(&hb));
 }
 
@@ -102,20 +116,43 @@ static void inspect_region(struct heap *hp, const struct region *rg, struct budg
             inspect_plain(sp, left);
         else if (kind < KIND_RUN)
             inspect_sized(hp, sp, left);
-        else if (kind == KIND_RUN && hp->hard != 0)
+        else if (kind == KIND_RUN && hp->hard != 0 && may_look_beside_the_gate())
             inspect_run(sp, ph_span_bytes(sp));
     }
 }
 
+/* At the end of the process: give this thread's free blocks back, for the checks on the way. */
+void ph_inspect_own(void)
+{
+    struct local *lo = ph_local;
+    if (lo->heap == NULL)
+        return;
+    struct pass ps = ph_gate_enter(lo->heap, ENTER_UNLOCKED);
+    ph_local_empty(lo);
+    ph_gate_leave(lo->heap, ps);
+}
+
+/* The unit that the heap's handle names is nobody's. */
+static void inspect_before(struct heap *hp, const struct region *rg)
+{
+    if (rg->first != 1 || rg->dirty != 0 || rg->packed != NULL || rg->committed < rg->first || rg->top == rg->first)
+        return;
+    const char *first = ph_region_unit(rg, rg->first);
+    const struct span *sp = ph_span_containing(hp, first);
+    if (sp != NULL && !is_all_zero(first - BEFORE_BYTES, BEFORE_BYTES))
+        ph_incident(DIAG_UNDERFLOW, first, entry_kind(sp->tag) < KIND_RUN ? page_bytes(sp) : ph_span_bytes(sp));
+}
+
 void ph_inspect(struct heap *hp)
 {
-    struct budget left = {.blocks = MOST_BLOCKS, .bytes = MOST_BYTES};
+    struct budget left = {.blocks = MOST_BLOCKS, .bytes = FREE_BYTES};
     if (!ph_gate_close_alone(hp))
         return;
     ph_local_empty_all(hp);
+    inspect_before(hp, hp->regions);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         inspect_region(hp, rg, &left);
-    for (uint32_t i = hp->hard != 0 ? hp->large : SPAN_NONE; i != SPAN_NONE; i = ph_span_at(i)->next)
-        inspect_run(ph_span_at(i), ph_span_at(i)->mapped_bytes);
+    for (uint32_t i = hp->hard != 0 && may_look_beside_the_gate() ? hp->large : SPAN_NONE; i != SPAN_NONE; i = ph_span_at(i)->next)
+        inspect_large(ph_span_at(i));
     ph_gate_open(hp);
 }

@@ -33,6 +33,7 @@
  *    find=block, alloc, heap one block from outside; routes a size to its kind; registry of live heaps
  *            |
  *     local, sized -- gate   one thread's stacks for a heap; who may be inside
+ *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
  *          shard             class locks; which page serves, whole batches
  *            |
@@ -87,8 +88,14 @@
  *   LOCK 5  class     shard.c   one shard and class: its pages
  *   LOCK 6  span      span.c    one heap: its free spans, regions, large blocks
  *   LOCK 7  map       map.c     process: leaves of the page map
- *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c
+ *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c and fence.c
  *   LOCK 9  meta      meta.c    process: cells for descriptors
+ *
+ * Signals.  A handler that the program set by libc's names is called by ours (preload/signals.c).  While its thread
+ * holds a lock the signal waits until the last one is given back; in the middle of a usual malloc or free the handler has
+ * no stacks (nested.c), and an operation that it leaves by a jump is put in order.  Handlers that nobody told us of, and
+ * those of faults, may come while a lock is held: then they get memory that needs none (emergency.c), and what they
+ * free waits.
  *
  * Locks know their holder, because fork may be called in a signal handler that interrupted us: then
  * its prepare leaves alone what its own thread holds (the interrupted operation goes on, in parent
@@ -129,6 +136,7 @@ enum {
     BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
 };
 #define LARGE_BYTES ((size_t)1 << 20) /* from here on a mapping each */
+#define MOST_BYTES ((size_t)1 << 48)  /* no process has so much address space that asks for none of it by name */
 #define SPAN_NONE 0u                  /* no descriptor: cell 0 is never given */
 #define FLAG_SET UINT32_MAX           /* flags that no flip of one bit sets or clears: see valid.h */
 
@@ -140,6 +148,7 @@ enum kind {
     KIND_LARGE,
     KIND_FREE,
     KIND_PACKED,                             /* in no entry: what ph_heap_look says */
+    KIND_EMERGENCY,                          /* likewise */
 };
 
 /* ---- span.c: a run of units; also the descriptor of the page, run or large block in it ------ */
@@ -163,7 +172,8 @@ struct span {
     uint64_t cell : 26;     /* sized page: its struct size_cell */
     uint64_t capacity : 9;  /* page: blocks in all */
     uint64_t sized : 1;     /* run, large: HeapSize is `wanted`, not the capacity */
-    uint64_t nought : 2;
+    uint64_t fenced : 1;    /* large: of a hard heap, see fence.c */
+    uint64_t nought : 1;
     union {
         uint64_t bits[PAGE_BLOCKS / 64]; /* page: 1 = free */
         struct {
@@ -267,7 +277,8 @@ struct local {
     uint16_t state;      /* enum local_state */
     uint16_t stride;     /* words of an entry: 1; 2 in a sized local */
     uint32_t cap_bytes;  /* of blocks that the stacks may hold beyond their first room */
-    uint32_t refills;    /* now and then the slow path looks at the clock */
+    uint16_t refills;    /* now and then the slow path looks at the clock */
+    uint16_t left;       /* an operation was left in the middle, by siglongjmp or cancellation */
     uint32_t slots_used; /* by first rooms, in the order in which classes were used */
     uint32_t seal;
     uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
@@ -367,6 +378,7 @@ struct heap {
     uint32_t large;          /* descriptors: list of large blocks */
     uint64_t large_bytes;
     uint64_t large_count;
+    uint64_t large_most, large_most_bytes; /* the most there ever were: malloc_stats */
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard *shard;     /* NULL until the first page */
     uint64_t regions_seal;   /* and of the shard */
@@ -418,6 +430,7 @@ struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
 void *ph_heap_guarded(struct heap *hp, const struct request *rq); /* between guards; NULL: not this one */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
+void ph_heap_trim_plainly(struct heap *hp); /* the same with the system calls of malloc only: where memory ends */
 void ph_heap_trim_all(void); /* each heap that no other thread has locked */
 struct heap *ph_heap_around(const void *address); /* whose region it lies in; NULL: nobody's */
 struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not; NULL: beyond the last */
@@ -428,6 +441,7 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter);
 /* The same for a hard heap.  Reports a block that `family` did not give, or of another size than `bytes`
  * (SIZE_MAX: not said), where options ask for that. */
 enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter enter, enum family family, size_t bytes);
+void ph_heap_free_later(void); /* what handlers gave back while they must not wait */
 
 struct block_info {
     struct heap *heap;
@@ -462,11 +476,11 @@ bool ph_local_give_slow(struct local *lo, void *block); /* false: not a plain bl
 struct local *ph_local_attach(struct heap *hp); /* this thread's local, made if need be; may be none */
 bool ph_local_detach(struct local *lo); /* false: its heap has ended, and it is still the caller's */
 void ph_local_expire(void); /* now and then: what dead heaps and large blocks left goes by age */
-void ph_local_check(void);                  /* empty this thread's stacks, checking each block */
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
 void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
-bool ph_local_thread_key(void);             /* make the key whose destructor detaches; once */
+void ph_local_without(bool wish); /* this thread may be cancelled at any moment: it gets no stacks */
+void ph_local_thread_key(void);             /* make the key whose destructor detaches; without it nobody has stacks */
 
 /* sized.c -- locals of private heaps, and how a thread finds them */
 extern const struct thread ph_thread_none;
@@ -489,13 +503,35 @@ void ph_sized_fork_child(void);
 void ph_sized_fork_lock(void);
 void ph_sized_fork_unlock(void);
 
+struct thread *ph_sized_thread_of(const void *owner); /* NULL: none */
+
+/* nested.c -- signal handlers that interrupted this thread here */
+struct nest { /* in the frame of whoever calls the handler */
+    struct local *local;
+    struct thread *thread;
+    uintptr_t before;
+};
+#define PH_NO_THREAD ((struct thread *)(uintptr_t)&ph_thread_none)
+extern __thread uintptr_t ph_nest __attribute__((tls_model("initial-exec")));
+bool ph_nested_begin(struct nest *ne); /* true: it interrupted an operation; then end it */
+void ph_nested_end(const struct nest *ne);
+void ph_nested_jump(uintptr_t target);
+bool ph_nested_still(void);
+void ph_nested_abandon(struct local *lo, const struct thread *th); /* the thread ends in the middle of an operation */
+bool ph_nested_is_inside(const struct heap *hp); /* leaf locks may be taken: the interrupted operation holds a stop off */
+/* This call came in the middle of another of the same thread: it must wait for nobody. */
+static inline bool ph_is_nested(void) { return unlikely((ph_nest | ph_locks_held) != 0) && ph_nested_still(); }
+
 /* harden.c -- tails and free memory of a hard heap */
 struct hard_block {
     char *block;
     size_t wanted, capacity;
+    size_t head;    /* bytes before a fenced block that are its own */
     unsigned class; /* CLASS_COUNT: a run or a large block */
 };
-enum hard_verdict { HARD_GOOD, HARD_OVERFLOW, HARD_UNDERFLOW };
+enum hard_verdict { HARD_GOOD, HARD_OVERFLOW, HARD_UNDERFLOW, HARD_BEFORE }; /* UNDERFLOW: of the block behind */
+enum { HARD_HEAD_BYTES = 64 };
+struct hard_block ph_hard_large(const struct span *sp); /* as its descriptor says */
 size_t ph_hard_pad(const struct heap *hp);
 void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum family family, bool *zero);
 void ph_hard_retail(const struct hard_block *hb, enum family family);
@@ -526,6 +562,7 @@ void ph_gate_wait(struct heap *hp); /* while another thread owns HeapLock */
 void ph_gate_rebias(struct local *lo, enum enter enter);
 void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
+void ph_gate_close_plainly(struct heap *hp); /* without membarrier: a program's filter may kill for it */
 bool ph_gate_close_alone(struct heap *hp); /* where nobody has to be stopped; false: not closed */
 void ph_gate_open(struct heap *hp);
 void ph_gate_stop(struct heap *hp); /* nobody is inside any more.  Held: gate lock */
@@ -535,6 +572,16 @@ void ph_gate_heap_lock(struct heap *hp);
 bool ph_gate_heap_unlock(struct heap *hp);          /* false: not the owner */
 void ph_gate_reset(struct heap *hp);               /* the heap ends; held: gate lock */
 void ph_gate_fork_child(struct heap *hp, bool interrupted);
+
+/* emergency.c -- blocks without any lock.  Heaps are said by number. */
+void *ph_emergency_take(uint32_t heap, const struct request *rq);
+uint32_t ph_emergency_look(const void *block, size_t *wanted, size_t *capacity, bool *sized);
+bool ph_emergency_give(const void *block);
+bool ph_emergency_resize(const void *block, size_t bytes, bool sized);
+void ph_emergency_forget(uint32_t heap);
+extern uint32_t ph_later_count;
+void ph_later_add(uint32_t heap, void *block);
+uint32_t ph_later_take(void **block);
 
 /* shard.c -- class locks, and which page serves */
 bool ph_shard_ready(struct heap *hp); /* false: no memory */
@@ -551,6 +598,7 @@ bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block)
 bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block); /* give it, if it is a free block in no page */
 void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st); /* give a stack's fresh blocks back */
 void ph_shard_trim(struct heap *hp);
+void ph_shard_mend(struct heap *hp);
 void ph_shard_fork_lock(struct heap *hp);
 void ph_shard_fork_unlock(struct heap *hp);
 
@@ -631,6 +679,7 @@ uint32_t ph_span_limit(void); /* numbers of descriptors are below */
 struct span *ph_span_known(uint32_t index); /* NULL where no descriptor can be */
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);
+bool ph_span_release(struct heap *hp); /* regions in which nothing is in use, back to the system; some were? */
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
 
 /* purge.c -- dirty free memory goes back to the system */
@@ -647,6 +696,7 @@ char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
 struct region *ph_region_of(const struct heap *hp, const void *address);
 void ph_region_drop_all(struct heap *hp);
+void ph_region_drop_next(struct heap *hp, struct region *before);
 void ph_region_drop_rest(struct heap *hp); /* all but the first */
 void ph_region_trim(void);
 void ph_region_expire(void); /* what was kept long enough */
@@ -724,6 +774,7 @@ struct heap_sums {
     uint64_t free_blocks;             /* runs of free memory of any length */
     uint64_t committed_bytes, reserved_bytes;
     uint64_t large_blocks, large_bytes, large_live_bytes; /* with mappings of their own; in all three above */
+    uint64_t large_most, large_most_bytes; /* the most there ever were */
     uint64_t dirty_bytes;             /* free, and still memory */
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
@@ -731,11 +782,13 @@ void ph_walk_sums(struct heap *hp, struct heap_sums *out);
 
 /* inspect.c -- what stands in free memory and behind blocks; reports what should not */
 void ph_inspect(struct heap *hp);
+void ph_inspect_own(void); /* empty this thread's stacks, checking each block */
 
 /* stats.c -- figures as text */
 void ph_stats_print(struct heap *hp);
 
 /* fork.c -- what must hold across fork() */
 void ph_fork_register(void);
+bool ph_fork_is_brief(void); /* the child of a fork, some moments old */
 
 #endif

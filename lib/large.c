@@ -25,8 +25,17 @@ static unsigned kept_count;
 static size_t kept_bytes;
 static ph_lock kept_lock;
 
-void ph_large_fork_lock(void) { ph_lock_fork_take(&kept_lock); }
-void ph_large_fork_unlock(void) { ph_lock_fork_give(&kept_lock); }
+void ph_large_fork_lock(void)
+{
+    ph_lock_fork_take(&kept_lock);
+    ph_fence_fork_lock();
+}
+
+void ph_large_fork_unlock(void)
+{
+    ph_fence_fork_unlock();
+    ph_lock_fork_give(&kept_lock);
+}
 
 /* ---- mappings kept back ---------------------------------------------------------------------- */
 
@@ -117,7 +126,7 @@ bool ph_large_trim(void)
         gone[going++] = kept_drop(kept_count - 1);
     ph_lock_give(&kept_lock);
     unmap_all(gone, going);
-    return going > 0;
+    return ph_fence_trim() || going > 0;
 }
 
 /* ---- what was there lately, for reports ------------------------------------------------------- */
@@ -148,6 +157,15 @@ bool ph_large_was(const void *block, size_t *bytes)
 
 /* ---- a heap's large blocks ------------------------------------------------------------------- */
 
+/* Held: the span lock. */
+static void large_counted(struct heap *hp)
+{
+    if (hp->large_count > hp->large_most)
+        hp->large_most = hp->large_count;
+    if (hp->large_bytes > hp->large_most_bytes)
+        hp->large_most_bytes = hp->large_bytes;
+}
+
 void ph_large_link(struct heap *hp, struct span *sp)
 {
     ph_lock_take(&hp->span_lock);
@@ -158,6 +176,7 @@ void ph_large_link(struct heap *hp, struct span *sp)
     __atomic_store_n(&hp->large, (uint32_t)sp->self, __ATOMIC_RELAXED);
     hp->large_bytes += sp->mapped_bytes;
     hp->large_count++;
+    large_counted(hp);
     ph_map_first(sp);
     ph_lock_give(&hp->span_lock);
 }
@@ -182,22 +201,25 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
     if (bytes > PTRDIFF_MAX - align - UNIT_BYTES)
         return NULL;
     const size_t os_page = ph_os_page_bytes();
+    const bool fenced = hp->hard != 0 && align <= 16;
     size_t mapped = ph_round_up(bytes, os_page);
     struct span *sp = ph_span_new();
     if (sp == NULL)
         return NULL;
     if (align < os_page)
         align = os_page;
-    char *base = kept_take(mapped, align, &mapped);
+    char *base = fenced ? NULL : kept_take(mapped, align, &mapped);
     *zero = base == NULL;
     if (base == NULL)
-        base = ph_os_map(mapped, align);
+        base = fenced ? ph_fence_map(mapped) : ph_os_map(mapped, align);
     if (base != NULL && (hp->flags & HEAPF_EXECUTE) && ph_os_commit(base, mapped, true) != 0) {
         ph_os_unmap(base, mapped);
         base = NULL;
     }
     if (base == NULL || !ph_map_prepare(base, UNIT_BYTES)) {
-        if (base != NULL)
+        if (base != NULL && fenced)
+            ph_fence_give(&(struct fenced){.base = base, .bytes = mapped});
+        else if (base != NULL)
             ph_os_unmap(base, mapped);
         ph_span_drop(sp);
         return NULL;
@@ -205,18 +227,33 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
     sp->start = (uintptr_t)base >> UNIT_BITS;
     sp->tag = hp->tag | KIND_LARGE;
     sp->mapped_bytes = mapped;
+    if (fenced) { /* what is behind its end is the fence, but for its alignment */
+        sp->fenced = 1;
+        sp->offset = (uint32_t)(mapped - ph_round_up(bytes, 16)) % UNIT_BYTES;
+    }
     span_want(sp, bytes, false);
     ph_large_link(hp, sp);
     return sp;
+}
+
+static void fence_drop(struct span *sp)
+{
+    struct fenced fe = {.base = ph_span_start(sp), .bytes = sp->mapped_bytes, .block = ph_large_block(sp), .wanted = sp->wanted};
+    ph_trace_here(&fe.freed, NULL);
+    sp->fenced = 0;
+    sp->offset = 0;
+    ph_fence_give(&fe);
 }
 
 static void large_drop(struct heap *hp, struct span *sp)
 {
     char *base = (char *)ph_span_start(sp);
     if (sp->slot == 0)
-        lately_add(sp, base);
+        lately_add(sp, ph_large_block(sp));
     if (sp->slot != 0)
         ph_guard_give(hp, sp);
+    else if (sp->fenced)
+        fence_drop(sp);
     else if (sp->sized || (hp->flags & HEAPF_EXECUTE)) /* W32 3.5: it goes back to the system */
         ph_os_unmap(base, sp->mapped_bytes);
     else
@@ -257,19 +294,20 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
 {
     if (bytes > PTRDIFF_MAX - UNIT_BYTES)
         return false;
-    size_t mapped = ph_round_up(bytes, ph_os_page_bytes());
+    size_t mapped = ph_round_up(sp->offset + bytes, ph_os_page_bytes());
     char *base = (char *)ph_span_start(sp);
     char *now = base;
     ph_lock_take(&hp->span_lock);
-    const bool resized = mapped == sp->mapped_bytes || ph_os_remap(base, sp->mapped_bytes, mapped);
+    const bool resized = mapped == sp->mapped_bytes || (!sp->fenced && ph_os_remap(base, sp->mapped_bytes, mapped));
     if (!resized && mapped < sp->mapped_bytes)
         mapped = sp->mapped_bytes; /* W32 3.4: not growing is always possible */
     else if (!resized)
-        now = may_move ? large_move(base, sp->mapped_bytes, mapped) : NULL;
+        now = !may_move ? NULL : sp->fenced ? ph_fence_move(base, sp->mapped_bytes, mapped) : large_move(base, sp->mapped_bytes, mapped);
     if (now != NULL && now != base)
-        lately_add(sp, base);
+        lately_add(sp, ph_large_block(sp));
     if (now != NULL) {
         hp->large_bytes += mapped - sp->mapped_bytes;
+        large_counted(hp);
         sp->mapped_bytes = mapped;
         span_want(sp, bytes, sp->sized);
     }

@@ -32,7 +32,6 @@ static struct sized_entry no_sized_entry = {NULL, &no_place};
     {NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8}
 struct local ph_local_none = {.tag = TAG_STOPPED, .stack = NO_STACKS};
 __thread struct local *ph_local __attribute__((tls_model("initial-exec"))) = &ph_local_none;
-static __thread bool exiting __attribute__((tls_model("initial-exec"))); /* this thread gets no stacks any more */
 
 /* A small process maps nothing for its stacks.  Common as ph_map_root is. */
 char ph_first_local[LOCAL_WHOLE_BYTES] __attribute__((common, aligned(64)));
@@ -112,7 +111,7 @@ static void salvage_entry(struct local *lo, unsigned class, void **entry)
         (void)ph_shard_salvage_sized(lo->heap, KIND_SIZED + class, (struct sized_entry *)(void *)entry);
 }
 
-/* In the child of a fork: its thread may have been in the middle of anything but a leaf lock, so
+/* In the child of a fork, or where an operation was left: its thread may have been in the middle of anything but a leaf lock, so
  * each entry must prove itself; what cannot is lost.  Held: the gate lock. */
 static void local_salvage(struct local *lo)
 {
@@ -130,7 +129,9 @@ static void local_salvage(struct local *lo)
         lo->late->first = lo->late->count = 0, lo->late->bytes = 0;
     lo->slots_used = 0;
     lo->cap_bytes = 0;
-    lo->state = LOCAL_POOLED;
+    lo->left = 0;
+    if (lo->state == LOCAL_STRAY)
+        lo->state = LOCAL_POOLED;
     lo->seal = local_seal(lo);
     if (lo->stride == 2)
         lo->heap->lost = FLAG_SET;
@@ -141,7 +142,7 @@ struct local *ph_local_adopt(struct heap *hp, unsigned stride)
 {
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         if (lo->state != LOCAL_OWNED && lo->stride == stride) {
-            if (lo->state == LOCAL_STRAY)
+            if (local_is_torn(lo))
                 local_salvage(lo);
             return lo;
         }
@@ -174,30 +175,55 @@ static struct local *local_make(struct heap *hp)
     struct local *lo = first_taken ? ph_meta_take(LOCAL_WHOLE_BYTES) : (struct local *)ph_first_local;
     if (lo == NULL)
         return NULL;
+    if (first_taken)
+        ph_lock_watch_forks();
     first_taken = true;
     ph_local_shape(lo, hp, 1);
     ph_local_add(hp, lo);
     return lo;
 }
 
-static void thread_exits(void *mark)
+static void detach_all(void)
 {
     struct local *lo = ph_local;
-    (void)mark;
-    exiting = true;
     ph_local = &ph_local_none;
-    if (lo != &ph_local_none)
-        (void)ph_local_detach(lo);
+    (void)(lo != &ph_local_none && ph_local_detach(lo));
     ph_sized_detach_all();
 }
 
-bool ph_local_thread_key(void)
+static void thread_exits(void *mark)
 {
-    exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
-    return exit_key_made;
+    (void)mark;
+    if (ph_signals & SIGNALS_CANCEL)
+        ph_locks_held = 0; /* it was cancelled just before it took a lock */
+    (void)ph_is_nested(); /* a handler that this thread left */
+    ph_nested_abandon(ph_local, ph_thread);
+    ph_signals |= SIGNALS_EXITING;
+    detach_all();
 }
 
-bool ph_local_may_attach(void) { return !exiting && exit_key_made; }
+/* From now on, or no longer: nothing of this thread is in the middle of anything without a lock. */
+void ph_local_without(bool wish)
+{
+    if (!wish) {
+        ph_signals &= (uint8_t)~SIGNALS_CANCEL;
+        return;
+    }
+    ph_signals |= SIGNALS_CANCEL;
+    if (!ph_is_nested())
+        detach_all();
+}
+
+void ph_local_thread_key(void)
+{
+    if (pthread_key_create(&exit_key, thread_exits) == 0)
+        __atomic_store_n(&exit_key_made, true, __ATOMIC_RELEASE);
+}
+
+bool ph_local_may_attach(void)
+{
+    return __atomic_load_n(&exit_key_made, __ATOMIC_ACQUIRE) && ph_nest == 0 && !(ph_signals & (SIGNALS_CANCEL | SIGNALS_EXITING));
+}
 
 /* Setting the key's value may allocate, so what the caller made stands first. */
 bool ph_local_at_exit(void *mark)
@@ -246,7 +272,7 @@ static void stack_empty(struct local *lo, struct stack *st, unsigned class)
 
 void ph_local_empty(struct local *lo)
 {
-    if (lo->state == LOCAL_STRAY) {
+    if (local_is_torn(lo)) {
         local_salvage(lo);
         return;
     }
@@ -267,17 +293,6 @@ void ph_local_empty_all(struct heap *hp)
         ph_shard_sweep(hp);
     hp->lost = 0;
     hp->gate.emptied = FLAG_SET;
-}
-
-/* At the end of the process: give this thread's free blocks back, for the checks on the way. */
-void ph_local_check(void)
-{
-    struct local *lo = ph_local;
-    if (lo->heap == NULL)
-        return;
-    struct pass ps = ph_gate_enter(lo->heap, ENTER_UNLOCKED);
-    ph_local_empty(lo);
-    ph_gate_leave(lo->heap, ps);
 }
 
 /* The thread goes: everything back to the pages.  While another thread holds HeapLock nothing may
@@ -423,9 +438,13 @@ static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 
 void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh)
 {
+    if (unlikely(ph_locks_held != 0) && ph_is_nested())
+        return NULL; /* still busy: so is the interrupted operation */
     if (likely(__atomic_load_n(&lo->biased, __ATOMIC_RELAXED)))
         return take_biased(lo, class, fresh);
     local_leave(lo);
+    if (unlikely(ph_is_nested()))
+        return NULL;
     if (lo->heap != NULL)
         return take_without_stack(lo->heap, class, fresh);
     struct heap *hp = ph_heap_process();
@@ -463,6 +482,8 @@ static bool give_biased(struct local *lo, void *block, unsigned class)
 bool ph_local_give_slow(struct local *lo, void *block)
 {
     const uint64_t entry = map_get(block);
+    if (unlikely((ph_locks_held | ph_nest) != 0) && ph_is_nested())
+        return false; /* still busy: so is the interrupted operation */
     if (lo->heap == NULL && entry != 0 && ph_local_attach(&ph_process_heap) != NULL) {
         local_leave(lo);
         return local_give(ph_local, block) || ph_local_give_slow(ph_local, block);

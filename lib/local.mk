@@ -35,10 +35,13 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
+	%D%/clock.c \
 	%D%/cfi.c \
 	%D%/debug.c \
+	%D%/emergency.c \
 	%D%/entrance.c \
 	%D%/find.c \
+	%D%/fence.c \
 	%D%/forget.c \
 	%D%/fork.c \
 	%D%/gate.c \
@@ -56,9 +59,11 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/local.c \
 	%D%/lock.c \
 	%D%/map.c \
+	%D%/mend.c \
 	%D%/message.c \
 	%D%/meta.c \
 	%D%/native.c \
+	%D%/nested.c \
 	%D%/options.c \
 	%D%/os.c \
 	%D%/packed.c \

@@ -27,14 +27,33 @@ enum { LOCK_WAITED = 1, LOCK_BY_THREAD = 2, LOCK_BY_FORK = 4 };
 /* How many locks this thread holds: fork asks, in a signal handler that may have interrupted us. */
 extern __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
 
+/* SIGNALS_WAIT: a signal came while this thread held a lock, and waits until the last one is given back;
+ * ph_signals_blocked is what was blocked before all were.  SIGNALS_CANCEL: the thread may be cancelled at any
+ * moment, but then not while it holds a lock. */
+/* SIGNALS_EXITING, which only stands here because it takes no room: the thread is on its way out and gets no
+ * stacks any more. */
+enum { SIGNALS_WAIT = 1, SIGNALS_CANCEL = 2, SIGNALS_EXITING = 4 };
+extern __thread uint8_t ph_signals __attribute__((tls_model("initial-exec")));
+extern __thread uint64_t ph_signals_blocked __attribute__((tls_model("initial-exec")));
+void ph_signals_go(void);
+extern __thread bool ph_fork_notes[2] __attribute__((tls_model("initial-exec"))); /* fork.c's; here they take no room */
+
 /* Thread control blocks are kilobytes apart, and lie within 2^41 bytes of each other. */
 static inline uint32_t ph_lock_self(void) { return ((uint32_t)((uintptr_t)ph_thread_self() >> 9) & ~7u) | LOCK_BY_THREAD; }
 
 /* Functions, not inline: the code of a lock, in some forty places, costs an OS page. */
 void ph_lock_take(ph_lock *lock);
 void ph_lock_give(ph_lock *lock);
+void ph_section_begin(void); /* as if a lock were held */
+void ph_section_end(void);
+void ph_lock_watch_forks(void);         /* from now on there are threads that a fork may leave behind */
+void ph_lock_fork_look(void);           /* before a wait: is this the child of a fork that nobody told us of? */
+void ph_lock_fork_watched(void);        /* the child of one that we know of */
+extern void (*ph_lock_forked)(void);    /* what to do then */
 void ph_lock_end(void); /* this thread ends the process: it must not wait for itself */
 bool ph_lock_is_mine(const ph_lock *lock);
+enum fork_mode { FORK_PATIENT, FORK_HASTY, FORK_CHILD };
+void ph_lock_fork_mode(enum fork_mode wish); /* of this thread's calls of the two that follow */
 void ph_lock_fork_take(ph_lock *lock); /* unless this thread holds it: then it stays as it is */
 void ph_lock_fork_give(ph_lock *lock); /* if ph_lock_fork_take took it */
 

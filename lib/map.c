@@ -45,7 +45,6 @@ static bool map_ready(uintptr_t piece)
         leaf = ph_os_reserve_readable(LEAF_BYTES + OWNER_BYTES, UNIT_BYTES);
         if (leaf == NULL)
             return false;
-        ph_os_no_huge(leaf, LEAF_BYTES + OWNER_BYTES);
         __atomic_store_n(&ph_map_root[piece / LEAF_PIECES], leaf, __ATOMIC_RELEASE);
     }
     if (ph_os_commit(leaf + piece % LEAF_PIECES * PIECE_ENTRIES, PIECE_BYTES, false) != 0)

@@ -4,7 +4,7 @@
  *
  * Owns:    nothing but a cached OS page size and the membarrier registration.
  * Calls:   the kernel, directly: libc's wrappers touch errno and may not be ready yet in the
- *          first malloc of a process.  clock_gettime is libc's, for the vDSO behind it.
+ *          first malloc of a process.
  * Always:  errno is untouched; every function may be called from a signal handler. */
 #include "os.h"
 
@@ -149,9 +149,11 @@ int ph_os_purge(void *at, size_t bytes)
     return (int)-os_call(__NR_madvise, (long)at, (long)bytes, MADV_DONTNEED, 0, 0, 0);
 }
 
+/* A process with as many mappings as it may have cannot cut one in two: then at least the memory goes. */
 void ph_os_unmap(void *at, size_t bytes)
 {
-    (void)os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0);
+    if (os_failed(os_call(__NR_munmap, (long)at, (long)bytes, 0, 0, 0, 0)))
+        (void)ph_os_purge(at, bytes);
 }
 
 bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes)
@@ -170,25 +172,60 @@ void ph_os_no_huge(void *at, size_t bytes)
     (void)os_call(__NR_madvise, (long)at, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
+/* ---- reservations grown from a seed ---------------------------------------------------------- */
+
+/* One inaccessible OS page that the system was told not to back with huge pages; 0: none, or in use. */
+static uintptr_t seed;
+
+void ph_os_seed(void)
+{
+    void *page = ph_os_reserve(ph_os_page_bytes(), ph_os_page_bytes());
+    if (page == NULL)
+        return;
+    ph_os_no_huge(page, ph_os_page_bytes());
+    __atomic_store_n(&seed, (uintptr_t)page, __ATOMIC_RELEASE);
+}
+
+/* What mremap moves and grows keeps its advice.  Of the grown range its last page is the next seed. */
+static char *os_grow_seed(size_t bytes, size_t align)
+{
+    const size_t os_page = ph_os_page_bytes();
+    const uintptr_t old = __atomic_exchange_n(&seed, 0, __ATOMIC_ACQUIRE);
+    if (old == 0 || bytes + align < bytes)
+        return NULL;
+    const size_t grown = bytes + align + os_page;
+    const long got = os_call(__NR_mremap, (long)old, (long)os_page, (long)grown, MREMAP_MAYMOVE, 0, 0);
+    if (os_failed(got)) {
+        __atomic_store_n(&seed, old, __ATOMIC_RELEASE);
+        return NULL;
+    }
+    const uintptr_t at = (uintptr_t)got, start = (at + align - 1) & ~(uintptr_t)(align - 1);
+    if (start > at)
+        ph_os_unmap((void *)at, start - at);
+    const size_t tail = at + grown - (start + bytes) - os_page;
+    if (tail > 0)
+        ph_os_unmap((void *)(start + bytes + os_page), tail);
+    __atomic_store_n(&seed, start + bytes, __ATOMIC_RELEASE);
+    return (char *)start;
+}
+
+void *ph_os_reserve_no_huge(size_t bytes, size_t align)
+{
+    char *got = os_grow_seed(bytes, align);
+    return got != NULL ? got : ph_os_reserve(bytes, align);
+}
+
 void ph_os_name(void *at, size_t bytes, const char *name)
 {
     enum { SET_VMA = 0x53564d41, ANON_NAME = 0 }; /* linux/prctl.h, newer than some systems' */
     (void)os_call(__NR_prctl, SET_VMA, ANON_NAME, (long)at, (long)bytes, (long)name, 0);
 }
 
-/* Source: mincore(2), ENOMEM for a range with a hole. */
-bool ph_os_is_mapped(const void *at, size_t bytes)
-{
-    unsigned char seen;
-    const uintptr_t os_page = ph_os_page_bytes();
-    const uintptr_t end = (uintptr_t)at + bytes;
-    for (uintptr_t page = (uintptr_t)at & ~(os_page - 1); page < end; page += os_page)
-        if (os_failed(os_call(__NR_mincore, (long)page, (long)os_page, (long)&seen, 0, 0, 0)))
-            return false;
-    return true;
-}
+/* What the kernel told at the start: getauxval may be somebody's hook, and later we hold locks. */
+static uintptr_t told_entry, told_random;
 
-const void *ph_os_entry(void) { return (const void *)getauxval(AT_ENTRY); } /* NOLINT: an address */
+const void *ph_os_entry(void) { return (const void *)told_entry; }
+const void *ph_os_random_bytes(void) { return (const void *)told_random; }
 
 size_t ph_os_space_limit(void)
 {
@@ -198,12 +235,12 @@ size_t ph_os_space_limit(void)
     return space.now < data.now ? space.now : data.now;
 }
 
-/* The kernel fetches a signal mask before it finds that it is asked for nothing it knows.  Where something else
- * answers for it, what is mapped must do.  Source: sigprocmask(2), EFAULT and EINVAL. */
+/* Nobody is woken or moved, but the kernel looks at the word.  Source: futex(2), FUTEX_CMP_REQUEUE, EFAULT.  Not mincore: that
+ * says yes to what nobody may read too, and free may need no other system call than a lock does. */
 bool ph_os_is_readable(const void *at)
 {
-    const long got = os_call(__NR_rt_sigprocmask, -1, (long)at, 0, sizeof(uint64_t), 0, 0);
-    return got == -EINVAL || (got != -EFAULT && ph_os_is_mapped(at, sizeof(uint64_t)));
+    const uintptr_t word = (uintptr_t)at & ~(uintptr_t)3;
+    return os_call(__NR_futex, (long)word, FUTEX_CMP_REQUEUE_PRIVATE, 0, 0, (long)word, 0) != -EFAULT;
 }
 
 /* ---- threads -------------------------------------------------------------------------------- */
@@ -228,28 +265,79 @@ void ph_os_wake(uint32_t *word, unsigned count)
     (void)os_call(__NR_futex, (long)word, FUTEX_WAKE_PRIVATE, count, 0, 0, 0);
 }
 
+/* The same call as a lock's, so that a filter which lets locks work lets this. */
 void ph_os_sleep(uint64_t nanoseconds)
 {
-    const struct timespec wish = {(time_t)(nanoseconds / 1000000000), (long)(nanoseconds % 1000000000)};
-    (void)os_call(__NR_nanosleep, (long)&wish, 0, 0, 0, 0, 0);
+    uint32_t nobody_wakes = 0;
+    ph_os_wait(&nobody_wakes, 0, nanoseconds);
 }
 
-void ph_os_yield(void) { (void)os_call(__NR_sched_yield, 0, 0, 0, 0, 0, 0); }
+void ph_os_yield(void) { ph_os_sleep(1); }
 
 uint32_t ph_os_pid(void) { return (uint32_t)os_call(__NR_getpid, 0, 0, 0, 0, 0, 0); }
 
-uint32_t ph_os_tid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
+static uint32_t os_gettid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
 
-/* ---- time and chance ------------------------------------------------------------------------ */
+/* Where libc keeps a thread's number behind the thread pointer: it is right in a child of fork too, and no filter kills
+ * for it.  0: not known. */
+static uint32_t tid_place;
 
-uint64_t ph_os_clock_ms(void)
+static void os_tid_find(void)
 {
-    struct timespec now = {0, 0};
-    const int saved = errno;
-    if (clock_gettime(CLOCK_MONOTONIC_COARSE, &now) != 0)
-        errno = saved;
-    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+#if defined(__x86_64__) && defined(__GLIBC__)
+    enum { WORDS_BEFORE = 16, WORDS = 512 }; /* struct pthread is over 2 KB, and its head is ABI */
+    const uint32_t *self = (const uint32_t *)__builtin_thread_pointer(), tid = os_gettid();
+    for (uint32_t i = WORDS_BEFORE; i < WORDS && tid_place == 0; i++)
+        if (self[i] == tid)
+            tid_place = i;
+#endif
 }
+
+uint32_t ph_os_tid(void)
+{
+    return tid_place != 0 ? ((const uint32_t *)__builtin_thread_pointer())[tid_place] : os_gettid();
+}
+
+void ph_os_begin(void)
+{
+    (void)ph_os_page_bytes();
+    told_entry = getauxval(AT_ENTRY);
+    told_random = getauxval(AT_RANDOM);
+    os_tid_find();
+}
+
+/* ---- signals -------------------------------------------------------------------------------- */
+
+bool ph_os_on_signal_stack(void)
+{
+    stack_t now = {0};
+    return !os_failed(os_call(__NR_sigaltstack, 0, (long)&now, 0, 0, 0, 0)) && (now.ss_flags & SS_ONSTACK);
+}
+
+void ph_os_signal_mask(uint64_t blocked)
+{
+    (void)os_call(__NR_rt_sigprocmask, SIG_SETMASK, (long)&blocked, 0, sizeof blocked, 0, 0);
+}
+
+uint64_t ph_os_signal_block(uint64_t more)
+{
+    uint64_t before = 0;
+    (void)os_call(__NR_rt_sigprocmask, SIG_BLOCK, (long)&more, (long)&before, sizeof more, 0, 0);
+    return before;
+}
+
+bool ph_os_wipe_on_fork(void *at, size_t bytes)
+{
+    enum { WIPE_ON_FORK = 18 };
+    return !os_failed(os_call(__NR_madvise, (long)at, (long)bytes, WIPE_ON_FORK, 0, 0, 0));
+}
+
+bool ph_os_signal_again(int signal, const void *info)
+{
+    return !os_failed(os_call(__NR_rt_tgsigqueueinfo, ph_os_pid(), ph_os_tid(), signal, (long)info, 0, 0));
+}
+
+/* ---- chance ------------------------------------------------------------------------------------- */
 
 /* Spread every input bit over the result (multiply, fold; twice). */
 static uint64_t os_mix(uint64_t x)
@@ -259,19 +347,15 @@ static uint64_t os_mix(uint64_t x)
     return x ^ (x >> 32);
 }
 
-/* Source: getauxval(3), AT_RANDOM: 16 bytes from the kernel; the C library uses both halves, so
- * they are stirred with the clock and an address before use. */
+/* Source: getauxval(3), AT_RANDOM: 16 bytes from the kernel, which no filter of system calls keeps from us.  The C
+ * library uses both halves: stirred into one word, with an address, a count and the clock, they tell neither. */
 uint64_t ph_os_random(void)
 {
-    uint64_t word = 0;
-    const long got = os_call(__NR_getrandom, (long)&word, sizeof word, 1 /* GRND_NONBLOCK */, 0, 0, 0);
-    if (got == sizeof word)
-        return word;
-    struct timespec now = {0, 0};
-    (void)os_call(__NR_clock_gettime, CLOCK_MONOTONIC, (long)&now, 0, 0, 0, 0);
-    const uint64_t *kernel = (const uint64_t *)getauxval(AT_RANDOM);
-    word = kernel ? os_mix(kernel[0]) ^ kernel[1] : 0;
-    return os_mix(word ^ (uint64_t)now.tv_nsec ^ (uint64_t)(uintptr_t)&word);
+    static uint64_t calls;
+    const uint64_t *kernel = (const uint64_t *)(told_random != 0 ? told_random : getauxval(AT_RANDOM));
+    uint64_t word = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) + (ph_os_clock_ms() << 32);
+    word = os_mix(word ^ (uint64_t)(uintptr_t)&word);
+    return kernel ? os_mix(os_mix(word ^ kernel[0]) + kernel[1]) : word;
 }
 
 /* ---- text out ------------------------------------------------------------------------------- */
@@ -338,11 +422,6 @@ bool ph_os_action_catch(int signal, ph_os_handler handler, struct ph_os_action *
 void ph_os_action_restore(int signal, const struct ph_os_action *action)
 {
     (void)os_call(__NR_rt_sigaction, signal, (long)action, 0, sizeof(uint64_t), 0, 0);
-}
-
-void ph_os_signal_again(int signal, const siginfo_t *info)
-{
-    (void)os_call(__NR_rt_tgsigqueueinfo, ph_os_pid(), ph_os_tid(), signal, (long)info, 0, 0);
 }
 
 /* Source: the page-fault error code, bit 1; of aarch64 the syndrome, bit 6, in a record of its own. */

@@ -46,6 +46,11 @@ bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes);
 /* Ask the system not to back a range with huge pages; refusal is ignored. */
 void ph_os_no_huge(void *at, size_t bytes);
 
+/* Like ph_os_reserve, with that advice, if ph_os_seed was called before: no system call but mremap and munmap, which
+ * is what a program's filter lets pass that was installed meanwhile. */
+void *ph_os_reserve_no_huge(size_t bytes, size_t align);
+void ph_os_seed(void);
+
 /* Make every other running thread of this process execute a full barrier.  false: refused. */
 bool ph_os_membarrier(void);
 
@@ -55,14 +60,28 @@ void ph_os_wake(uint32_t *word, unsigned count);
 void ph_os_sleep(uint64_t nanoseconds);
 void ph_os_yield(void);
 
+/* Have a range read as zeros in the child of every fork, of the system call itself too.  false: refused.
+ * Source: madvise(2), MADV_WIPEONFORK, since 4.14. */
+bool ph_os_wipe_on_fork(void *at, size_t bytes);
+
+/* Whether this thread runs on the stack that it gave for signal handlers.  Source: sigaltstack(2). */
+bool ph_os_on_signal_stack(void);
+
+/* Which signals are blocked in this thread, by the kernel's bits: signal 1 is bit 0.  The second blocks more,
+ * and says what was before. */
+void ph_os_signal_mask(uint64_t blocked);
+uint64_t ph_os_signal_block(uint64_t more);
+
+/* Send this thread a signal again, with the siginfo_t that it came with: it comes as soon as it is not blocked.
+ * false: refused. */
+bool ph_os_signal_again(int signal, const void *info);
+
 /* Milliseconds of a clock that never goes back, coarse (a few ms); cheap. */
-uint64_t ph_os_clock_ms(void);
+uint64_t ph_os_clock_ms(void); /* clock.c */
+void ph_os_clock_begin(void);  /* find it; asks libc */
 
-/* 64 unpredictable bits (AT_RANDOM, clock and addresses mixed when the system refuses more). */
+/* 64 unpredictable bits, another word at each call. */
 uint64_t ph_os_random(void);
-
-/* Whether every OS page of a range is mapped; says nothing about its protection. */
-bool ph_os_is_mapped(const void *at, size_t bytes);
 
 /* Whether the eight bytes at an address, of one OS page, can be read. */
 bool ph_os_is_readable(const void *at);
@@ -70,8 +89,12 @@ bool ph_os_is_readable(const void *at);
 uint32_t ph_os_pid(void);
 uint32_t ph_os_tid(void);
 
+/* Ask libc and the kernel for what we must not ask for later, under locks or a program's filter. */
+void ph_os_begin(void);
+
 /* Where the program's own code begins to run. */
 const void *ph_os_entry(void);
+const void *ph_os_random_bytes(void); /* on the first thread's stack, near its end; NULL: not told */
 
 /* The bound on this process's address space, or on its data if that is less; SIZE_MAX: none.  Source: prlimit(2). */
 size_t ph_os_space_limit(void);
@@ -89,9 +112,6 @@ struct ph_os_action {
 typedef void (*ph_os_handler)(int signal, siginfo_t *info, void *ucontext);
 bool ph_os_action_catch(int signal, ph_os_handler handler, struct ph_os_action *before);
 void ph_os_action_restore(int signal, const struct ph_os_action *action);
-
-/* The same signal once more, to this thread: it comes as soon as it is not blocked. */
-void ph_os_signal_again(int signal, const siginfo_t *info);
 
 /* Whether the access that faulted wanted to write; false also where the machine does not tell. */
 bool ph_os_fault_is_write(const void *ucontext);

@@ -229,7 +229,7 @@ static bool size_cell_is_sound(const struct span *pg)
 bool ph_page_is_sound(const struct span *pg)
 {
     if (entry_kind(pg->tag) - KIND_PLAIN >= 2 * CLASS_COUNT || pg->units - 1u >= PAGE_UNITS || pg->capacity > PAGE_BLOCKS ||
-        pg->none != 0 || pg->nought != 0 || pg->sized != 0 || (page_is_sized(pg) && pg->odd != 0))
+        pg->none != 0 || pg->nought != 0 || pg->fenced != 0 || pg->sized != 0 || (page_is_sized(pg) && pg->odd != 0))
         return false;
     const size_t left = ph_span_bytes(pg) - (size_t)pg->capacity * ph_class_bytes[page_class(pg)];
     return left < ph_class_bytes[page_class(pg)] && (page_is_sized(pg) ? size_cell_is_sound(pg) : pg->cell == 0);

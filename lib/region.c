@@ -120,22 +120,28 @@ static void cache_drop(uint32_t age_ms)
 
 void ph_region_expire(void) { cache_drop((uint32_t)ph_option(OPT_PURGE_DELAY)); }
 
+static size_t region_less(size_t bytes, size_t least)
+{
+    return bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
+}
+
 /* A new range; halves its wish down to `least` when the system refuses. */
 static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool commit)
 {
     for (;;) {
-        void *got = commit ? ph_os_map(bytes, HEAP_ALIGN) : ph_os_reserve(bytes, HEAP_ALIGN);
+        void *got = commit ? ph_os_map(bytes, HEAP_ALIGN) : ph_os_reserve_no_huge(bytes, HEAP_ALIGN);
         if (got != NULL) {
             rg->base = got;
             rg->units = (uint32_t)(bytes >> UNIT_BITS);
             rg->committed = commit ? rg->units : 0;
             rg->top = rg->dirty = 0;
-            ph_os_no_huge(got, bytes);
+            if (commit)
+                ph_os_no_huge(got, bytes);
             return true;
         }
         if (bytes == least)
             return false;
-        bytes = bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
+        bytes = region_less(bytes, least);
     }
 }
 
@@ -172,9 +178,10 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
     bool got = !executable && hp->debug == 0 && hp->hard == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
         got = region_reserve(rg, bytes, least_bytes, first && !executable && hp->bound_units == 0);
-    if (got && !region_enter(hp, rg)) {
-        ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
-        got = false;
+    while (got && !region_enter(hp, rg)) { /* less may leave room for the map */
+        bytes = (size_t)rg->units << UNIT_BITS;
+        ph_os_unmap(rg->base, bytes);
+        got = bytes > least_bytes && region_reserve(rg, region_less(bytes, least_bytes), least_bytes, false);
     }
     if (!got) {
         region_free(rg);
@@ -250,6 +257,26 @@ static void region_drop(const struct heap *hp, struct region *rg)
     if ((hp->flags & HEAPF_EXECUTE) || !cache_give(rg))
         ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
     region_free(rg);
+}
+
+/* The region behind `before`, of which nothing is in use and whose entries are clear, goes back to the system: address
+ * space may be what is short. */
+void ph_region_drop_next(struct heap *hp, struct region *before)
+{
+    struct region *gone = before->next;
+    __atomic_store_n(&before->next, gone->next, __ATOMIC_RELEASE);
+    if (hp->last_region == gone)
+        hp->last_region = before;
+    hp->reserved_units -= gone->units;
+    for (struct region *rg = before; rg != NULL; rg = rg->next) {
+        rg->index = rg == before ? rg->index : rg->index - 1;
+        rg->seal = region_seal(rg);
+    }
+    hp->regions_seal = regions_seal(hp);
+    if (hp != &ph_process_heap)
+        (void)ph_map_own(gone->base, (size_t)gone->units << UNIT_BITS, 0);
+    ph_os_unmap(gone->base, (size_t)gone->units << UNIT_BITS);
+    region_free(gone);
 }
 
 void ph_region_drop_rest(struct heap *hp)

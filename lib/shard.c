@@ -435,7 +435,7 @@ bool ph_shard_lists_page(const struct heap *hp, const struct span *pg)
 static bool lock_is_free(const ph_lock *lock)
 {
     enum { TRIES = 20, PAUSE_NS = 10 * 1000 * 1000 };
-    for (unsigned i = 0; i < TRIES && (__atomic_load_n(lock, __ATOMIC_RELAXED) & ~(uint32_t)LOCK_WAITED) == LOCK_BY_FORK; i++)
+    for (unsigned i = 0; i < TRIES && (__atomic_load_n(lock, __ATOMIC_RELAXED) & LOCK_BY_FORK); i++)
         ph_os_sleep(PAUSE_NS);
     return __atomic_load_n(lock, __ATOMIC_RELAXED) == 0;
 }

@@ -18,7 +18,7 @@
 enum { USES_TO_EARN = 32 };
 
 const struct thread ph_thread_none = {.key = {SLOT_EMPTY(0)}}; /* nothing is found there */
-#define NO_THREAD ((struct thread *)(uintptr_t)&ph_thread_none)
+#define NO_THREAD PH_NO_THREAD
 __thread struct thread *ph_thread __attribute__((tls_model("initial-exec"))) = NO_THREAD;
 
 static ph_lock thread_lock;
@@ -49,7 +49,7 @@ static struct thread *thread_find_free(void)
     if (th != NULL) {
         slots_forget(th);
         th->next = threads;
-        threads = th;
+        __atomic_store_n(&threads, th, __ATOMIC_RELEASE);
     }
     return th;
 }
@@ -262,12 +262,20 @@ void ph_sized_detach_all(void)
     ph_lock_give(&thread_lock);
 }
 
+struct thread *ph_sized_thread_of(const void *owner)
+{
+    for (struct thread *th = __atomic_load_n(&threads, __ATOMIC_ACQUIRE); th != NULL; th = th->next)
+        if (th->owner == owner)
+            return th;
+    return NULL;
+}
+
 /* What the vanished threads had is free; their locals stay with their heaps as strays.  Held: the
  * thread lock. */
 void ph_sized_fork_child(void)
 {
     for (struct thread *th = threads; th != NULL; th = th->next) {
-        if (th == ph_thread)
+        if (th->owner == ph_thread_self()) /* ph_thread may be hidden: see nested.c */
             continue;
         slots_forget(th);
         th->owner = NULL;

@@ -19,6 +19,9 @@ enum {
     LOCAL_BYTES = 1 << 20, /* of blocks that all stacks of one local may hold beyond their first room */
 };
 
+/* What lies in its stacks must be looked at block by block. */
+static inline bool local_is_torn(const struct local *lo) { return lo->state == LOCAL_STRAY || lo->left; }
+
 static inline bool stack_has_room(const struct stack *st) { return st->bottom != 0; }
 
 static inline void **stack_bottom(struct local *lo, const struct stack *st) { return lo->slot + st->bottom; }

@@ -58,6 +58,7 @@ static bool regions_are_sound(const struct heap *hp)
 
 bool ph_valid_close(struct heap *hp, enum enter enter)
 {
+    ph_lock_fork_look();
     (void)ph_gate_enter_locked(hp, enter);
     if (!locals_are_valid(hp))
         return false;
@@ -140,7 +141,7 @@ bool ph_valid_stacks(const struct heap *hp, struct stacked *out)
 {
     *out = (struct stacked){.uncertain = hp->lost != 0};
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
-        if (lo->state == LOCAL_STRAY) /* its thread was in the middle of something when fork left it behind */
+        if (local_is_torn(lo)) /* its thread was in the middle of something when fork left it behind */
             out->uncertain = true;
         else if (!stacks_are_valid(hp, lo, out) || (hp->gate.emptied && lo->cap_bytes != 0))
             return false;

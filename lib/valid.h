@@ -99,7 +99,7 @@ static inline uint32_t span_seal(const struct span *sp)
     seal = seal_mix(seal, sp->mapped_bytes);
     seal = seal_two(seal, sp->dirty_first, sp->dirty_count);
     seal = seal_two(seal, sp->freed_ms, (uint32_t)sp->free_count << 16 | sp->carved);
-    return seal_half(seal) ^ ((uint32_t)sp->nought << 13 | (uint32_t)sp->odd << 12 | (uint32_t)sp->none << 11 | (uint32_t)sp->capacity << 2 |
+    return seal_half(seal) ^ ((uint32_t)sp->nought << 13 | (uint32_t)sp->fenced << 14 | (uint32_t)sp->odd << 12 | (uint32_t)sp->none << 11 | (uint32_t)sp->capacity << 2 |
                               (uint32_t)sp->listed << 1 | (uint32_t)sp->sized);
 }
 

@@ -32,7 +32,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     (void)argc;
     (void)argv;
     ph_heap_begin(environment);
-    (void)ph_heap_process();
+    if (ph_heap_process() != NULL)
+        ph_guard_begin(&ph_process_heap);
     ph_fork_register();
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
@@ -45,10 +46,11 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 /* A block that was freed twice and never asked for again is met here at the latest. */
 __attribute__((destructor)) static void end(void)
 {
-    ph_local_check();
-    if (ph_option(OPT_CHECKS))
+    ph_inspect_own();
+    if (ph_option(OPT_CHECKS) && !ph_fork_is_brief()) {
         ph_inspect(&ph_process_heap);
-    ph_guard_check_all(&ph_process_heap);
+        ph_guard_check_all(&ph_process_heap);
+    }
     ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);

@@ -20,6 +20,7 @@ endif
 	%D%/malloc.c \
 	%D%/new.c \
 	%D%/report.c \
+	%D%/signals.c \
 	%D%/win32.c
 %C%_libprivheap_preload_la_LIBADD = lib/libcore.la
 # nodelete: dlclose of whoever brought us must not unmap a heap.  initfirst: our fork handlers

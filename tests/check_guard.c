@@ -26,7 +26,7 @@ static void setup_all(void)
     heap = ph_heap_process(); /* which reads the environment */
     ck_assert_ptr_nonnull(heap);
     read_options("PRIVHEAP_GUARD_RATE=1", "PRIVHEAP_CHECKS=1");
-    ph_guard_left = 0;
+    ph_guard_left = GUARD_LEFT_ZERO;
 }
 
 static void teardown(void)

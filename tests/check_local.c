@@ -236,7 +236,7 @@ START_TEST(check_empties_the_stacks)
         held[i] = take(64);
     for (int i = 0; i < 5; i++)
         ck_assert(give(held[i]));
-    ph_local_check();
+    ph_inspect_own();
     struct span *pg = ph_span_at(entry_span(map_get(held[0])));
     if (room_kind(held[0]) == KIND_PLAIN + class_of(64)) /* else the whole page has gone */
         ck_assert(!ph_page_give(pg, ph_page_index(pg, held[0])));
@@ -298,7 +298,7 @@ static void check_what_was_written_to(void *nothing)
     void *block = take(64);
     (void)give(block);
     *block_key(block) = 12345;
-    ph_local_check();
+    ph_inspect_own();
 }
 
 START_TEST(no_block_leaves_twice) { room_aborts(take_twice_what_was_given_twice, NULL, "freed twice"); }

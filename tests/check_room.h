@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -52,6 +53,17 @@ static inline uint32_t room_random(uint64_t *state)
 {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(*state >> 33);
+}
+
+/* Is every OS page of a range mapped, whatever its protection?  Source: mincore(2), ENOMEM. */
+static inline bool room_is_mapped(const void *at, size_t bytes)
+{
+    unsigned char seen;
+    const uintptr_t os_page = ph_os_page_bytes(), end = (uintptr_t)at + bytes;
+    for (uintptr_t page = (uintptr_t)at & ~(os_page - 1); page < end; page += os_page)
+        if (mincore((void *)page, os_page, &seen) != 0)
+            return false;
+    return true;
 }
 
 /* ---- a child that may die ---- */

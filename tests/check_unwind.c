@@ -131,8 +131,45 @@ static NOINLINE void call_aligned(int bytes)
     __asm__ volatile("" : : "r"(here), "r"(there) : "memory");
 }
 
-START_TEST(aligned_frame) { call_aligned(100 + _i); }
+/* The caller has a frame pointer, which the aligned frame has saved in an unusual place. */
+static NOINLINE void call_framed(int bytes)
+{
+    volatile char *there = __builtin_alloca((size_t)bytes);
+    there[0] = 0;
+    call_aligned(bytes);
+    __asm__ volatile("" : : "r"(there) : "memory");
+}
+
+START_TEST(aligned_frame) { call_framed(100 + _i); }
 END_TEST
+
+static sigjmp_buf back;
+
+static NOINLINE __attribute__((noreturn)) void trace_and_leave(void)
+{
+    ph_trace_here(&got, NULL);
+    siglongjmp(back, 1);
+}
+
+/* Its last instruction is the call: what it would return to is another function's. */
+static NOINLINE __attribute__((noreturn)) void call_what_leaves(void)
+{
+    char room[200] = "";
+    __asm__ volatile("" : : "r"(room) : "memory");
+    trace_and_leave();
+}
+
+static NOINLINE void call_them(void)
+{
+    call_what_leaves();
+}
+
+static NOINLINE void call_them_all(void)
+{
+    if (sigsetjmp(back, 1) == 0)
+        call_them();
+    AFTER;
+}
 
 static NOINLINE void call_with_many(long a, long b, long c, long d, long e, long f, long g, long h)
 {
@@ -201,6 +238,14 @@ static bool has_function(const struct trace *trace, const void *function)
     return has_between(trace, (uintptr_t)function, (uintptr_t)function + 200);
 }
 
+START_TEST(call_at_the_end_of_a_function)
+{
+    call_them_all();
+    ck_assert(has_between(&got, (uintptr_t)&call_what_leaves, (uintptr_t)&call_what_leaves + 200));
+    ck_assert(has_function(&got, (const void *)call_them_all));
+}
+END_TEST
+
 START_TEST(signal_is_passed_through)
 {
     set_handler(SIGUSR1, _i ? SA_ONSTACK : 0);
@@ -210,8 +255,6 @@ START_TEST(signal_is_passed_through)
     ck_assert(has_function(&got, (const void *)raise_here));
 }
 END_TEST
-
-static sigjmp_buf back;
 
 static void handle_and_leave(int number, siginfo_t *info, void *context)
 {
@@ -290,7 +333,7 @@ START_TEST(frame_pointer_without_sense_ends_the_trace)
 }
 END_TEST
 
-/* A stack of one OS page between two that cannot be read, with a chain that leads out of it at its end. */
+/* A stack that the program made, between pages that cannot be read. */
 static ucontext_t outside, inside;
 static void run_inside(void)
 {
@@ -322,6 +365,41 @@ START_TEST(rule_of_a_functions_start_is_what_the_machine_does)
     ck_assert_int_eq(rule.offset, 8);
     ck_assert_int_eq(rule.bp, 0);
     ck_assert_int_eq(rule.bx, 0);
+}
+END_TEST
+
+/* The lazy binding table of this program; NULL: it has none. */
+static const char *find_plt(size_t *bytes)
+{
+    static char image[1 << 22];
+    FILE *file = fopen("/proc/self/exe", "rb");
+    struct module in;
+    ck_assert_ptr_nonnull(file);
+    const size_t bytes_read = fread(image, 1, sizeof image, file);
+    fclose(file);
+    const Elf64_Ehdr *head = (const Elf64_Ehdr *)(const void *)image;
+    if (bytes_read == sizeof image || !ph_module_of((uintptr_t)&find_plt, &in))
+        return NULL;
+    const Elf64_Shdr *sections = (const Elf64_Shdr *)(const void *)(image + head->e_shoff);
+    for (unsigned i = 0; i < head->e_shnum; i++)
+        if (strcmp(image + sections[head->e_shstrndx].sh_offset + sections[i].sh_name, ".plt") == 0) {
+            *bytes = sections[i].sh_size;
+            return (const char *)(in.bias + sections[i].sh_addr);
+        }
+    return NULL;
+}
+
+START_TEST(lazy_binding_entries_have_a_word_more_after_their_push)
+{
+    size_t bytes = 0;
+    const char *plt = find_plt(&bytes);
+    for (size_t at = 16; at < bytes; at += 16) {
+        const struct cfi_rule first = ph_cfi_rule((uintptr_t)plt + at), last = ph_cfi_rule((uintptr_t)plt + at + 11);
+        ck_assert_int_eq(first.base, CFI_SP);
+        ck_assert_int_eq(first.offset, 8);
+        ck_assert_int_eq(last.base, CFI_SP);
+        ck_assert_int_eq(last.offset, 16);
+    }
 }
 END_TEST
 
@@ -452,8 +530,10 @@ int main(void)
     tcase_add_test(tables, callback_of_libc);
     tcase_add_loop_test(tables, aligned_frame, 0, 2);
     tcase_add_test(tables, arguments_on_the_stack);
+    tcase_add_test(tables, call_at_the_end_of_a_function);
     tcase_add_test(tables, another_thread_and_a_small_stack);
     tcase_add_test(tables, rule_of_a_functions_start_is_what_the_machine_does);
+    tcase_add_test(tables, lazy_binding_entries_have_a_word_more_after_their_push);
     tcase_add_test(tables, address_without_code_has_no_rule);
     suite_add_tcase(suite, tables);
     TCase *odd = tcase_create("odd");

@@ -39,6 +39,7 @@ CHECK_SUITES += %D%/check_map
 CHECK_SUITES += %D%/check_message
 CHECK_SUITES += %D%/check_meta
 CHECK_SUITES += %D%/check_native
+CHECK_SUITES += %D%/check_nested
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
 CHECK_SUITES += %D%/check_packed
@@ -56,7 +57,9 @@ CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
+SCRIPT_TESTS += %D%/baseline.sh
 SCRIPT_TESTS += %D%/bootstrap.sh
+SCRIPT_TESTS += %D%/bugs.sh
 SCRIPT_TESTS += %D%/diagnostics.sh
 SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/dlopen.sh
@@ -69,6 +72,9 @@ SCRIPT_TESTS += %D%/limits.sh
 SCRIPT_TESTS += %D%/lock_order.pl
 SCRIPT_TESTS += %D%/man.sh
 SCRIPT_TESTS += %D%/misuse.sh
+SCRIPT_TESTS += %D%/modes_loader.sh
+SCRIPT_TESTS += %D%/modes_memory.sh
+SCRIPT_TESTS += %D%/modes_system.sh
 SCRIPT_TESTS += %D%/options_documented.sh
 SCRIPT_TESTS += %D%/preload.sh
 SCRIPT_TESTS += %D%/programs.sh
@@ -76,6 +82,7 @@ SCRIPT_TESTS += %D%/promises.sh
 SCRIPT_TESTS += %D%/reports.sh
 SCRIPT_TESTS += %D%/run.sh
 SCRIPT_TESTS += %D%/sample.sh
+SCRIPT_TESTS += %D%/signals.sh
 SCRIPT_TESTS += %D%/stress.sh
 SCRIPT_TESTS += %D%/symbols.sh
 SCRIPT_TESTS += %D%/versions.sh
@@ -85,13 +92,28 @@ SCRIPT_TESTS += %D%/walk_preload.sh
 HELPERS =
 HELPERS += %D%/guarded
 HELPERS += %D%/limits
+HELPERS += %D%/modes_memory
+HELPERS += %D%/modes_seccomp
+HELPERS += %D%/modes_system
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
 HELPERS += %D%/stress_private
 HELPERS += %D%/walk_preload
 
+# The corpus of heap bugs, run by bugs.sh.
+HELPERS += %D%/bugs/bugs
+HELPERS += %D%/bugs/right
+HELPERS += %D%/bugs/tricks
+if HAVE_CXX
+HELPERS += %D%/bugs/bugs_new
+HELPERS += %D%/bugs/right_new
+endif
+
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/malloc_modes.sh
+LONG_TESTS += %D%/programs_modes.sh
+LONG_TESTS += %D%/modes_overcommit.sh
 if HAVE_CHECK
 LONG_TESTS += %D%/validate_soak.sh
 endif
@@ -146,6 +168,14 @@ EXTRA_DIST += %D%/misuse/realloc_interior.c
 EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/realloc_twice.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
+EXTRA_DIST += %D%/misuse/write_before_heap.c
+EXTRA_DIST += %D%/modes_audit.c
+EXTRA_DIST += %D%/modes_hooks.c
+EXTRA_DIST += %D%/modes_host.c
+EXTRA_DIST += %D%/modes_late.c
+EXTRA_DIST += %D%/modes_overcommit.sh
+EXTRA_DIST += %D%/modes_plugin.c
+EXTRA_DIST += %D%/modes_second.c
 EXTRA_DIST += %D%/misuse/write_fresh.c
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
@@ -155,8 +185,13 @@ EXTRA_DIST += %D%/preload_life.c
 EXTRA_DIST += %D%/preload_second.c
 EXTRA_DIST += %D%/preload_thread_end.c
 EXTRA_DIST += %D%/preload_thrower.cc
+EXTRA_DIST += %D%/malloc_modes.sh
+EXTRA_DIST += %D%/programs_modes.sh
 EXTRA_DIST += %D%/reports.c
 EXTRA_DIST += %D%/sample.c
+EXTRA_DIST += %D%/signals/modes.c
+EXTRA_DIST += %D%/signals/storm.c
+EXTRA_DIST += %D%/signals/storm.h
 EXTRA_DIST += %D%/slowest.sh
 EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
 EXTRA_DIST += %D%/symbols.libprivheap.expected
@@ -258,6 +293,38 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_guarded_LDADD =
 %C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_limits_LDADD =
+%C%_modes_memory_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_memory_LDADD =
+%C%_modes_seccomp_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_seccomp_LDADD =
+%C%_modes_system_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_system_LDADD =
+
+# They see nothing of the allocator that serves them, and the compiler nothing of their bugs.
+BUG_SOURCES = %D%/bugs/bugs.h %D%/bugs/main.c %D%/bugs/tables.c
+BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
+%C%_bugs_bugs_SOURCES = $(BUG_SOURCES) %D%/bugs/write.c %D%/bugs/read.c %D%/bugs/frees.c
+%C%_bugs_bugs_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=write_rows,read_rows,free_rows,misc_rows
+%C%_bugs_bugs_CFLAGS = $(BUG_CFLAGS)
+%C%_bugs_bugs_LDADD =
+%C%_bugs_right_SOURCES = $(BUG_SOURCES) %D%/bugs/right.c %D%/bugs/right_process.c
+%C%_bugs_right_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=right_rows,right_process_rows
+%C%_bugs_right_CFLAGS = $(BUG_CFLAGS)
+%C%_bugs_right_LDADD =
+%C%_bugs_tricks_SOURCES = $(BUG_SOURCES) %D%/bugs/tricks.c
+%C%_bugs_tricks_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=trick_rows
+%C%_bugs_tricks_CFLAGS = $(BUG_CFLAGS)
+%C%_bugs_tricks_LDADD =
+%C%_bugs_bugs_new_SOURCES = $(BUG_SOURCES) %D%/bugs/new.cc
+%C%_bugs_bugs_new_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=new_rows
+%C%_bugs_bugs_new_CFLAGS = $(BUG_CFLAGS)
+%C%_bugs_bugs_new_CXXFLAGS = $(AM_CXXFLAGS) -fno-builtin -U_FORTIFY_SOURCE -fsized-deallocation
+%C%_bugs_bugs_new_LDADD =
+%C%_bugs_right_new_SOURCES = $(BUG_SOURCES) %D%/bugs/right_new.cc
+%C%_bugs_right_new_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=right_new_rows
+%C%_bugs_right_new_CFLAGS = $(BUG_CFLAGS)
+%C%_bugs_right_new_CXXFLAGS = $(AM_CXXFLAGS) -fno-builtin -U_FORTIFY_SOURCE -fsized-deallocation
+%C%_bugs_right_new_LDADD =
 
 # Linked to the library as a program of its users is.
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c

@@ -21,7 +21,7 @@ my @spelling = (
     [qr/sc->lock|shard_class/ => 'class'],
     [qr/span_lock/            => 'span'],
     [qr/map_lock/             => 'map'],
-    [qr/cache_lock|kept_lock/ => 'cache'],
+    [qr/cache_lock|kept_lock|late_lock/ => 'cache'],
     [qr/meta_lock|po->lock|ph_pool_/ => 'meta'],
 );
 

@@ -4,7 +4,7 @@
 #
 # misuse.sh -- each program of misuse/ commits one sin; it must end by SIGABRT after exactly one
 # report on standard error, of the kind given here: its first line, the callers, and where to read on.
-# Where the sin is seen at once (now), main is among them; where a thread ends (end), it is libc alone.  Exit status 3 of a program would say that one
+# No block is guarded: what the engine itself sees.  Where the sin is seen at once (now), main is among them; where a thread ends (end), it is libc alone.  Exit status 3 of a program would say that one
 # block was handed out twice.  preload_object=FILE tests another object than the one built here.
 
 # The one place where the first lines are written down (extended regular expressions, the whole line).
@@ -19,6 +19,8 @@ interior="privheap: PH103 not the start of a block: $inside$who(: that block is 
 misaligned="privheap: PH104 misaligned, not a block: $inside$who"
 changed="privheap: PH106 changed after free: $block$who"
 fresh="privheap: PH107 never given out, but written to: $block$who"
+before="privheap: PH111 changed before its start: $block$who"
+unguarded="$before|privheap: PH114 write after free: $hex, 8 bytes before $block$who"
 stack="privheap: PH108 on the stack, not a block: $hex$who"
 static="privheap: PH109 static, not a block: $hex$who"
 pattern="privheap: PH120 a fill pattern, not a block: $hex$who"
@@ -46,6 +48,7 @@ double_free_large           twice        now
 double_free_large_moved     twice        now
 write_after_free            changed
 write_fresh                 fresh
+write_before_heap           unguarded
 free_interior               interior     now
 free_interior_of_free       interior     now
 free_misaligned             misaligned   now
@@ -82,7 +85,7 @@ run() {
     # shellcheck disable=SC2086 # CC may carry options
     ${CC:-cc} -std=gnu11 -O2 -g -D_GNU_SOURCE -Wall -Wextra -Werror -pthread -o "$work/$1" "$sources/$1.c" || exit 99
     # In a shell of its own, whose remark about the signal goes nowhere.
-    (timeout 20 env LD_PRELOAD="$preload_object" "$work/$1" >"$work/out" 2>"$work/err"; exit $?) 2>/dev/null
+    (timeout 20 env PRIVHEAP_GUARD_RATE=0 LD_PRELOAD="$preload_object" "$work/$1" >"$work/out" 2>"$work/err"; exit $?) 2>/dev/null
     status=$?
 }
 
@@ -104,6 +107,7 @@ expect_caught() { # PROGRAM LINE [now|end]
     tail -n 1 "$work/err" | grep -qx "  $number is explained in privheap-diagnostics(7)" ||
         { fail "$1" 'the last line does not say where to read on'; return; }
     sed '1d;$d' "$work/err" | grep -vqxE "    #[0-9]+ [^ +]+\+$hex" && { fail "$1" 'a strange line'; return; }
+    grep -q '^    #0 libprivheap' "$work/err" && { fail "$1" 'our own functions are in the backtrace'; return; }
     [ "$3" = end ] || grep -q "^    #[0-9]* $1+0x" "$work/err" || { fail "$1" 'the program is not in the backtrace'; return; }
     [ "$3" != now ] || names_main "$1" || fail "$1" 'main is not in the backtrace'
 }
@@ -117,6 +121,11 @@ while read -r sin kind when; do
 done <<END
 $sins
 END
+
+# The same without a guard page before it.
+export PRIVHEAP_GUARD_RATE=0
+expect_caught write_before_heap "$before"
+unset PRIVHEAP_GUARD_RATE
 
 run nothing
 [ $status -eq 0 ] && [ ! -s "$work/err" ] || fail nothing "exit status $status for a program without sin"

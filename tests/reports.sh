@@ -72,7 +72,7 @@ expect_status 134
 expect_reports 1 err PH109
 expect_caller on_small_signal_stack
 
-run handler_of_abort_allocates
+run handler_of_abort_allocates PRIVHEAP_GUARD_RATE=0
 expect_status 134
 expect_reports 1 err PH106 '^handler$'
 grep -qx handler "$work/err" || complain 'the handler did not come to its end'
@@ -114,7 +114,7 @@ done
 [ "$(grep -c "^privheap: PH109 .*thread [0-9]*$" "$work/err")" -eq 2 ] || complain 'not two places of PH109'
 grep -q '^privheap: PH109 static, not a block at reports+0x[0-9a-f]*: 7 times in all$' "$work/err" || complain 'no total'
 
-run overflow PRIVHEAP_MODE=secure
+run overflow PRIVHEAP_MODE=secure PRIVHEAP_GUARD_RATE=0
 expect_status 134
 expect_reports 1 err PH110
 expect_caller overflow

@@ -1,0 +1,162 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 the privheap authors
+#
+# bugs.sh [MODE]... -- runs the corpus of heap bugs (bugs/) under the preload object in each mode and
+# counts what was made of them; the least that each mode must reach stands below.  Also: no word
+# about a correct program in any mode, and no trick that gets its way.  Mixed as the corpus is, other
+# allocators catch about the same share of it as of other collections of bugs.
+#
+#   named    ended (or, in tolerant mode, survived) with a report of the right kind
+#   other    with a report of a kind that is not wholly right
+#   mute     ended by a signal, without a report
+#   missed   came to its end, and nothing was said
+#
+# By hand: preload_object=FILE ("none": the C library's), bugs_list=1 prints each case with its verdict.
+
+# kind, the numbers of reports that name it, those that at least say what happened on the way.
+kinds='
+overflow        110,112         106,107,111
+underflow       111,113         106,107,110
+use-after-free  106,114         101,102,107,110,120
+over-read       112             114
+under-read      113             114
+double-free     101             102,106,114,121
+bad-free        102,103,104,105,108,109,120,121     101
+mismatch        115             116
+wrong-size      116             115
+no-memory       100             -
+wild            120             102,121
+trick           -               -
+'
+# The least: caught at all, caught by name; in tolerant mode: come to exit 0, those with the right word.
+floors='
+default  395 380
+secure   435 412
+tolerant 505 408
+families 47 47
+'
+
+folder=${top_builddir:-$PWD}/tests/bugs
+preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
+[ "$preload_object" = none ] || [ -e "$preload_object" ] ||
+    { echo 'there is no preload object in this build'; exit 77; }
+
+work=$(mktemp -d) || exit 99
+trap 'rm -rf "$work"' 0
+failed=0
+jobs=$(nproc)
+has_all() { [ -x "$folder/bugs_new" ] && [ "$preload_object" != none ]; }
+
+fail() { echo "FAILED: $*"; failed=$((failed + 1)); }
+
+# Run the cases of the programs named: one line a case on standard output.
+cases() { # MODE PROGRAM...
+    local mode=$1 program
+    shift
+    for program; do
+        [ -x "$folder/$program" ] || continue # no C++ compiler: see has_all
+        PRIVHEAP_MODE=$mode PRIVHEAP_LOG='' "$folder/$program" --run "$preload_object" "$jobs" || return
+    done
+}
+
+# A verdict for each line: its name, kind and how it ended, tab-separated.
+judge() { # MODE
+    awk -F'\t' -v OFS='\t' -v mode="$1" -v kinds="$kinds" '
+    BEGIN {
+        rows = split(kinds, row, "\n")
+        for (i = 1; i <= rows; i++)
+            if (split(row[i], word, " ") == 3) { right[word[1]] = "," word[2] ","; near[word[1]] = "," word[3] "," }
+    }
+    {
+        ended = $3 == "exit 0"; number = ""; is_right = is_near = 0
+        for (said = $4; match(said, /PH[0-9]+/); said = substr(said, RSTART + RLENGTH)) {
+            number = substr(said, RSTART + 2, RLENGTH - 2)
+            if (index(right[$2], "," number ",")) is_right = 1
+            if (index(near[$2], "," number ",")) is_near = 1
+        }
+        reported = number != "" && (mode == "tolerant" ? ended : $3 == "signal 6")
+        if ($3 == "signal 14") verdict = "hang"
+        else if (reported && is_right) verdict = "named"
+        else if (reported) verdict = is_near ? "other" : "wrong"
+        else if (ended) verdict = "missed"
+        else verdict = "mute"
+        print $1, $2, verdict, $3, $4
+    }'
+}
+
+# The table of one mode, and in $work/sums: all, caught, named, came to the end.
+table() { # MODE
+    awk -F'\t' -v mode="$1" -v sums="$work/sums" '
+    { all[$2]++; count[$2, $3]++; total[$3]++; ended += $4 == "exit 0" }
+    END {
+        format = "%-16s%6s%7s%7s%7s%7s%7s%7s\n"
+        printf format, mode, "all", "named", "other", "wrong", "mute", "missed", "hang"
+        for (kind in all) {
+            sum += all[kind]
+            printf format, kind, all[kind], count[kind, "named"] + 0, count[kind, "other"] + 0,
+                count[kind, "wrong"] + 0, count[kind, "mute"] + 0,
+                count[kind, "missed"] + 0, count[kind, "hang"] + 0 | "sort"
+        }
+        close("sort")
+        printf format, "together", sum, total["named"] + 0, total["other"] + 0, total["wrong"] + 0, total["mute"] + 0,
+            total["missed"] + 0, total["hang"] + 0
+        if (mode == "tolerant") print ended " came to their end"
+        caught = sum - total["missed"] - total["hang"]
+        print sum, mode == "tolerant" ? ended : caught, total["named"] + 0, total["hang"] + 0 >sums
+    }'
+}
+
+bugs_in() { # MODE
+    cases "$1" bugs bugs_new >"$work/ran" || fail "$1: the cases could not be run"
+    judge "$1" <"$work/ran" >"$work/judged"
+    [ -z "$bugs_list" ] || sort "$work/judged"
+    table "$1" <"$work/judged"
+    compare "$1"
+}
+
+# What stands in $work/sums with the least.
+compare() { # MODE
+    local all caught named hung least least_named
+    read -r all caught named hung <"$work/sums"
+    read -r least least_named <<<"$(awk -v mode="$1" '$1 == mode { print $2, $3 }' <<<"$floors")"
+    has_all || return
+    [ "$caught" -ge "$least" ] || fail "$1: $caught of $all, at least $least expected"
+    [ "$named" -ge "$least_named" ] || fail "$1: $named by name, at least $least_named expected"
+    [ "$hung" -eq 0 ] || fail "$1: $hung hung"
+}
+
+# With the option that compares the two functions of a block: a pair that does not belong together.
+families_in_secure() {
+    local -x PRIVHEAP_FAMILY_CHECKS=1
+    cases secure bugs_new | grep -P '\t(mismatch|wrong-size)\t' >"$work/ran"
+    judge secure <"$work/ran" >"$work/judged"
+    [ -z "$bugs_list" ] || sort "$work/judged"
+    table families <"$work/judged"
+    compare families
+    right_in secure
+}
+
+# Every correct program comes to its end, and nothing is said.
+right_in() { # MODE
+    cases "$1" right right_new >"$work/ran" || fail "$1: the correct programs could not be run"
+    awk -F'\t' '$3 != "exit 0" || $4 != ""' "$work/ran" >"$work/wrong"
+    echo "$1: $(wc -l <"$work/ran") correct programs, $(wc -l <"$work/wrong") not left in peace"
+    [ ! -s "$work/wrong" ] || { cat "$work/wrong"; fail "$1: correct programs"; }
+}
+
+tricks_in() { # MODE
+    cases "$1" tricks >"$work/ran" || fail "$1: the tricks could not be run"
+    awk -F'\t' '$3 == "exit 3" || $3 == "signal 14" || $3 == "exit 9"' "$work/ran" >"$work/wrong"
+    echo "$1: $(wc -l <"$work/ran") tricks, $(wc -l <"$work/wrong") not in vain"
+    [ ! -s "$work/wrong" ] || { cat "$work/wrong"; fail "$1: tricks"; }
+}
+
+[ $# -gt 0 ] || set -- default secure tolerant
+for mode; do
+    bugs_in "$mode"
+    right_in "$mode"
+    tricks_in "$mode"
+    [ "$mode" != secure ] || ! has_all || families_in_secure
+done
+[ $failed -eq 0 ]
