@@ -19,6 +19,8 @@ enum {
     DRAIN_NS = 1000 * 1000, /* a store is seen by all long before */
     STOPS_APART_MS = 100,  /* farther apart: no backoff */
     BACKOFF_MOST_MS = 50,
+    SEEN_MS = 10,          /* a store of one processor is seen by all by then */
+    DOZE_NS = 50 * 1000 * 1000, /* whoever waits for HeapLock looks again: a filter may refuse the call that wakes it */
 };
 
 /* ---- bias ------------------------------------------------------------------------------------- */
@@ -67,7 +69,11 @@ static void wait_until_out(const struct local *lo)
 static void wait_without_membarrier(struct gate *gt)
 {
     gt->no_membarrier = FLAG_SET;
-    ph_os_sleep(10 * 1000 * 1000);
+    const uint64_t begun = ph_os_clock_ms();
+    do { /* a signal ends a sleep early, and a filter may allow none */
+        ph_os_sleep(SEEN_MS * 1000 * 1000);
+        ph_os_yield();
+    } while (ph_os_clock_ms() - begun <= SEEN_MS);
 }
 
 static void note_stop(struct gate *gt)
@@ -126,7 +132,7 @@ static void gate_take(struct heap *hp, enum enter enter)
         gt->waiters++;
         ph_lock_give(&gt->lock);
         ph_lock_fork_look();
-        ph_os_wait(&gt->turn, turn, 0);
+        ph_os_wait(&gt->turn, turn, DOZE_NS);
         ph_lock_take(&gt->lock);
         gt->waiters--;
     }

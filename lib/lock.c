@@ -11,7 +11,10 @@
 
 #include "small.h"
 
-enum { SPINS = 200 }; /* tries before a thread sleeps */
+enum {
+    SPINS = 200, /* tries before a thread sleeps */
+    DOZE_NS = 10 * 1000 * 1000, /* then it looks again: a filter may have refused the call that wakes it */
+};
 
 /* In one piece, without gaps: a program that loads us late has little room for such. */
 __thread uint64_t ph_signals_blocked __attribute__((tls_model("initial-exec")));
@@ -76,7 +79,7 @@ static void wait_and_take(ph_lock *lock, uint32_t self)
                 return;
         } else if ((seen & LOCK_WAITED) ||
                    __atomic_compare_exchange_n(lock, &seen, seen | LOCK_WAITED, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
-            ph_os_wait(lock, seen | LOCK_WAITED, 0);
+            ph_os_wait(lock, seen | LOCK_WAITED, DOZE_NS);
         }
     }
 }

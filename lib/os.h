@@ -39,8 +39,10 @@ void *ph_os_reserve_readable(size_t bytes, size_t align);
 /* Give the memory behind a range back; it reads as zeros afterwards.  0, or an errno value. */
 int ph_os_purge(void *at, size_t bytes);
 
-/* Return a range of addresses to the system. */
+/* Return a range of addresses to the system; what it refuses to take loses its memory, and is offered again later:
+ * ph_os_unmap_again, which says whether any was taken. */
 void ph_os_unmap(void *at, size_t bytes);
+bool ph_os_unmap_again(void);
 
 /* Resize a mapping where it is.  false: impossible, and it stays as it was. */
 bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes);

@@ -259,7 +259,11 @@ bool ph_region_is_valid(const struct heap *hp, const struct region *rg)
 }
 
 /* Cached ranges go back to the system. */
-void ph_region_trim(void) { cache_drop(0); }
+void ph_region_trim(void)
+{
+    cache_drop(0);
+    (void)ph_os_unmap_again();
+}
 
 static void region_drop(const struct heap *hp, struct region *rg)
 {

@@ -120,6 +120,27 @@ static bool fresh_is_valid(const struct heap *hp, const struct local *lo, const 
     return pg != NULL && ph_page_index(pg, st->fresh) + st->fresh_count <= pg->carved;
 }
 
+/* Freed blocks of a hard heap that wait: free by their codes, and in no stack. */
+static bool late_is_valid(const struct heap *hp, const struct local *lo, struct stacked *count)
+{
+    const struct late *late = lo->late;
+    size_t bytes = 0;
+    if (late == NULL)
+        return true;
+    if (late->count > LATE_BLOCKS || late->first >= LATE_BLOCKS)
+        return false;
+    for (uint32_t i = 0; i < late->count; i++) {
+        const struct late_block *lb = &late->entry[(late->first + i) % LATE_BLOCKS];
+        const struct span *pg = lb->class < CLASS_COUNT ? stack_page(hp, KIND_SIZED + lb->class, lb->block) : NULL;
+        if (pg == NULL || lb->place != ph_page_size_place(pg, ph_page_index(pg, lb->block)) || *lb->place != 0)
+            return false;
+        bytes += ph_class_bytes[lb->class];
+    }
+    count->sized += late->count;
+    count->all += late->count;
+    return late->bytes == bytes;
+}
+
 /* `count` grows by the blocks of one local. */
 static bool stacks_are_valid(const struct heap *hp, struct local *lo, struct stacked *count)
 {
@@ -134,7 +155,7 @@ static bool stacks_are_valid(const struct heap *hp, struct local *lo, struct sta
         count->sized += lo->stride == 2 ? stack_count(lo, st) : 0;
         count->all += stack_count(lo, st) + st->fresh_count;
     }
-    return lo->slots_used == opened && lo->cap_bytes <= LOCAL_BYTES;
+    return lo->slots_used == opened && lo->cap_bytes <= LOCAL_BYTES && late_is_valid(hp, lo, count);
 }
 
 bool ph_valid_stacks(const struct heap *hp, struct stacked *out)

@@ -85,7 +85,7 @@ inline in_child()
     atomic {
 #ifndef KEEP_GATE
         if
-        :: interrupted && gate != FORKER -> gate = NOBODY
+        :: interrupted && !took_gate && gate != FORKER -> gate = NOBODY
         :: else
         fi;
 #endif
@@ -149,9 +149,7 @@ inline use(me)
 proctype user()
 {
     bool forked = true; /* it does not fork */
-    use(USER);
-    use(USER);
-end: step(USER) && child
+    { use(USER); use(USER) } unless { child }
 }
 
 inline close_heap(me)
@@ -168,13 +166,14 @@ inline close_heap(me)
 proctype stopper()
 {
     byte i;
-    close_heap(STOPPER);
-    atomic { step(STOPPER) -> assert(hand[0] + hand[2] == 0); sum(); heaplock = STOPPER }
-    give(gate, STOPPER);
-    take(gate, STOPPER);
-    atomic { step(STOPPER) -> heaplock = NOBODY }
-    give(gate, STOPPER);
-end: step(STOPPER) && child
+    {
+        close_heap(STOPPER);
+        atomic { step(STOPPER) -> assert(hand[0] + hand[2] == 0); sum(); heaplock = STOPPER }
+        give(gate, STOPPER);
+        take(gate, STOPPER);
+        atomic { step(STOPPER) -> heaplock = NOBODY }
+        give(gate, STOPPER)
+    } unless { child }
 }
 
 proctype forker()
