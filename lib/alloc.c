@@ -127,11 +127,22 @@ static bool is_large(const struct heap *hp, const struct request *rq)
     return rq->bytes >= (hp->hard != 0 ? FENCE_FROM_BYTES : LARGE_BYTES) || rq->align > LARGE_ALIGN_BYTES;
 }
 
+static COLD bool regions_release(struct heap *hp, const struct request *rq)
+{
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    const bool any = ph_span_release(hp);
+    ph_gate_leave(hp, ps);
+    return any;
+}
+
 static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
 {
     void *block = NULL;
-    if (is_large(hp, rq) && hp->bound_units == 0)
+    if (is_large(hp, rq) && hp->bound_units == 0) {
         block = alloc_large(hp, rq, zero);
+        if (unlikely(block == NULL) && regions_release(hp, rq)) /* rather than waste the ends of regions for runs */
+            block = alloc_large(hp, rq, zero);
+    }
     return block != NULL || hp->packed_only ? block : alloc_run(hp, rq, zero);
 }
 
@@ -170,7 +181,7 @@ static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
 static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct request once = *rq;
-    (void)ph_heap_trim(hp);
+    ph_heap_trim_plainly(hp);
     return alloc_once(hp, &once, zero);
 }
 
@@ -219,7 +230,7 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
 {
     struct request hard;
     bool zero = false;
-    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
+    if (rq->bytes > MOST_BYTES || rq->align > MOST_BYTES)
         return NULL;
     void *block = NULL;
     if (unlikely(hp->hard != 0)) {

@@ -196,7 +196,7 @@ static void check_family(const struct block_info *bi, const struct hard_block *h
     const enum family gave = family_of(bi, hb);
     if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
         ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
-    if (bytes != SIZE_MAX && bytes != hb->wanted)
+    if (bytes != SIZE_MAX && bytes != hb->wanted && !(bytes == 0 && hb->wanted == 1)) /* malloc(0) is one byte */
         ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
@@ -469,7 +469,7 @@ static void *hard_realloc(struct heap *hp, const struct block_info *bi, void *bl
 void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,
                       bool in_place)
 {
-    if (rq->bytes > PTRDIFF_MAX - UNIT_BYTES)
+    if (rq->bytes > MOST_BYTES)
         return NULL;
     if (unlikely(bi->kind == KIND_EMERGENCY || (rq->enter != ENTER_NOT && ph_is_nested())))
         return resize_nested(hp, bi, block, rq, in_place);

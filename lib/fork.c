@@ -20,6 +20,7 @@
 /* Of this thread's fork, from prepare on: two may be at it, if one is in a handler. */
 #define interrupted ph_fork_notes[0]
 #define stdio_locked ph_fork_notes[1]
+static uint64_t born_ms; /* when fork made this process; 0: it did not */
 static uint32_t forking; /* the thread between prepare and release; 0: none */
 static unsigned within;  /* forks of handlers that interrupted it */
 
@@ -146,8 +147,16 @@ static void forget_others(void)
     }
     ph_sized_fork_child();
     ph_report_fork_child();
+    born_ms = ph_os_clock_ms();
     ph_trace_fork_child();
     fork_release();
+}
+
+/* A child that was forked a moment ago: what its parent left in it is for the parent to look at. */
+bool ph_fork_is_brief(void)
+{
+    enum { BRIEF_MS = 100 };
+    return born_ms != 0 && ph_os_clock_ms() - born_ms < BRIEF_MS;
 }
 
 static void fork_child(void)

@@ -15,7 +15,8 @@
 #include "small.h"
 
 enum {
-    YIELDS = 6,            /* before the sleeps in wait_until_out */
+    LOOKS = 400,           /* before the sleeps in wait_until_out: some 10 us */
+    DRAIN_NS = 1000 * 1000, /* a store is seen by all long before */
     STOPS_APART_MS = 100,  /* farther apart: no backoff */
     BACKOFF_MOST_MS = 50,
     SEEN_MS = 10,          /* a store of one processor is seen by all by then */
@@ -50,16 +51,16 @@ void ph_gate_unbias(struct local *lo)
     __atomic_store_n(&lo->tag, TAG_STOPPED, __ATOMIC_RELAXED);
 }
 
-/* Waiting grows: yields, then sleeps of 1 us to 1 ms; the one inside may have been preempted. */
+/* Waiting grows: looks, then sleeps of 1 us to 1 ms; the one inside may have been preempted. */
 static void wait_until_out(const struct local *lo)
 {
     for (unsigned i = 0; __atomic_load_n(&lo->busy, __ATOMIC_ACQUIRE) != 0; i++) {
-        if (i == YIELDS)
+        if (i == LOOKS)
             ph_lock_fork_look();
-        if (i < YIELDS)
-            ph_os_yield();
+        if (i < LOOKS)
+            CPU_RELAX();
         else
-            ph_os_sleep(1000u << (i - YIELDS < 10 ? i - YIELDS : 10));
+            ph_os_sleep(1000u << (i - LOOKS < 10 ? i - LOOKS : 10));
     }
 }
 
@@ -87,8 +88,9 @@ static void note_stop(struct gate *gt)
     gt->stops++;
 }
 
-/* Take the bias of every local away and wait until nobody is inside.  Held: the gate lock. */
-void ph_gate_stop(struct heap *hp)
+/* Take the bias of every local away and wait until nobody is inside.  Held: the gate lock.  Plainly:
+ * with no system call but a sleep, for a program that dies of others. */
+static void gate_stop(struct heap *hp, bool plainly)
 {
     bool any = false, others = false;
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
@@ -101,12 +103,16 @@ void ph_gate_stop(struct heap *hp)
     if (!any)
         return;
     note_stop(&hp->gate);
-    if (others && !ph_os_membarrier())
+    if (others && plainly)
+        ph_os_sleep(DRAIN_NS);
+    else if (others && !ph_os_membarrier())
         wait_without_membarrier(&hp->gate);
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         if (lo->owner != ph_thread_self())
             wait_until_out(lo);
 }
+
+void ph_gate_stop(struct heap *hp) { gate_stop(hp, false); }
 
 /* ---- entering --------------------------------------------------------------------------------- */
 
@@ -199,6 +205,12 @@ void ph_gate_close(struct heap *hp, enum enter enter)
     ph_lock_fork_look();
     gate_take(hp, enter);
     ph_gate_stop(hp);
+}
+
+void ph_gate_close_plainly(struct heap *hp)
+{
+    gate_take(hp, ENTER_UNLOCKED);
+    gate_stop(hp, true);
 }
 
 /* Closed, if nobody else needs to be stopped for it; false: not. */

@@ -25,12 +25,15 @@ enum {
     LIBC_OPS = 64,        /* so many without one by the program: then libc's are as good */
     LIVE_PAGES = 12,      /* that may be live in default mode, */
     LIVE_PART = 128,      /* and this part of the heap */
+    MANY_PAGES = 96,      /* the same in the other modes: each is two mappings more for fork to copy */
+    MANY_PART = 32,
+    BEFORE_BYTES = 512,   /* before a block that are filled and checked */
     MANY_FIRST = 96,      /* of the other modes: all of these, and ever fewer of the following */
     PROGRAM_BYTES = 1 << 28, /* its code lies within that of its entry, libraries do not */
     OURS_BYTES = 1 << 17, /* so does ours of itself */
 };
 
-__thread int32_t ph_guard_left __attribute__((tls_model("initial-exec"))) = GUARD_LEFT_NEW;
+__thread int32_t ph_guard_left __attribute__((tls_model("initial-exec")));
 static uint64_t chance, pattern;
 static uint32_t early_ops, early_given, libc_ops, seen_ops;
 static bool is_off, is_early_over, is_program;
@@ -44,9 +47,10 @@ static uint8_t early_uses[CLASS_COUNT + 1];
 /* Evenly 0 to 2 * mean - 2; two threads may draw alike. */
 static int32_t draw(uint64_t mean)
 {
+    enum { MEAN_MOST = 1 << 28 };
     const uint64_t next = (LOOK(chance) ^ ph_secret) * 6364136223846793005u + 1442695040888963407u;
     SET(chance, next);
-    mean = mean < 1 ? 1 : mean < INT32_MAX / 2 ? mean : INT32_MAX / 2;
+    mean = mean < 1 ? 1 : mean < MEAN_MOST ? mean : MEAN_MOST;
     return (int32_t)((next >> 32) % (2 * mean - 1));
 }
 
@@ -99,7 +103,7 @@ static uint64_t mean_now(void)
 
 static void count_on(int32_t left)
 {
-    ph_guard_left = left;
+    ph_guard_left = GUARD_LEFT_ZERO + left;
     const uint32_t seen = LOOK(seen_ops) + (uint32_t)left + 1;
     SET(seen_ops, seen < UINT32_MAX / 2 ? seen : UINT32_MAX / 2);
 }
@@ -115,9 +119,9 @@ static COLD bool is_never(const struct heap *hp)
 
 bool ph_guard_wants(const struct heap *hp, const struct request *rq)
 {
-    const bool is_new = ph_guard_left < GUARD_LEFT_NEW / 2;
+    const bool is_new = ph_guard_left < GUARD_LEFT_ZERO / 2;
     if (!is_new)
-        ph_guard_left = 0;
+        ph_guard_left = GUARD_LEFT_ZERO;
     if (hp->handle == NULL || ph_locks_held > 0) /* nothing is set up; a signal's handler that interrupted us */
         return false;
     if (is_never(hp)) {
@@ -165,6 +169,13 @@ static char *first_page(const char *block)
     return (char *)((uintptr_t)block & ~(uintptr_t)(ph_os_page_bytes() - 1));
 }
 
+/* Where the pattern before a block begins. */
+static char *pattern_first(char *block)
+{
+    char *const page = first_page(block);
+    return block - page > BEFORE_BYTES ? block - BEFORE_BYTES : page;
+}
+
 /* The byte before or behind a block that somebody changed, the nearest; NULL: none. */
 static char *broken_at(const struct slot *sl)
 {
@@ -172,7 +183,7 @@ static char *broken_at(const struct slot *sl)
     char *broken = pattern_broken(behind, end);
     if (broken != end)
         return broken;
-    broken = pattern_broken(first_page(sl->block), sl->block);
+    broken = pattern_broken(pattern_first(sl->block), sl->block);
     while (broken != sl->block && pattern_broken(broken + 1, sl->block) != sl->block)
         broken = pattern_broken(broken + 1, sl->block);
     return broken != sl->block ? broken : NULL;
@@ -195,6 +206,17 @@ static void report_broken(struct heap *hp, const struct slot *sl)
     });
 }
 
+/* Slots need system calls, and an action for signals, that a program's filter may kill for later. */
+void ph_guard_begin(struct heap *hp)
+{
+    if (is_never(hp))
+        return;
+    ph_lock_take(&hp->span_lock);
+    if (!ph_slot_ready())
+        SET(is_off, true);
+    ph_lock_give(&hp->span_lock);
+}
+
 /* ---- taking and giving ------------------------------------------------------------------------------ */
 
 static struct slot *slot_take(struct heap *hp, size_t bytes)
@@ -205,7 +227,7 @@ static struct slot *slot_take(struct heap *hp, size_t bytes)
     if (!ph_slot_ready())
         SET(is_off, true);
     else
-        sl = ph_slot_take(bytes, ph_slot_many() ? SIZE_MAX : LIVE_PAGES + heap_pages / LIVE_PART);
+        sl = ph_slot_take(bytes, ph_slot_many() ? MANY_PAGES + heap_pages / MANY_PART : LIVE_PAGES + heap_pages / LIVE_PART);
     if (pattern == 0)
         pattern = ph_os_random() | 0x8080808080808080u;
     ph_lock_give(&hp->span_lock);
@@ -236,7 +258,7 @@ static bool slot_open(struct slot *sl)
 
 static void slot_fill(struct slot *sl)
 {
-    pattern_fill(first_page(sl->block), sl->block);
+    pattern_fill(pattern_first(sl->block), sl->block);
     pattern_fill(sl->block + sl->wanted, ph_slot_end(sl));
     ph_slot_note(sl, SLOT_ALLOCATED);
     __atomic_store_n(&sl->state, SLOT_LIVE, __ATOMIC_RELEASE);

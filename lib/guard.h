@@ -15,7 +15,7 @@ enum {
     GUARD_MOST_BYTES = 65536,
     GUARD_AREAS = 3, /* slots of 1, 4 and 16 OS pages */
     GUARD_LEFT_OFF = INT32_MAX,
-    GUARD_LEFT_NEW = INT32_MIN / 2, /* a thread that was not asked yet */
+    GUARD_LEFT_ZERO = 1 << 30,      /* none: so that a thread that was not asked yet, 0, is asked, and takes no room */
 };
 
 enum slot_state { SLOT_NEVER, SLOT_TAKEN, SLOT_LIVE, SLOT_FREED };
@@ -32,13 +32,14 @@ struct slot {
 };
 enum slot_event { SLOT_ALLOCATED, SLOT_WAS_FREED, SLOT_EVENTS };
 
-/* How many blocks more this thread takes before one of them is considered. */
+/* GUARD_LEFT_ZERO, and how many blocks more this thread takes before one of them is considered. */
 extern __thread int32_t ph_guard_left __attribute__((tls_model("initial-exec")));
-static inline bool ph_guard_due(void) { return unlikely(--ph_guard_left < 0); }
+static inline bool ph_guard_due(void) { return unlikely(--ph_guard_left < GUARD_LEFT_ZERO); }
 static inline void ph_guard_count(unsigned blocks) { ph_guard_left -= (int32_t)blocks; }
 
 /* guard.c -- which blocks, and what stands around them */
 bool ph_guard_wants(const struct heap *hp, const struct request *rq); /* this block is one of the chosen */
+void ph_guard_begin(struct heap *hp); /* before main */
 void *ph_guard_take(struct heap *hp, const struct request *rq); /* zeroed; NULL: no slot.  Inside the heap */
 void ph_guard_give(struct heap *hp, struct span *sp);            /* out of all books, but for its slot */
 bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes); /* where it stands; false: no room */

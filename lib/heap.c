@@ -160,21 +160,37 @@ void ph_heap_begin(char *const *environment)
     begun = true;
     if (getauxval(AT_SECURE) == 0)
         ph_options_read(environment);
+    (void)ph_os_page_pretend(ph_option(OPT_OS_PAGE)); /* nothing was mapped before; 0 is no page */
+}
+
+/* Whatever libc is asked for may be somebody's hook, which allocates and comes here again: so it is asked once, and
+ * while no lock is held.  Who comes meanwhile has no stacks yet. */
+static void libc_ask(void)
+{
+    static uint32_t asked;
+    if (__atomic_exchange_n(&asked, 1, __ATOMIC_RELAXED) != 0)
+        return;
+    ph_heap_begin(NULL);
+    ph_os_begin();
+    ph_os_clock_begin();
+    ph_local_thread_key();
 }
 
 /* The process heap, made by the first call of whichever function needs it. */
 static COLD bool process_heap_make(void)
 {
+    libc_ask();
+    const uint64_t secret = ph_os_random() | 1;
     ph_lock_take(&registry_lock);
     if (process_ready == 0) {
-        ph_heap_begin(NULL);
-        ph_secret = ph_os_random() | 1;
+        ph_secret = secret;
+        ph_os_seed();
         ph_process_heap.id = PROCESS_HEAP;
         heap_first_seals(&ph_process_heap);
         const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);
         const size_t initial = ph_round_up(ph_option(OPT_INITIAL_SIZE), HEAP_ALIGN);
         heap_begin(&ph_process_heap, HEAPF_PAGED, most != 0);
-        if (heap_reserve(&ph_process_heap, initial, most) && ph_shard_ready(&ph_process_heap) && ph_local_thread_key()) {
+        if (heap_reserve(&ph_process_heap, initial, most) && ph_shard_ready(&ph_process_heap)) {
             heap_table[PROCESS_HEAP] = &ph_process_heap;
             heaps_made = PROCESS_HEAP; /* nobody makes another before */
             heap_publish(&ph_process_heap);
@@ -415,10 +431,9 @@ struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes)
     return rg;
 }
 
-/* Stacks, kept pages, dirty spans of one heap; true: there were some. */
-static bool trim_one(struct heap *hp)
+/* Stacks, kept pages, dirty spans of one heap; true: there were some.  Held: its gate lock, nobody inside. */
+static bool trim_closed(struct heap *hp)
 {
-    ph_gate_close(hp, ENTER_UNLOCKED);
     ph_local_empty_all(hp);
     ph_shard_trim(hp);
     for (struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
@@ -428,20 +443,42 @@ static bool trim_one(struct heap *hp)
             ph_packed_purge(rg);
     }
     const bool had = hp->dirty_units > 0;
+    (void)ph_span_release(hp);
     ph_purge_all(hp);
+    return had;
+}
+
+static bool trim_one(struct heap *hp)
+{
+    ph_gate_close(hp, ENTER_UNLOCKED);
+    const bool had = trim_closed(hp);
     ph_gate_open(hp);
     return had;
+}
+
+/* What is kept for all heaps. */
+static bool trim_kept(void)
+{
+    ph_lock_take(&registry_lock);
+    warm_trim();
+    ph_lock_give(&registry_lock);
+    ph_region_trim();
+    return ph_large_trim();
 }
 
 /* Everything that is not in use goes back: the heap's, and what is kept for all. */
 bool ph_heap_trim(struct heap *hp)
 {
     const bool had = trim_one(hp);
-    ph_lock_take(&registry_lock);
-    warm_trim();
-    ph_lock_give(&registry_lock);
-    ph_region_trim();
-    return ph_large_trim() || had;
+    return trim_kept() || had;
+}
+
+void ph_heap_trim_plainly(struct heap *hp)
+{
+    ph_gate_close_plainly(hp);
+    (void)trim_closed(hp);
+    ph_gate_open(hp);
+    (void)trim_kept();
 }
 
 /* The registry's lock keeps each heap from being destroyed meanwhile.  W32 3.9: who has locked a heap

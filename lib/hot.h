@@ -9,7 +9,12 @@
 
 #include "internal.h"
 
-enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (47 - MAP_LEAF_BITS), MAP_LEAF_ENTRIES = 1 << (MAP_LEAF_BITS - UNIT_BITS) };
+#if defined(__x86_64__)
+enum { MAP_ADDRESS_BITS = 47 }; /* of user space, but for those who ask the system for more */
+#else
+enum { MAP_ADDRESS_BITS = 48 };
+#endif
+enum { MAP_LEAF_BITS = 30, MAP_ROOT_SLOTS = 1 << (MAP_ADDRESS_BITS - MAP_LEAF_BITS), MAP_LEAF_ENTRIES = 1 << (MAP_LEAF_BITS - UNIT_BITS) };
 
 extern uint64_t *ph_map_root[MAP_ROOT_SLOTS];
 

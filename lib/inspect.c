@@ -15,7 +15,8 @@
 
 enum {
     MOST_BLOCKS = 1 << 16,  /* to look at */
-    MOST_BYTES = 16 << 20,  /* of free memory */
+    FREE_BYTES = 16 << 20,  /* of free memory */
+    BEFORE_BYTES = 64,      /* of what stands before the first block of the heap, */
     VIRGIN_BYTES = 4096,    /* of what was never given out, behind the last block that was */
 };
 
@@ -131,12 +132,24 @@ void ph_inspect_own(void)
     ph_gate_leave(lo->heap, ps);
 }
 
+/* The unit that the heap's handle names is nobody's. */
+static void inspect_before(struct heap *hp, const struct region *rg)
+{
+    if (rg->first != 1 || rg->dirty != 0 || rg->packed != NULL || rg->committed < rg->first || rg->top == rg->first)
+        return;
+    const char *first = ph_region_unit(rg, rg->first);
+    const struct span *sp = ph_span_containing(hp, first);
+    if (sp != NULL && !is_all_zero(first - BEFORE_BYTES, BEFORE_BYTES))
+        ph_incident(DIAG_UNDERFLOW, first, entry_kind(sp->tag) < KIND_RUN ? page_bytes(sp) : ph_span_bytes(sp));
+}
+
 void ph_inspect(struct heap *hp)
 {
-    struct budget left = {.blocks = MOST_BLOCKS, .bytes = MOST_BYTES};
+    struct budget left = {.blocks = MOST_BLOCKS, .bytes = FREE_BYTES};
     if (!ph_gate_close_alone(hp))
         return;
     ph_local_empty_all(hp);
+    inspect_before(hp, hp->regions);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         inspect_region(hp, rg, &left);
     for (uint32_t i = hp->hard != 0 && may_look_beside_the_gate() ? hp->large : SPAN_NONE; i != SPAN_NONE; i = ph_span_at(i)->next)

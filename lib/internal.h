@@ -136,6 +136,7 @@ enum {
     BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
 };
 #define LARGE_BYTES ((size_t)1 << 20) /* from here on a mapping each */
+#define MOST_BYTES ((size_t)1 << 48)  /* no process has so much address space that asks for none of it by name */
 #define SPAN_NONE 0u                  /* no descriptor: cell 0 is never given */
 #define FLAG_SET UINT32_MAX           /* flags that no flip of one bit sets or clears: see valid.h */
 
@@ -368,7 +369,8 @@ struct heap {
     uint64_t locals_seal;
     ph_lock span_lock __attribute__((aligned(64)));
     struct region *regions, *last_region;
-    uint64_t reserved_units, live_units, dirty_units; /* live: in pages, runs */
+    uint64_t reserved_units, live_units; /* live: in pages, runs */
+    uint64_t dirty_units;    /* free, and a purge would give them back */
     uint64_t peak_units;     /* the most that were live since the last sweep */
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
@@ -377,6 +379,7 @@ struct heap {
     uint32_t large;          /* descriptors: list of large blocks */
     uint64_t large_bytes;
     uint64_t large_count;
+    uint64_t large_most, large_most_bytes; /* the most there ever were: malloc_stats */
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard *shard;     /* NULL until the first page */
     uint64_t regions_seal;   /* and of the shard */
@@ -428,6 +431,7 @@ struct region *ph_heap_grow_packed(struct heap *hp, size_t bytes); /* held: gate
 void *ph_heap_alloc(struct heap *hp, const struct request *rq); /* NULL: no memory or over the bound */
 void *ph_heap_guarded(struct heap *hp, const struct request *rq); /* between guards; NULL: not this one */
 bool ph_heap_trim(struct heap *hp); /* stacks emptied, free memory given back; true: there was some */
+void ph_heap_trim_plainly(struct heap *hp); /* the same with the system calls of malloc only: where memory ends */
 void ph_heap_trim_all(void); /* each heap that no other thread has locked */
 struct heap *ph_heap_around(const void *address); /* whose region it lies in; NULL: nobody's */
 struct heap *ph_heap_at(uint32_t id); /* descriptor of that number, live or not; NULL: beyond the last */
@@ -477,7 +481,7 @@ void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
 void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
 void ph_local_without(bool wish); /* this thread may be cancelled at any moment: it gets no stacks */
-bool ph_local_thread_key(void);             /* make the key whose destructor detaches; once */
+void ph_local_thread_key(void);             /* make the key whose destructor detaches; without it nobody has stacks */
 
 /* sized.c -- locals of private heaps, and how a thread finds them */
 extern const struct thread ph_thread_none;
@@ -559,6 +563,7 @@ void ph_gate_wait(struct heap *hp); /* while another thread owns HeapLock */
 void ph_gate_rebias(struct local *lo, enum enter enter);
 void ph_gate_leave(struct heap *hp, struct pass ps);
 void ph_gate_close(struct heap *hp, enum enter enter); /* gate lock held and nobody inside */
+void ph_gate_close_plainly(struct heap *hp); /* without membarrier: a program's filter may kill for it */
 bool ph_gate_close_alone(struct heap *hp); /* where nobody has to be stopped; false: not closed */
 void ph_gate_open(struct heap *hp);
 void ph_gate_stop(struct heap *hp); /* nobody is inside any more.  Held: gate lock */
@@ -675,6 +680,7 @@ uint32_t ph_span_limit(void); /* numbers of descriptors are below */
 struct span *ph_span_known(uint32_t index); /* NULL where no descriptor can be */
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);
+bool ph_span_release(struct heap *hp); /* regions in which nothing is in use, back to the system; some were? */
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
 
 /* purge.c -- dirty free memory goes back to the system */
@@ -683,14 +689,17 @@ enum {
     DIRTY_UNITS = (16 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
 void ph_purge_as_due(struct heap *hp); /* held: span lock */
+uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
 
 /* region.c -- reserves, commits, caches address ranges; knows nothing of blocks */
 struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes);
 char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
+void ph_region_name(const struct region *rg, const char *name); /* NULL: none any more */
 struct region *ph_region_of(const struct heap *hp, const void *address);
 void ph_region_drop_all(struct heap *hp);
+void ph_region_drop_next(struct heap *hp, struct region *before);
 void ph_region_drop_rest(struct heap *hp); /* all but the first */
 void ph_region_trim(void);
 void ph_region_expire(void); /* what was kept long enough */
@@ -768,7 +777,8 @@ struct heap_sums {
     uint64_t free_blocks;             /* runs of free memory of any length */
     uint64_t committed_bytes, reserved_bytes;
     uint64_t large_blocks, large_bytes, large_live_bytes; /* with mappings of their own; in all three above */
-    uint64_t dirty_bytes;             /* free, and still memory */
+    uint64_t large_most, large_most_bytes; /* the most there ever were */
+    uint64_t dirty_bytes;             /* free, and a purge would give them back */
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
@@ -782,5 +792,6 @@ void ph_stats_print(struct heap *hp);
 
 /* fork.c -- what must hold across fork() */
 void ph_fork_register(void);
+bool ph_fork_is_brief(void); /* the child of a fork, some moments old */
 
 #endif

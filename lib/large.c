@@ -157,6 +157,15 @@ bool ph_large_was(const void *block, size_t *bytes)
 
 /* ---- a heap's large blocks ------------------------------------------------------------------- */
 
+/* Held: the span lock. */
+static void large_counted(struct heap *hp)
+{
+    if (hp->large_count > hp->large_most)
+        hp->large_most = hp->large_count;
+    if (hp->large_bytes > hp->large_most_bytes)
+        hp->large_most_bytes = hp->large_bytes;
+}
+
 void ph_large_link(struct heap *hp, struct span *sp)
 {
     ph_lock_take(&hp->span_lock);
@@ -167,6 +176,7 @@ void ph_large_link(struct heap *hp, struct span *sp)
     __atomic_store_n(&hp->large, (uint32_t)sp->self, __ATOMIC_RELAXED);
     hp->large_bytes += sp->mapped_bytes;
     hp->large_count++;
+    large_counted(hp);
     ph_map_first(sp);
     ph_lock_give(&hp->span_lock);
 }
@@ -297,6 +307,7 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
         lately_add(sp, ph_large_block(sp));
     if (now != NULL) {
         hp->large_bytes += mapped - sp->mapped_bytes;
+        large_counted(hp);
         sp->mapped_bytes = mapped;
         span_want(sp, bytes, sp->sized);
     }

@@ -32,7 +32,6 @@ static struct sized_entry no_sized_entry = {NULL, &no_place};
     {NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8}
 struct local ph_local_none = {.tag = TAG_STOPPED, .stack = NO_STACKS};
 __thread struct local *ph_local __attribute__((tls_model("initial-exec"))) = &ph_local_none;
-static __thread bool exiting __attribute__((tls_model("initial-exec"))); /* this thread gets no stacks any more */
 
 /* A small process maps nothing for its stacks.  Common as ph_map_root is. */
 char ph_first_local[LOCAL_WHOLE_BYTES] __attribute__((common, aligned(64)));
@@ -199,7 +198,7 @@ static void thread_exits(void *mark)
         ph_locks_held = 0; /* it was cancelled just before it took a lock */
     (void)ph_is_nested(); /* a handler that this thread left */
     ph_nested_abandon(ph_local, ph_thread);
-    exiting = true;
+    ph_signals |= SIGNALS_EXITING;
     detach_all();
 }
 
@@ -215,13 +214,16 @@ void ph_local_without(bool wish)
         detach_all();
 }
 
-bool ph_local_thread_key(void)
+void ph_local_thread_key(void)
 {
-    exit_key_made = pthread_key_create(&exit_key, thread_exits) == 0;
-    return exit_key_made;
+    if (pthread_key_create(&exit_key, thread_exits) == 0)
+        __atomic_store_n(&exit_key_made, true, __ATOMIC_RELEASE);
 }
 
-bool ph_local_may_attach(void) { return !exiting && exit_key_made && ph_nest == 0 && !(ph_signals & SIGNALS_CANCEL); }
+bool ph_local_may_attach(void)
+{
+    return __atomic_load_n(&exit_key_made, __ATOMIC_ACQUIRE) && ph_nest == 0 && !(ph_signals & (SIGNALS_CANCEL | SIGNALS_EXITING));
+}
 
 /* Setting the key's value may allocate, so what the caller made stands first. */
 bool ph_local_at_exit(void *mark)

@@ -24,6 +24,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/options.def \
 	%D%/options.h \
 	%D%/os.h \
+	%D%/oscall.h \
 	%D%/privheap.h \
 	%D%/report.h \
 	%D%/shadow.h \
@@ -35,6 +36,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/alloc.c \
 	%D%/block.c \
 	%D%/bytes.c \
+	%D%/clock.c \
 	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/emergency.c \
@@ -65,6 +67,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/nested.c \
 	%D%/options.c \
 	%D%/os.c \
+	%D%/osproc.c \
 	%D%/packed.c \
 	%D%/packedcheck.c \
 	%D%/page.c \

@@ -30,7 +30,9 @@ extern __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec"))
 /* SIGNALS_WAIT: a signal came while this thread held a lock, and waits until the last one is given back;
  * ph_signals_blocked is what was blocked before all were.  SIGNALS_CANCEL: the thread may be cancelled at any
  * moment, but then not while it holds a lock. */
-enum { SIGNALS_WAIT = 1, SIGNALS_CANCEL = 2 };
+/* SIGNALS_EXITING, which only stands here because it takes no room: the thread is on its way out and gets no
+ * stacks any more. */
+enum { SIGNALS_WAIT = 1, SIGNALS_CANCEL = 2, SIGNALS_EXITING = 4 };
 extern __thread uint8_t ph_signals __attribute__((tls_model("initial-exec")));
 extern __thread uint64_t ph_signals_blocked __attribute__((tls_model("initial-exec")));
 void ph_signals_go(void);

@@ -34,6 +34,9 @@ static uint32_t ready[READY_PIECES]; /* pieces known to be writable, by number; 
 void ph_map_fork_lock(void) { ph_lock_fork_take(&map_lock); }
 void ph_map_fork_unlock(void) { ph_lock_fork_give(&map_lock); }
 
+/* In whole OS pages; the entries, and each piece of them, are that on every machine. */
+static size_t owners_bytes(void) { return ph_round_up(OWNER_BYTES, ph_os_page_bytes()); }
+
 /* Make one piece of the map writable, and its leaf if need be.  Held: the map lock. */
 static bool map_ready(uintptr_t piece)
 {
@@ -42,10 +45,10 @@ static bool map_ready(uintptr_t piece)
         return true;
     uint64_t *leaf = ph_map_root[piece / LEAF_PIECES];
     if (leaf == NULL) {
-        leaf = ph_os_reserve_readable(LEAF_BYTES + OWNER_BYTES, UNIT_BYTES);
+        const size_t bytes = LEAF_BYTES + owners_bytes();
+        leaf = ph_os_reserve_readable(bytes, UNIT_BYTES);
         if (leaf == NULL)
             return false;
-        ph_os_no_huge(leaf, LEAF_BYTES + OWNER_BYTES);
         __atomic_store_n(&ph_map_root[piece / LEAF_PIECES], leaf, __ATOMIC_RELEASE);
     }
     if (ph_os_commit(leaf + piece % LEAF_PIECES * PIECE_ENTRIES, PIECE_BYTES, false) != 0)
@@ -194,7 +197,7 @@ bool ph_map_own(const void *base, size_t bytes, uint32_t heap)
     for (uintptr_t slot = first / OWNERS; all && slot <= last / OWNERS; slot++) {
         if (slot == writable)
             continue;
-        all = ph_os_commit(ph_map_root[slot] + LEAF_ENTRIES, OWNER_BYTES, false) == 0;
+        all = ph_os_commit(ph_map_root[slot] + LEAF_ENTRIES, owners_bytes(), false) == 0;
         writable = all ? slot : writable;
     }
     for (uintptr_t granule = first; all && granule <= last; granule++)

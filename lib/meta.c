@@ -43,10 +43,11 @@ static bool meta_refill(size_t bytes)
         if (bytes <= sizeof ph_meta_first)
             return true;
     }
-    size_t want = meta_next_bytes > bytes ? meta_next_bytes : bytes;
+    const size_t least = ph_round_up(bytes, HEAP_ALIGN); /* whole OS pages everywhere */
+    size_t want = meta_next_bytes > least ? meta_next_bytes : least;
     char *got = ph_os_map(want, UNIT_BYTES);
-    if (got == NULL && want > bytes)
-        got = ph_os_map(want = (bytes + 0xffff) & ~(size_t)0xffff, UNIT_BYTES);
+    if (got == NULL && want > least)
+        got = ph_os_map(want = least, UNIT_BYTES);
     if (got == NULL)
         return false;
     if (meta_next_bytes < META_MOST_BYTES)

@@ -124,7 +124,7 @@ static void name_clean(char *to, const char *name)
 static void name_regions(const struct heap *hp)
 {
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
-        ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name[0] != '\0' ? hp->name : NULL);
+        ph_region_name(rg, hp->name[0] != '\0' ? hp->name : NULL);
 }
 
 static void name_put(struct heap *hp, const char *clean)

@@ -12,10 +12,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Bytes of a hardware page (4096 on x86-64); asked once. */
+/* Bytes of an OS page (4096 on x86-64, 4, 16 or 64 KB on aarch64); asked once.  Every address and length that a
+ * function below takes is a multiple of it, unless its comment says otherwise. */
 size_t ph_os_page_bytes(void);
 
-/* Reserve `bytes` of address space at a multiple of `align` (both multiples of the OS page),
+/* For tests: from now on an OS page has so many bytes, and whoever is given a part of one ends the process.
+ * False, and nothing done: no power of two, or no multiple of the machine's own. */
+bool ph_os_page_pretend(size_t bytes);
+
+/* Reserve `bytes` of address space at a multiple of `align` (a power of two; at least an OS page is meant),
  * inaccessible until committed.  NULL when the system refuses.  Source: mmap(2). */
 void *ph_os_reserve(size_t bytes, size_t align);
 
@@ -48,6 +53,11 @@ bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes);
 /* Ask the system not to back a range with huge pages; refusal is ignored. */
 void ph_os_no_huge(void *at, size_t bytes);
 
+/* Like ph_os_reserve, with that advice, if ph_os_seed was called before: no system call but mremap and munmap, which
+ * is what a program's filter lets pass that was installed meanwhile. */
+void *ph_os_reserve_no_huge(size_t bytes, size_t align);
+void ph_os_seed(void);
+
 /* Make every other running thread of this process execute a full barrier.  false: refused. */
 bool ph_os_membarrier(void);
 
@@ -74,13 +84,11 @@ uint64_t ph_os_signal_block(uint64_t more);
 bool ph_os_signal_again(int signal, const void *info);
 
 /* Milliseconds of a clock that never goes back, coarse (a few ms); cheap. */
-uint64_t ph_os_clock_ms(void);
+uint64_t ph_os_clock_ms(void); /* clock.c */
+void ph_os_clock_begin(void);  /* find it; asks libc */
 
-/* 64 unpredictable bits (AT_RANDOM, clock and addresses mixed when the system refuses more). */
+/* 64 unpredictable bits, another word at each call. */
 uint64_t ph_os_random(void);
-
-/* Whether every OS page of a range is mapped; says nothing about its protection. */
-bool ph_os_is_mapped(const void *at, size_t bytes);
 
 /* Whether the eight bytes at an address, of one OS page, can be read. */
 bool ph_os_is_readable(const void *at);
@@ -88,8 +96,12 @@ bool ph_os_is_readable(const void *at);
 uint32_t ph_os_pid(void);
 uint32_t ph_os_tid(void);
 
+/* Ask libc and the kernel for what we must not ask for later, under locks or a program's filter. */
+void ph_os_begin(void);
+
 /* Where the program's own code begins to run. */
 const void *ph_os_entry(void);
+const void *ph_os_random_bytes(void); /* on the first thread's stack, near its end; NULL: not told */
 
 /* The bound on this process's address space, or on its data if that is less; SIZE_MAX: none.  Source: prlimit(2). */
 size_t ph_os_space_limit(void);

@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the privheap authors */
 /* purge.c -- dirty free memory goes back to the system: how much at once, the rest by age.
  *
- * Owns:    peak_units, purge_ms, gives; the dirty range of a free span when it is purged.
+ * Owns:    peak_units, purge_ms, gives; the state of a free span when it is purged.
  * Calls:   os.c, options.  Beside span.c, whose bins it reads.
  * Locks:   held on entry: the span lock (but for ph_purge_all, which takes it).
  * Why:     to give an OS page back and to touch it again costs as much as 400 blocks; memory that
@@ -16,11 +16,37 @@ enum {
     SWEEP_SPANS = 64, /* in one sweep by age: the lock is held meanwhile */
 };
 
+/* The units that a purge of a dirty free span gives back: whole OS pages, outwards from what is dirty as far as the
+ * span reaches, never beyond it.  From *first, in the span. */
+uint32_t ph_purge_units(const struct span *sp, uint32_t *first)
+{
+    const uint64_t most = (ph_os_page_bytes() >> UNIT_BITS) - 1; /* units of an OS page, less one */
+    const uint64_t start = sp->start, end = start + sp->units;
+    uint64_t from = (start + sp->dirty_first) & ~most, to = (start + sp->dirty_first + sp->dirty_count + most) & ~most;
+    from += from < start ? most + 1 : 0;
+    to -= to > end ? most + 1 : 0;
+    *first = (uint32_t)(from - start);
+    return from < to ? (uint32_t)(to - from) : 0;
+}
+
+/* Units of a span, from its start. */
+static void units_clear(const struct span *sp, uint32_t from, uint32_t to)
+{
+    if (from < to)
+        ph_bytes_zero(ph_unit_address(sp->start + from), (size_t)(to - from) << UNIT_BITS);
+}
+
+/* What is dirty at the ends of the span shares its OS pages with others and stays memory; it is made zero by hand.  Else
+ * each neighbour that joins later would make one dirty range of it all, to be purged again. */
 static void span_purge(struct heap *hp, struct span *sp)
 {
-    if (ph_os_purge(ph_unit_address(sp->start + sp->dirty_first), (size_t)sp->dirty_count << UNIT_BITS) != 0)
+    uint32_t first;
+    const uint32_t count = ph_purge_units(sp, &first);
+    if (ph_os_purge(ph_unit_address(sp->start + first), (size_t)count << UNIT_BITS) != 0)
         return;
-    hp->dirty_units -= sp->dirty_count;
+    units_clear(sp, sp->dirty_first, first);
+    units_clear(sp, first + count, sp->dirty_first + sp->dirty_count);
+    hp->dirty_units -= count;
     sp->state = SPAN_PURGED;
 }
 
@@ -31,9 +57,10 @@ static void purge_bins(struct heap *hp, uint32_t units, uint32_t now, uint32_t a
     for (unsigned bin = BIN_COUNT; bin-- > 0;) {
         for (uint32_t i = hp->bin[bin]; i != SPAN_NONE;) {
             struct span *sp = ph_span_at(i);
+            uint32_t first;
             if (hp->dirty_units <= keep || most == 0)
                 return;
-            if (sp->state == SPAN_DIRTY && sp->dirty_count >= units && now - sp->freed_ms >= age_ms) {
+            if (sp->state == SPAN_DIRTY && ph_purge_units(sp, &first) >= units && now - sp->freed_ms >= age_ms) {
                 span_purge(hp, sp);
                 most--;
             }

@@ -37,6 +37,9 @@ static struct region *free_regions; /* cache lock */
 void ph_region_fork_lock(void) { ph_lock_fork_take(&cache_lock); }
 void ph_region_fork_unlock(void) { ph_lock_fork_give(&cache_lock); }
 
+/* The last OS page may reach beyond a range of so many units: it is the system's to count, not the heap's. */
+static size_t whole_bytes(uint32_t units) { return ph_round_up((size_t)units << UNIT_BITS, ph_os_page_bytes()); }
+
 static struct region *region_new(void)
 {
     ph_lock_take(&cache_lock);
@@ -115,27 +118,35 @@ static void cache_drop(uint32_t age_ms)
             gone[count++] = cache_remove(i);
     ph_lock_give(&cache_lock);
     for (unsigned i = 0; i < count; i++)
-        ph_os_unmap(gone[i].base, (size_t)gone[i].units << UNIT_BITS);
+        ph_os_unmap(gone[i].base, whole_bytes(gone[i].units));
 }
 
 void ph_region_expire(void) { cache_drop((uint32_t)ph_option(OPT_PURGE_DELAY)); }
+
+static size_t region_less(size_t bytes, size_t least)
+{
+    return bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
+}
 
 /* A new range; halves its wish down to `least` when the system refuses. */
 static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool commit)
 {
     for (;;) {
-        void *got = commit ? ph_os_map(bytes, HEAP_ALIGN) : ph_os_reserve(bytes, HEAP_ALIGN);
+        const uint32_t units = (uint32_t)(bytes >> UNIT_BITS);
+        const size_t whole = whole_bytes(units);
+        void *got = commit ? ph_os_map(whole, HEAP_ALIGN) : ph_os_reserve_no_huge(whole, HEAP_ALIGN);
         if (got != NULL) {
             rg->base = got;
-            rg->units = (uint32_t)(bytes >> UNIT_BITS);
+            rg->units = units;
             rg->committed = commit ? rg->units : 0;
             rg->top = rg->dirty = 0;
-            ph_os_no_huge(got, bytes);
+            if (commit)
+                ph_os_no_huge(got, whole);
             return true;
         }
         if (bytes == least)
             return false;
-        bytes = bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
+        bytes = region_less(bytes, least);
     }
 }
 
@@ -172,9 +183,10 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
     bool got = !executable && hp->debug == 0 && hp->hard == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
         got = region_reserve(rg, bytes, least_bytes, first && !executable && hp->bound_units == 0);
-    if (got && !region_enter(hp, rg)) {
-        ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
-        got = false;
+    while (got && !region_enter(hp, rg)) { /* less may leave room for the map */
+        bytes = (size_t)rg->units << UNIT_BITS;
+        ph_os_unmap(rg->base, whole_bytes(rg->units));
+        got = bytes > least_bytes && region_reserve(rg, region_less(bytes, least_bytes), least_bytes, false);
     }
     if (!got) {
         region_free(rg);
@@ -186,8 +198,22 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         rg->top = rg->first;
     region_append(hp, rg);
     if (hp->name[0] != '\0')
-        ph_os_name(rg->base, (size_t)rg->units << UNIT_BITS, hp->name);
+        ph_region_name(rg, hp->name);
     return rg;
+}
+
+void ph_region_name(const struct region *rg, const char *name) { ph_os_name(rg->base, whole_bytes(rg->units), name); }
+
+/* Units [rg->committed, goal), outwards to whole OS pages; rg->committed is a multiple of these, or all there is. */
+static bool commit_to(struct region *rg, uint32_t goal, bool executable)
+{
+    const size_t whole = whole_bytes(goal), had = (size_t)rg->committed << UNIT_BITS;
+    if (ph_os_commit(rg->base + had, whole - had, executable) != 0)
+        return false;
+    const uint32_t units = whole >> UNIT_BITS < rg->units ? (uint32_t)(whole >> UNIT_BITS) : rg->units;
+    __atomic_store_n(&rg->committed, units, __ATOMIC_RELAXED);
+    rg->seal = region_seal(rg);
+    return true;
 }
 
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable)
@@ -201,15 +227,7 @@ bool ph_region_commit(struct region *rg, uint32_t units, bool executable)
         goal = units;
     if (goal > rg->units)
         goal = rg->units;
-    char *from = rg->base + ((size_t)rg->committed << UNIT_BITS);
-    if (ph_os_commit(from, (size_t)(goal - rg->committed) << UNIT_BITS, executable) != 0) {
-        goal = units;
-        if (ph_os_commit(from, (size_t)(goal - rg->committed) << UNIT_BITS, executable) != 0)
-            return false;
-    }
-    __atomic_store_n(&rg->committed, goal, __ATOMIC_RELAXED);
-    rg->seal = region_seal(rg);
-    return true;
+    return commit_to(rg, goal, executable) || commit_to(rg, units, executable);
 }
 
 char *ph_region_unit(const struct region *rg, uint32_t unit) { return rg->base + ((size_t)unit << UNIT_BITS); }
@@ -252,8 +270,28 @@ static void region_drop(const struct heap *hp, struct region *rg)
     if (hp != &ph_process_heap)
         (void)ph_map_own(rg->base, (size_t)rg->units << UNIT_BITS, 0);
     if ((hp->flags & HEAPF_EXECUTE) || !cache_give(rg))
-        ph_os_unmap(rg->base, (size_t)rg->units << UNIT_BITS);
+        ph_os_unmap(rg->base, whole_bytes(rg->units));
     region_free(rg);
+}
+
+/* The region behind `before`, of which nothing is in use and whose entries are clear, goes back to the system: address
+ * space may be what is short. */
+void ph_region_drop_next(struct heap *hp, struct region *before)
+{
+    struct region *gone = before->next;
+    __atomic_store_n(&before->next, gone->next, __ATOMIC_RELEASE);
+    if (hp->last_region == gone)
+        hp->last_region = before;
+    hp->reserved_units -= gone->units;
+    for (struct region *rg = before; rg != NULL; rg = rg->next) {
+        rg->index = rg == before ? rg->index : rg->index - 1;
+        rg->seal = region_seal(rg);
+    }
+    hp->regions_seal = regions_seal(hp);
+    if (hp != &ph_process_heap)
+        (void)ph_map_own(gone->base, (size_t)gone->units << UNIT_BITS, 0);
+    ph_os_unmap(gone->base, (size_t)gone->units << UNIT_BITS);
+    region_free(gone);
 }
 
 void ph_region_drop_rest(struct heap *hp)

@@ -63,6 +63,7 @@ unsigned ph_span_bin(uint32_t units)
 static void bin_insert(struct heap *hp, struct span *sp)
 {
     const unsigned bin = ph_span_bin(sp->units);
+    uint32_t first;
     sp->prev = SPAN_NONE;
     sp->next = hp->bin[bin];
     if (sp->next != SPAN_NONE)
@@ -70,12 +71,13 @@ static void bin_insert(struct heap *hp, struct span *sp)
     hp->bin[bin] = sp->self;
     hp->bins_used |= 1ULL << bin;
     if (sp->state == SPAN_DIRTY)
-        hp->dirty_units += sp->dirty_count;
+        hp->dirty_units += ph_purge_units(sp, &first);
 }
 
 static void bin_remove(struct heap *hp, struct span *sp)
 {
     const unsigned bin = ph_span_bin(sp->units);
+    uint32_t first;
     if (sp->next != SPAN_NONE)
         ph_span_at(sp->next)->prev = sp->prev;
     if (sp->prev != SPAN_NONE)
@@ -83,7 +85,7 @@ static void bin_remove(struct heap *hp, struct span *sp)
     else if ((hp->bin[bin] = sp->next) == SPAN_NONE)
         hp->bins_used &= ~(1ULL << bin);
     if (sp->state == SPAN_DIRTY)
-        hp->dirty_units -= sp->dirty_count;
+        hp->dirty_units -= ph_purge_units(sp, &first);
 }
 
 /* The first span of a bin that is large enough, a few tries deep. */
@@ -453,23 +455,32 @@ void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units)
     ph_lock_give(&hp->span_lock);
 }
 
-/* The page, run or free span around an address: backwards to the nearest entry.  Held: span lock,
- * or the heap is closed. */
-struct span *ph_span_containing(struct heap *hp, const void *address)
+/* Is that region one free span, or nothing yet?  Then the span, out of its bin, is given up. */
+static bool region_empty(struct heap *hp, const struct region *rg)
 {
-    const struct region *rg = ph_region_of(hp, address);
-    if (rg == NULL)
-        return NULL;
-    const char *lowest = ph_region_unit(rg, rg->first);
-    const char *unit = (const char *)((uintptr_t)address & ~(uintptr_t)(UNIT_BYTES - 1));
-    if ((size_t)(unit - rg->base) >> UNIT_BITS >= rg->top)
-        return NULL;
-    for (; unit >= lowest; unit -= UNIT_BYTES) {
-        const uint64_t entry = map_get(unit);
-        if (entry_kind(entry) == KIND_NONE)
-            continue;
-        struct span *sp = ph_map_span(entry);
-        return sp != NULL && ((uintptr_t)address >> UNIT_BITS) - sp->start < sp->units ? sp : NULL;
-    }
-    return NULL;
+    if (rg->packed != NULL || rg->top <= rg->first)
+        return rg->packed == NULL;
+    struct span *sp = free_span_of_unit(hp, ((uintptr_t)rg->base >> UNIT_BITS) + rg->first);
+    if (sp == NULL || sp->units != rg->top - rg->first)
+        return false;
+    bin_remove(hp, sp);
+    ph_map_clear_ends(sp);
+    descriptor_give(hp, sp);
+    return true;
+}
+
+/* Regions but the first in which nothing is in use go back whole; whether there were some. */
+bool ph_span_release(struct heap *hp)
+{
+    bool any = false;
+    ph_lock_take(&hp->span_lock);
+    for (struct region *rg = hp->regions; rg->next != NULL;)
+        if (region_empty(hp, rg->next)) {
+            ph_region_drop_next(hp, rg);
+            any = true;
+        } else {
+            rg = rg->next;
+        }
+    ph_lock_give(&hp->span_lock);
+    return any;
 }

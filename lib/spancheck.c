@@ -60,3 +60,24 @@ bool ph_span_is_valid(const struct heap *hp, const struct span *sp)
         return false;
     return kind == KIND_FREE ? is_linked(hp, sp) : sp->next == SPAN_NONE && sp->prev == SPAN_NONE;
 }
+
+/* The page, run or free span around an address: backwards to the nearest entry.  Held: span lock,
+ * or the heap is closed. */
+struct span *ph_span_containing(struct heap *hp, const void *address)
+{
+    const struct region *rg = ph_region_of(hp, address);
+    if (rg == NULL)
+        return NULL;
+    const char *lowest = ph_region_unit(rg, rg->first);
+    const char *unit = (const char *)((uintptr_t)address & ~(uintptr_t)(UNIT_BYTES - 1));
+    if ((size_t)(unit - rg->base) >> UNIT_BITS >= rg->top)
+        return NULL;
+    for (; unit >= lowest; unit -= UNIT_BYTES) {
+        const uint64_t entry = map_get(unit);
+        if (entry_kind(entry) == KIND_NONE)
+            continue;
+        struct span *sp = ph_map_span(entry);
+        return sp != NULL && ((uintptr_t)address >> UNIT_BITS) - sp->start < sp->units ? sp : NULL;
+    }
+    return NULL;
+}

@@ -42,7 +42,7 @@ struct walk {
 };
 
 static __thread struct {
-    uintptr_t low; /* from here to the end of the thread's own stack everything is readable; 0: not asked yet */
+    uint32_t known; /* so many pages before the end of the thread's own stack can be read */
     uint32_t number;
 } mine __attribute__((tls_model("initial-exec")));
 
@@ -72,7 +72,7 @@ static uintptr_t first_end(void)
 {
     static uintptr_t end;
     if (unlikely(end == 0))
-        __atomic_store_n(&end, getauxval(AT_RANDOM) & ~(uintptr_t)7, __ATOMIC_RELAXED);
+        __atomic_store_n(&end, (uintptr_t)ph_os_random_bytes() & ~(uintptr_t)7, __ATOMIC_RELAXED);
     return __atomic_load_n(&end, __ATOMIC_RELAXED);
 }
 
@@ -99,13 +99,12 @@ static void walk_at(struct walk *w, uintptr_t sp)
         w->high = end;
         return;
     }
-    if (mine.low == 0)
-        mine.low = end & ~(uintptr_t)(PROBE_BYTES - 1);
-    if (mine.low > sp && mine.low - sp > EXTEND_MOST)
+    uintptr_t low = (end & ~(uintptr_t)(PROBE_BYTES - 1)) - (uintptr_t)mine.known * PROBE_BYTES;
+    if (low > sp && low - sp > EXTEND_MOST)
         return;
-    while (mine.low > sp && ph_os_is_readable((const void *)(mine.low - PROBE_BYTES)))
-        mine.low -= PROBE_BYTES;
-    if (mine.low <= sp) {
+    for (; low > sp && ph_os_is_readable((const void *)(low - PROBE_BYTES)); mine.known++)
+        low -= PROBE_BYTES;
+    if (low <= sp) {
         w->low = sp;
         w->high = end;
     }

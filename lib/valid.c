@@ -180,6 +180,7 @@ static bool page_is_valid(const struct heap *hp, const struct span *pg, struct t
 
 static bool spans_are_valid(struct heap *hp, const struct region *rg, struct tally *sum)
 {
+    uint32_t first;
     for (uint32_t unit = rg->first; unit < rg->top;) {
         const struct span *sp = ph_map_span(map_get(ph_region_unit(rg, unit)));
         if (sp == NULL || ph_span_start(sp) != ph_region_unit(rg, unit) || sp->units > rg->top - unit || !ph_span_is_valid(hp, sp))
@@ -190,7 +191,7 @@ static bool spans_are_valid(struct heap *hp, const struct region *rg, struct tal
         if (kind != KIND_FREE)
             sum->live_units += sp->units;
         else if (sp->state == SPAN_DIRTY)
-            sum->dirty_units += sp->dirty_count;
+            sum->dirty_units += ph_purge_units(sp, &first);
         unit += (uint32_t)sp->units;
     }
     return true;

@@ -350,20 +350,31 @@ static void sum_region(struct heap *hp, const struct region *rg, struct heap_sum
         sum_free((size_t)(rg->committed - top) << UNIT_BITS, out);
 }
 
+/* A guarded block is as small as it was asked for: no mapping of the program's. */
+static void sum_large(const struct span *sp, struct heap_sums *out)
+{
+    const size_t bytes = sp->sized ? sp->wanted : sp->mapped_bytes;
+    out->live_blocks++;
+    if (sp->slot != 0) {
+        out->live_bytes += bytes;
+    } else {
+        out->large_blocks++;
+        out->large_live_bytes += bytes;
+        out->large_bytes += sp->mapped_bytes;
+    }
+}
+
 void ph_walk_sums(struct heap *hp, struct heap_sums *out)
 {
     *out = (struct heap_sums){0};
     ph_walk_close(hp, ENTER_UNLOCKED);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         sum_region(hp, rg, out);
-    for (uint32_t i = hp->large; i != SPAN_NONE; i = ph_span_at(i)->next) {
-        const struct span *sp = ph_span_at(i);
-        out->live_blocks++;
-        out->large_live_bytes += sp->sized ? sp->wanted : sp->mapped_bytes;
-    }
+    for (uint32_t i = hp->large; i != SPAN_NONE; i = ph_span_at(i)->next)
+        sum_large(ph_span_at(i), out);
     out->live_bytes += out->large_live_bytes;
-    out->large_blocks = hp->large_count;
-    out->large_bytes = hp->large_bytes;
+    out->large_most = hp->large_most;
+    out->large_most_bytes = hp->large_most_bytes;
     out->committed_bytes += hp->large_bytes;
     out->reserved_bytes += hp->large_bytes;
     out->dirty_bytes = hp->dirty_units << UNIT_BITS;

@@ -14,6 +14,8 @@
 #include "../lib/report.h"
 #include "follow.h"
 
+#include <unistd.h>
+
 #include "../lib/small.h"
 
 static void say_active(void)
@@ -27,12 +29,25 @@ static void say_active(void)
     ph_message_send(&m);
 }
 
+/* glibc hands the environment to constructors, and sets environ after ours; musl sets environ before, and hands nothing. */
+static char **environment_now(char **given)
+{
+#ifdef __GLIBC__
+    return given;
+#else
+    (void)given;
+    return environ;
+#endif
+}
+
 __attribute__((constructor)) static void begin(int argc, char **argv, char **environment)
 {
     (void)argc;
     (void)argv;
+    environment = environment_now(environment);
     ph_heap_begin(environment);
-    (void)ph_heap_process();
+    if (ph_heap_process() != NULL)
+        ph_guard_begin(&ph_process_heap);
     ph_fork_register();
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
@@ -46,9 +61,10 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 __attribute__((destructor)) static void end(void)
 {
     ph_inspect_own();
-    if (ph_option(OPT_CHECKS))
+    if (ph_option(OPT_CHECKS) && !ph_fork_is_brief()) {
         ph_inspect(&ph_process_heap);
-    ph_guard_check_all(&ph_process_heap);
+        ph_guard_check_all(&ph_process_heap);
+    }
     ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);

@@ -15,6 +15,7 @@
 #endif
 
 #include "../lib/internal.h"
+void *pvalloc(size_t bytes); /* musl's <malloc.h> has none */
 
 /* malloc(bytes) at a multiple of `align`, a power of two; NULL with ENOMEM. */
 void *ph_malloc_aligned(size_t align, size_t bytes, enum family family);

@@ -18,25 +18,32 @@
 
 #include "../lib/small.h"
 
-enum { GLIBC_FLAGS = 7, GLIBC_MAPPED = 2, GLIBC_LEAST = 32 };
+enum { GLIBC_FLAGS = 7, GLIBC_MAPPED = 2, GLIBC_BEFORE_USED = 1, GLIBC_LEAST = 32 };
 
 static uint64_t left_alone;
 
 uint64_t ph_foreign_count(void) { return __atomic_load_n(&left_alone, __ATOMIC_RELAXED); }
 
-/* The size in front of a block of glibc's, 0 when it cannot be one. */
+/* A mapping of its own, which a large alignment may have moved the block into: both ends are an OS page's. */
+static bool is_mapping(uintptr_t head, size_t before, size_t bytes)
+{
+    return (head - before) % UNIT_BYTES == 0 && (before + bytes) % UNIT_BYTES == 0;
+}
+
+/* What a block of glibc's can hold, 0 when it cannot be one.  In front of it stands its size, and behind it, unless it
+ * has a mapping of its own, the next size, which says that this one is in use. */
 static size_t glibc_bytes(const void *block)
 {
-    const uintptr_t at = (uintptr_t)block;
-    if (at % 16 != 0 || at % UNIT_BYTES == 0 || !ph_os_is_mapped((const char *)block - 16, 32))
+    const size_t *head = (const size_t *)block - 2;
+    if ((uintptr_t)block % 16 != 0 || !ph_os_is_readable(head))
         return 0;
-    const size_t word = ((const size_t *)block)[-1];
-    const size_t bytes = word & ~(size_t)GLIBC_FLAGS;
+    const size_t flags = head[1] & GLIBC_FLAGS, bytes = head[1] - flags;
     if (bytes < GLIBC_LEAST || bytes % 16 != 0 || bytes > (size_t)1 << 40)
         return 0;
-    if ((word & GLIBC_MAPPED) && (at % UNIT_BYTES != 16 || bytes % UNIT_BYTES != 0))
-        return 0;
-    return bytes - 16;
+    if (flags & GLIBC_MAPPED)
+        return flags == GLIBC_MAPPED && is_mapping((uintptr_t)head, head[0], bytes) ? bytes - 16 : 0;
+    const size_t *next = head + bytes / sizeof *head;
+    return ph_os_is_readable(next) && (next[1] & GLIBC_BEFORE_USED) ? bytes - 8 : 0;
 }
 
 /* Both halves the same: what fills memory, not what points to it. */
@@ -117,3 +124,5 @@ void *ph_foreign_realloc(void *block, size_t bytes, enum block_verdict verdict, 
         ph_bytes_copy(now, block, readable_bytes(block, had < bytes ? had : bytes));
     return now;
 }
+
+size_t ph_foreign_usable(const void *block) { return glibc_bytes(block); }

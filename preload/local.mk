@@ -19,9 +19,11 @@ endif
 	%D%/foreign.c \
 	%D%/malloc.c \
 	%D%/new.c \
-	%D%/report.c \
 	%D%/signals.c \
 	%D%/win32.c
+if HAVE_MALLINFO2
+%C%_libprivheap_preload_la_SOURCES += %D%/report.c
+endif
 %C%_libprivheap_preload_la_LIBADD = lib/libcore.la
 # nodelete: dlclose of whoever brought us must not unmap a heap.  initfirst: our fork handlers
 # must be the first registered.

@@ -21,6 +21,9 @@ static void *no_memory(void)
     return NULL;
 }
 
+/* Where exact sizes are kept, a block of nothing has one byte: no usable size of glibc's is 0. */
+static size_t not_nothing(size_t bytes) { return bytes != 0 ? bytes : 1; }
+
 static bool is_power_of_two(size_t x) { return x != 0 && (x & (x - 1)) == 0; }
 
 /* ---- allocation --------------------------------------------------------------------------------- */
@@ -55,7 +58,7 @@ COLD static void *take_guarded(struct local *lo, const struct request *rq)
  * returns to is the caller of malloc, or operator new. */
 void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum family family)
 {
-    const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
+    const struct request rq = {.bytes = not_nothing(bytes), .family = kept_family(family), .caller = __builtin_return_address(0)};
     if (unlikely(ph_process_heap.hard != 0)) {
         local_leave(lo);
         return hard_malloc(&rq);
@@ -80,11 +83,11 @@ static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned 
     void *block = NULL;
     bool fresh = false;
     if (ph_guard_due())
-        block = take_guarded(lo, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)});
+        block = take_guarded(lo, &(struct request){.bytes = not_nothing(bytes), .caller = __builtin_return_address(0)});
     if (block != NULL)
         return block;
     if ((block = ph_local_take_slow(lo, class, &fresh)) == NULL)
-        return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
+        return alloc_slow(&(struct request){.bytes = not_nothing(bytes), .zero = true, .family = kept_family(FAMILY_MALLOC),
                                             .caller = __builtin_return_address(0)});
     return fresh ? block : __builtin_memset(block, 0, bytes);
 }
@@ -125,7 +128,8 @@ void *ph_malloc_aligned(size_t align, size_t bytes, enum family family)
 {
     if (align <= 16)
         return malloc_as(bytes, family);
-    const struct request rq = {.bytes = bytes, .align = align, .family = kept_family(family), .caller = __builtin_return_address(0)};
+    const struct request rq = {.bytes = not_nothing(bytes), .align = align, .family = kept_family(family),
+                               .caller = __builtin_return_address(0)};
     if (bytes <= SMALL_BYTES && align <= SMALL_BYTES) {
         struct local *lo = ph_local;
         const unsigned class = ph_class_aligned(bytes, align);
@@ -239,15 +243,20 @@ EXPORT void *memalign(size_t align, size_t bytes)
     return ph_malloc_aligned(align, bytes, FAMILY_MALLOC);
 }
 
-EXPORT void *aligned_alloc(size_t align, size_t bytes) { return memalign(align, bytes); }
+/* Source: glibc since 2.38; before, it was memalign. */
+EXPORT void *aligned_alloc(size_t align, size_t bytes)
+{
+    if (is_power_of_two(align))
+        return ph_malloc_aligned(align, bytes, FAMILY_MALLOC);
+    errno = EINVAL;
+    return NULL;
+}
 
 EXPORT int posix_memalign(void **out, size_t align, size_t bytes)
 {
-    const int saved = errno;
     if (!is_power_of_two(align) || align % sizeof(void *) != 0)
         return EINVAL;
     void *block = ph_malloc_aligned(align, bytes, FAMILY_MALLOC);
-    errno = saved;
     if (block == NULL)
         return ENOMEM;
     *out = block;
@@ -267,9 +276,12 @@ EXPORT void *pvalloc(size_t bytes)
 EXPORT size_t malloc_usable_size(void *block)
 {
     struct block_info bi;
-    if (block == NULL || ph_heap_look(block, &bi) != BLOCK_OK)
+    if (block == NULL)
         return 0;
-    return bi.wanted;
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (unlikely(verdict == BLOCK_NOT_OURS))
+        return ph_foreign_usable(block);
+    return verdict == BLOCK_OK ? bi.wanted : 0;
 }
 
 /* ---- the names inside glibc ------------------------------------------------------------------------ */

@@ -10,6 +10,7 @@
 #include "family.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 
 #include "../lib/small.h"
@@ -56,16 +57,39 @@ EXPORT struct mallinfo mallinfo(void)
     };
 }
 
+static void stats_lines(const char *title, uint64_t system, uint64_t in_use)
+{
+    fprintf(stderr, "%s:\nsystem bytes     = %10llu\nin use bytes     = %10llu\n", title, (unsigned long long)system,
+            (unsigned long long)in_use);
+}
+
+/* Whole or not at all, as glibc's: no place where a thread is cancelled. */
 EXPORT void malloc_stats(void)
 {
+    int before;
     const struct heap_sums sums = process_sums();
-    const unsigned long long system = sums.committed_bytes - sums.large_bytes;
-    const unsigned long long in_use = sums.live_bytes - sums.large_live_bytes;
-    fprintf(stderr, "Arena 0:\nsystem bytes     = %10llu\nin use bytes     = %10llu\n", system, in_use);
-    fprintf(stderr, "Total (incl. mmap):\nsystem bytes     = %10llu\nin use bytes     = %10llu\n",
-            (unsigned long long)sums.committed_bytes, (unsigned long long)sums.live_bytes);
-    fprintf(stderr, "max mmap regions = %10llu\nmax mmap bytes   = %10llu\n",
-            (unsigned long long)sums.large_blocks, (unsigned long long)sums.large_bytes);
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &before);
+    stats_lines("Arena 0", sums.committed_bytes - sums.large_bytes, sums.live_bytes - sums.large_live_bytes);
+    stats_lines("Total (incl. mmap)", sums.committed_bytes, sums.live_bytes);
+    fprintf(stderr, "max mmap regions = %10llu\nmax mmap bytes   = %10llu\n", (unsigned long long)sums.large_most,
+            (unsigned long long)sums.large_most_bytes);
+    pthread_setcancelstate(before, NULL);
+}
+
+/* What the one heap has, or all of them: `large` is said by the latter only. */
+static void info_totals(FILE *stream, const struct heap_sums *sums, bool all)
+{
+    const uint64_t arena = sums->committed_bytes - sums->large_bytes;
+    const uint64_t free_bytes = arena - (sums->live_bytes - sums->large_live_bytes);
+    fprintf(stream, "<total type=\"fast\" count=\"0\" size=\"0\"/>\n<total type=\"rest\" count=\"%llu\" size=\"%llu\"/>\n",
+            (unsigned long long)sums->free_blocks, (unsigned long long)free_bytes);
+    if (all)
+        fprintf(stream, "<total type=\"mmap\" count=\"%llu\" size=\"%llu\"/>\n", (unsigned long long)sums->large_blocks,
+                (unsigned long long)sums->large_bytes);
+    fprintf(stream, "<system type=\"current\" size=\"%llu\"/>\n<system type=\"max\" size=\"%llu\"/>\n",
+            (unsigned long long)arena, (unsigned long long)arena);
+    fprintf(stream, "<aspace type=\"total\" size=\"%llu\"/>\n<aspace type=\"mprotect\" size=\"%llu\"/>\n",
+            (unsigned long long)(sums->reserved_bytes - sums->large_bytes), (unsigned long long)arena);
 }
 
 EXPORT int malloc_info(int options, FILE *stream)
@@ -73,30 +97,20 @@ EXPORT int malloc_info(int options, FILE *stream)
     if (options != 0)
         return EINVAL;
     const struct heap_sums sums = process_sums();
-    const unsigned long long system = sums.committed_bytes - sums.large_bytes;
-    fprintf(stream, "<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n");
-    fprintf(stream, "<total type=\"fast\" count=\"0\" size=\"0\"/>\n<total type=\"rest\" count=\"%llu\" size=\"%llu\"/>\n",
-            (unsigned long long)sums.free_blocks,
-            system - (unsigned long long)(sums.live_bytes - sums.large_live_bytes));
-    fprintf(stream, "<system type=\"current\" size=\"%llu\"/>\n<system type=\"max\" size=\"%llu\"/>\n", system, system);
-    fprintf(stream, "<aspace type=\"total\" size=\"%llu\"/>\n<aspace type=\"mprotect\" size=\"%llu\"/>\n</heap>\n",
-            (unsigned long long)sums.reserved_bytes, system);
-    fprintf(stream, "<total type=\"mmap\" count=\"%llu\" size=\"%llu\"/>\n",
-            (unsigned long long)sums.large_blocks, (unsigned long long)sums.large_bytes);
-    fprintf(stream, "<system type=\"current\" size=\"%llu\"/>\n</malloc>\n", (unsigned long long)sums.committed_bytes);
+    fputs("<malloc version=\"1\">\n<heap nr=\"0\">\n<sizes>\n</sizes>\n", stream);
+    info_totals(stream, &sums, false);
+    fputs("</heap>\n", stream);
+    info_totals(stream, &sums, true);
+    fputs("</malloc>\n", stream);
     return 0;
 }
 
 /* Settings of glibc's own engine: taken, as glibc takes them, with nothing here to tune.  0 for the
- * two values that glibc refuses. */
+ * one that glibc refuses.  Source: glibc 2.36; M_MMAP_THRESHOLD has no bound there since 2.35. */
 EXPORT int mallopt(int parameter, int value)
 {
-    enum { MXFAST_MOST = 160, MMAP_THRESHOLD_MOST = 32 << 20 };
-    if (parameter == M_MXFAST)
-        return value >= 0 && value <= MXFAST_MOST;
-    if (parameter == M_MMAP_THRESHOLD)
-        return value >= 0 && value <= MMAP_THRESHOLD_MOST;
-    return 1;
+    enum { MXFAST_MOST = 160 };
+    return parameter != M_MXFAST || (value >= 0 && value <= MXFAST_MOST);
 }
 
 /* 1 when memory went back to the system. */

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "emulated.h"
 #include "heapapi.h"
 #include "privheap.h"
 
@@ -226,7 +227,7 @@ static inline struct child_end child_run(void (*act)(const void *), const void *
         const struct rlimit no_core = { 0, 0 };
         (void)setrlimit(RLIMIT_CORE, &no_core);
         (void)dup2(ends[1], STDERR_FILENO);
-        alarm(is_under_valgrind() ? 100 : 10);
+        alarm(is_under_valgrind() || is_emulated() ? 100 : 10);
         act(with);
         _exit(0);
     }
@@ -236,6 +237,7 @@ static inline struct child_end child_run(void (*act)(const void *), const void *
         got = read(ends[0], end.text + used, sizeof end.text - 1 - used);
     close(ends[0]);
     ck_assert_int_eq(waitpid(child, &end.status, 0), child);
+    emulated_text_cut(end.text);
     return end;
 }
 

@@ -242,15 +242,12 @@ enum { HEAPS = 3 };
 
 static void run_again(const void *number)
 {
-    char path[4096], argument[16];
+    char argument[16];
     const int which = *(const int *)number;
-    const ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    CHILD_NEEDS(length > 0);
-    path[length] = '\0';
     snprintf(argument, sizeof argument, "%d", which);
     unsetenv("PRIVHEAP_DEBUG_FLAGS");
     if (runs[which / HEAPS].flags) setenv("PRIVHEAP_DEBUG_FLAGS", runs[which / HEAPS].flags, 1);
-    execl(path, path, argument, (char *)NULL);
+    emulated_start_again(argument);
     CHILD_NEEDS(!"started again");
 }
 

@@ -271,7 +271,7 @@ static void start_again(void *what)
     setenv("PRIVHEAP_DEBUG_FLAGS", value, 1);
     setenv("CHECK_DEBUG_KIND", again->kind, 1);
     setenv("CHECK_DEBUG_RULE", rule, 1);
-    (void)execl("/proc/self/exe", "check_debug", (char *)NULL);
+    emulated_start_again(NULL);
     CHILD_NEEDS(!"started again");
 }
 

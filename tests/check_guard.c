@@ -7,7 +7,7 @@
 #include "guard.h"
 #include "options.h"
 
-#include <sys/mman.h>
+#include <pthread.h>
 
 static struct heap *heap;
 
@@ -26,7 +26,7 @@ static void setup_all(void)
     heap = ph_heap_process(); /* which reads the environment */
     ck_assert_ptr_nonnull(heap);
     read_options("PRIVHEAP_GUARD_RATE=1", "PRIVHEAP_CHECKS=1");
-    ph_guard_left = 0;
+    ph_guard_left = GUARD_LEFT_ZERO;
 }
 
 static void teardown(void)
@@ -244,6 +244,19 @@ START_TEST(freed_slot_waits_for_as_many_frees_as_there_are_slots)
 }
 END_TEST
 
+START_TEST(recycled_slot_is_zero)
+{
+    enum { ROUNDS = 5000 };
+    for (int i = 0; i < ROUNDS; i++) {
+        char *block = take(100);
+        for (int at = 0; at < 100; at++)
+            ck_assert_int_eq(block[at], 0);
+        memset(block, 7, 100);
+        give(block);
+    }
+}
+END_TEST
+
 START_TEST(without_a_slot_ordinary_memory_serves)
 {
     enum { MOST = 5000 };
@@ -302,6 +315,28 @@ static void one_in_a_hundred(void *unused)
     CHILD_NEEDS(guarded > 1600 && guarded < 2400);
 }
 
+static void *take_one(void *guarded)
+{
+    *(unsigned *)guarded += guarded_of(1);
+    return NULL;
+}
+
+/* Not the first of each thread. */
+static void threads_count_too(void *unused)
+{
+    enum { THREADS = 300 };
+    unsigned guarded = 0;
+    (void)unused;
+    read_options("PRIVHEAP_GUARD_RATE=100", "PRIVHEAP_CHECKS=1");
+    (void)guarded_of(1000);
+    for (int i = 0; i < THREADS; i++) {
+        pthread_t thread;
+        CHILD_NEEDS(pthread_create(&thread, NULL, take_one, &guarded) == 0);
+        CHILD_NEEDS(pthread_join(thread, NULL) == 0);
+    }
+    CHILD_NEEDS(guarded < THREADS / 10);
+}
+
 static void none_without_checks(void *unused)
 {
     (void)unused;
@@ -319,6 +354,8 @@ static void none_at_rate_0(void *unused)
 START_TEST(rate_says_how_many)
 {
     room_lives(one_in_a_hundred, NULL);
+    if (!room_is_thread_sanitized())
+        room_lives(threads_count_too, NULL);
     room_lives(none_without_checks, NULL);
     room_lives(none_at_rate_0, NULL);
 }
@@ -341,6 +378,7 @@ int main(void)
     tcase_add_test(resizing, in_place_it_shrinks_and_grows_back_but_no_further);
     TCase *reuse = room_case(suite, "reuse", setup_all, teardown);
     tcase_add_test(reuse, freed_slot_waits_for_as_many_frees_as_there_are_slots);
+    tcase_add_test(reuse, recycled_slot_is_zero);
     tcase_add_test(reuse, without_a_slot_ordinary_memory_serves);
     tcase_add_test(reuse, child_of_fork_has_its_own);
     TCase *which = room_case(suite, "which", setup_all, teardown);

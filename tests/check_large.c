@@ -146,7 +146,7 @@ START_TEST(forget_gives_all_of_a_heap_back)
     ph_heap_destroy(other);
     for (int i = 0; i < 4; i++) {
         ck_assert_uint_eq(map_get(at[i]), 0);
-        ck_assert(!ph_os_is_mapped(at[i], 1));
+        ck_assert(!room_is_mapped(at[i], 1));
     }
 }
 END_TEST
@@ -212,9 +212,9 @@ START_TEST(trim_unmaps_what_is_kept_and_says_so)
     char *at = ph_span_start(take(8 * MB));
     ck_assert(!ph_large_trim());
     ck_assert(ph_large_give(heap, at));
-    ck_assert(ph_os_is_mapped(at, 1));
+    ck_assert(room_is_mapped(at, 1));
     ck_assert(ph_large_trim());
-    ck_assert(!ph_os_is_mapped(at, 1));
+    ck_assert(!room_is_mapped(at, 1));
     ck_assert(!ph_large_trim());
 }
 END_TEST
@@ -229,7 +229,7 @@ START_TEST(what_is_kept_is_bounded)
     for (int i = 0; i < MANY; i++)
         ck_assert(ph_large_give(heap, at[i]));
     for (int i = 0; i < MANY; i++)
-        kept += ph_os_is_mapped(at[i], 1);
+        kept += room_is_mapped(at[i], 1);
     ck_assert_int_le(kept, MOST);
     ck_assert_int_le(kept * _i, MOST_MB);
     ck_assert_int_ge(kept, _i <= 32 ? 2 : 0); /* 64 MB hold at least two of 32 */
@@ -241,7 +241,7 @@ START_TEST(without_delay_nothing_is_kept)
     read_delay("PRIVHEAP_PURGE_DELAY=0");
     char *at = ph_span_start(take(8 * MB));
     ck_assert(ph_large_give(heap, at));
-    ck_assert(!ph_os_is_mapped(at, 1));
+    ck_assert(!room_is_mapped(at, 1));
 }
 END_TEST
 
@@ -251,7 +251,7 @@ START_TEST(executable_mapping_is_not_kept)
     bool zero;
     char *at = ph_span_start(ph_large_take(other, 8 * MB, 16, &zero));
     ck_assert(ph_large_give(other, at));
-    ck_assert(!ph_os_is_mapped(at, 1));
+    ck_assert(!room_is_mapped(at, 1));
     ph_heap_destroy(other);
 }
 END_TEST
@@ -281,7 +281,7 @@ START_TEST(shrinking_stays_in_place_and_gives_memory_back)
     ck_assert_ptr_eq(ph_span_start(sp), at);
     ck_assert_uint_eq(sp->wanted, 3 * MB + 1);
     check_contents(sp, 3 * MB);
-    ck_assert(!ph_os_is_mapped(at + 3 * MB + ph_os_page_bytes(), 1));
+    ck_assert(!room_is_mapped(at + 3 * MB + ph_os_page_bytes(), 1));
     ck_assert_uint_eq(room_sums(heap).large_bytes, 3 * MB + ph_os_page_bytes());
 }
 END_TEST

@@ -60,6 +60,12 @@ uint32_t next_random(uint64_t *state)
     return (uint32_t)(*state >> 33);
 }
 
+size_t os_page_bytes(void)
+{
+    const char *said = getenv("PRIVHEAP_OS_PAGE");
+    return said != NULL ? strtoul(said, NULL, 10) : (size_t)sysconf(_SC_PAGESIZE);
+}
+
 long resident_kib(void)
 {
     long pages = 0;

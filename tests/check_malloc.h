@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "emulated.h"
+
 #define KIB ((size_t)1024)
 #define MIB ((size_t)1024 * 1024)
 #define TOO_BIG ((size_t)PTRDIFF_MAX + 1)
@@ -64,6 +66,9 @@ bool is_zero(const void *block, size_t bytes);
 
 /* The next value of a small generator, for tests that must repeat exactly. */
 uint32_t next_random(uint64_t *state);
+
+/* The machine's, or what PRIVHEAP_OS_PAGE says in its stead. */
+size_t os_page_bytes(void);
 
 /* Resident KiB of this process. */
 long resident_kib(void);

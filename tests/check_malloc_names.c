@@ -120,7 +120,7 @@ START_TEST(libc_names_for_aligned_blocks_mix_with_free)
 {
     alloc2_fn *libc_memalign = named("__libc_memalign");
     alloc_fn *libc_valloc = named("__libc_valloc"), *libc_pvalloc = named("__libc_pvalloc");
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    size_t page = os_page_bytes();
 
     for (size_t alignment = 8; alignment <= 64 * KIB; alignment *= 2) {
         void *block = libc_memalign(alignment, 3000);

@@ -9,6 +9,35 @@ START_TEST(the_usable_size_of_null_is_0)
 }
 END_TEST
 
+static void *posix_memalign_of_nothing(void)
+{
+    void *block = NULL;
+
+    must(posix_memalign(&block, hide(64), hide(0)) == 0);
+    return block;
+}
+
+/* In glibc it is 24, or what the alignment left; programs divide by it. */
+START_TEST(the_usable_size_of_nothing_is_not_0)
+{
+    enum { ROUNDS = 200, FORMS = 7 };
+    static unsigned char *block[ROUNDS][FORMS];
+
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        void *all[FORMS] = { malloc(hide(0)), calloc(hide(0), 8), realloc(hide_block(NULL), hide(0)), memalign(hide(16), hide(0)),
+                             memalign(hide(4096), hide(0)), aligned_alloc(hide(8), hide(0)), posix_memalign_of_nothing() };
+        memcpy(block[i], all, sizeof all);
+    }
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        for (unsigned k = 0; k < FORMS; k++) {
+            must(block[i][k] != NULL && malloc_usable_size(block[i][k]) > 0);
+            memset(block[i][k], 1, malloc_usable_size(block[i][k]));
+            free(block[i][k]);
+        }
+    }
+}
+END_TEST
+
 START_TEST(the_usable_size_is_never_less_than_was_asked_for)
 {
     for (size_t bytes = 0; bytes < 40000; bytes += 1 + bytes / 500) {
@@ -101,6 +130,7 @@ TCase *tcase_usable(void)
 
     tcase_set_timeout(tc, 30);
     tcase_add_test(tc, the_usable_size_of_null_is_0);
+    tcase_add_test(tc, the_usable_size_of_nothing_is_not_0);
     tcase_add_test(tc, the_usable_size_is_never_less_than_was_asked_for);
     tcase_add_test(tc, all_of_the_usable_size_can_be_written_between_neighbours);
     tcase_add_test(tc, all_of_an_aligned_blocks_usable_size_can_be_written);

@@ -72,7 +72,7 @@ START_TEST(memory_of_others_has_no_entry)
 END_TEST
 
 static const uint64_t no_addresses[] = {
-    1ULL << 47, (1ULL << 47) + 4096, 1ULL << 48, 1ULL << 56, 1ULL << 63, 0xffff800000000000, UINT64_MAX - 15, UINT64_MAX,
+    1ULL << MAP_ADDRESS_BITS, (1ULL << MAP_ADDRESS_BITS) + 4096, 1ULL << 49, 1ULL << 56, 1ULL << 63, 0xffff800000000000, UINT64_MAX - 15, UINT64_MAX,
 };
 
 START_TEST(addresses_beyond_user_space_have_no_entry)
@@ -83,7 +83,7 @@ END_TEST
 
 START_TEST(last_address_of_user_space_can_be_read)
 {
-    ck_assert_uint_eq(map_get((void *)(uintptr_t)((1ULL << 47) - 1)), 0);
+    ck_assert_uint_eq(map_get((void *)(uintptr_t)((1ULL << MAP_ADDRESS_BITS) - 1)), 0);
 }
 END_TEST
 
@@ -91,7 +91,7 @@ END_TEST
 
 START_TEST(prepare_refuses_what_reaches_beyond_user_space)
 {
-    char *last = (char *)(uintptr_t)((1ULL << 47) - UNIT_BYTES);
+    char *last = (char *)(uintptr_t)((1ULL << MAP_ADDRESS_BITS) - UNIT_BYTES);
     ck_assert(!ph_map_prepare(last, 2 * UNIT_BYTES));
     ck_assert(!ph_map_prepare(last + UNIT_BYTES, UNIT_BYTES));
     ck_assert(ph_map_prepare(last, UNIT_BYTES));

@@ -194,7 +194,7 @@ START_TEST(drop_rest_leaves_the_first_region_alone)
     ck_assert_uint_eq(bare.reserved_units << UNIT_BITS, MB);
     ck_assert_uint_eq(ph_map_owner(first->base), ID);
     ck_assert_uint_eq(ph_map_owner(base), 0);
-    ck_assert(!ph_os_is_mapped(base, 1));
+    ck_assert(!room_is_mapped(base, 1));
     ck_assert_uint_eq(add(MB)->index, 1);
 }
 END_TEST
@@ -202,9 +202,9 @@ END_TEST
 START_TEST(large_range_goes_back_to_the_system)
 {
     char *base = add(70 * MB)->base;
-    ck_assert(ph_os_is_mapped(base, 1));
+    ck_assert(room_is_mapped(base, 1));
     ph_region_drop_all(&bare);
-    ck_assert(!ph_os_is_mapped(base, 1));
+    ck_assert(!room_is_mapped(base, 1));
 }
 END_TEST
 
@@ -217,7 +217,7 @@ START_TEST(cache_is_bounded)
         base[i] = add(2 * MB)->base;
     ph_region_drop_all(&bare);
     for (int i = 0; i < MANY; i++)
-        kept += ph_os_is_mapped(base[i], 1);
+        kept += room_is_mapped(base[i], 1);
     ck_assert_int_gt(kept, 0);
     ck_assert_int_le(kept, MOST);
 }
@@ -234,7 +234,7 @@ START_TEST(executable_range_is_neither_kept_nor_taken_from_the_cache)
     ck_assert(ph_region_commit(rg, 1, true));
     char *executable = rg->base;
     ph_region_drop_all(&bare);
-    ck_assert(!ph_os_is_mapped(executable, 1));
+    ck_assert(!room_is_mapped(executable, 1));
 }
 END_TEST
 

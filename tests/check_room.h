@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "emulated.h"
 #include "hot.h"
 
 #define COUNT(table) (int)(sizeof table / sizeof table[0])
@@ -54,6 +56,17 @@ static inline uint32_t room_random(uint64_t *state)
     return (uint32_t)(*state >> 33);
 }
 
+/* Is every OS page of a range mapped, whatever its protection?  Source: mincore(2), ENOMEM. */
+static inline bool room_is_mapped(const void *at, size_t bytes)
+{
+    unsigned char seen;
+    const uintptr_t os_page = ph_os_page_bytes(), end = (uintptr_t)at + bytes;
+    for (uintptr_t page = (uintptr_t)at & ~(os_page - 1); page < end; page += os_page)
+        if (mincore((void *)page, os_page, &seen) != 0)
+            return false;
+    return true;
+}
+
 /* ---- a child that may die ---- */
 
 struct room_end {
@@ -90,6 +103,7 @@ static inline struct room_end room_child(void (*act)(void *), void *with)
         got = read(ends[0], end.text + used, sizeof end.text - 1 - used);
     close(ends[0]);
     ck_assert_int_eq(waitpid(child, &end.status, 0), child);
+    emulated_text_cut(end.text);
     return end;
 }
 
@@ -115,7 +129,7 @@ static inline void room_aborts(void (*act)(void *), void *with, const char *text
     ck_assert_msg(strstr(end.text, text) != NULL, "\"%s\" is not in: %s", text, end.text);
 }
 
-/* It follows no threads that the child of a process with several makes. */
+/* It follows no threads that the child of a process with several makes; nor does an emulator. */
 static inline bool room_is_thread_sanitized(void)
 {
 #if defined(__SANITIZE_THREAD__)
@@ -135,23 +149,28 @@ static inline bool room_is_under_valgrind(void)
 }
 
 /* Let this process (a child) have so many bytes of address space more, and no more.  Valgrind needs some
- * of its own, from the same limit: there the child does without the rest of its test. */
+ * of its own, from the same limit, and an emulator takes none: there the child does without the rest of its test. */
 static inline void room_limit(size_t more)
 {
     unsigned long pages = 0;
-    if (room_is_under_valgrind()) _exit(0);
+    if (room_is_under_valgrind() || is_emulated()) _exit(0);
     FILE *file = fopen("/proc/self/statm", "r");
     CHILD_NEEDS(file != NULL && fscanf(file, "%lu", &pages) == 1);
     fclose(file);
-    const rlim_t bytes = (rlim_t)pages * ph_os_page_bytes() + more;
+    const rlim_t bytes = (rlim_t)pages * (rlim_t)sysconf(_SC_PAGESIZE) + more;
     const struct rlimit limit = {bytes, bytes};
     CHILD_NEEDS(setrlimit(RLIMIT_AS, &limit) == 0);
 }
 
 /* ---- running ---- */
 
-/* Valgrind takes its time. */
-__attribute__((constructor)) static void room_set_timeout(void) { setenv("CK_DEFAULT_TIMEOUT", "180", 0); }
+/* Valgrind takes its time.  Rooms below the heap know of no option: OS pages are as large as it says for them too. */
+__attribute__((constructor)) static void room_begin(void)
+{
+    const char *os_page = getenv("PRIVHEAP_OS_PAGE");
+    setenv("CK_DEFAULT_TIMEOUT", "180", 0);
+    if (os_page != NULL) (void)ph_os_page_pretend(strtoul(os_page, NULL, 0));
+}
 
 static inline int room_run(Suite *suite)
 {

@@ -35,6 +35,21 @@ static struct span *take(uint32_t units)
     return sp;
 }
 
+static uint64_t end_of(const struct span *sp) { return sp->start + sp->units; }
+static uint32_t page_units(void) { return (uint32_t)(ph_os_page_bytes() >> UNIT_BITS); }
+
+/* Whole OS pages; what stands before them in the heap is in use. */
+static struct span *take_pages(uint32_t pages)
+{
+    struct span *sp;
+    do
+        sp = take(1);
+    while (end_of(sp) % page_units() != 0);
+    sp = take(pages * page_units());
+    ck_assert_uint_eq(sp->start % page_units(), 0);
+    return sp;
+}
+
 /* As block.c does: the last entry first, under no lock. */
 static void give(struct span *sp)
 {
@@ -43,7 +58,6 @@ static void give(struct span *sp)
 }
 
 static struct span *at_unit(uint64_t unit) { return ph_span_containing(heap, ph_unit_address(unit)); }
-static uint64_t end_of(const struct span *sp) { return sp->start + sp->units; }
 static bool is_free(const struct span *sp) { return sp != NULL && entry_kind(sp->tag) == KIND_FREE; }
 
 /* ---- taking ---- */
@@ -203,35 +217,37 @@ END_TEST
 
 START_TEST(memory_is_virgin_then_dirty_then_purged)
 {
-    struct span *sp = take(4);
+    const uint32_t units = 4 * page_units();
+    struct span *sp = take_pages(4);
     char *at = ph_span_start(sp);
     (void)take(1);
     ck_assert_uint_eq(sp->state, SPAN_VIRGIN);
-    memset(at, 1, 4 * UNIT_BYTES);
+    memset(at, 1, ph_span_bytes(sp));
     give(sp);
-    sp = take(4);
+    sp = take(units);
     ck_assert_ptr_eq(ph_span_start(sp), at);
     ck_assert_uint_eq(sp->state, SPAN_DIRTY);
     give(sp);
     ph_purge_all(heap);
-    sp = take(4);
+    sp = take(units);
     ck_assert_ptr_eq(ph_span_start(sp), at);
     ck_assert_uint_eq(sp->state, SPAN_PURGED);
-    for (int i = 0; i < 4 * UNIT_BYTES; i++)
+    for (size_t i = 0; i < ph_span_bytes(sp); i++)
         ck_assert_int_eq(at[i], 0);
 }
 END_TEST
 
 START_TEST(dirty_and_purged_memory_joined_is_dirty)
 {
-    struct span *a = take(4), *b = take(4);
+    const uint32_t units = 4 * page_units();
+    struct span *a = take_pages(4), *b = take(units);
     const uint64_t start = a->start;
     (void)take(1);
     give(_i ? a : b);
     ph_purge_all(heap);
-    ck_assert_uint_eq(at_unit(_i ? start : start + 4)->state, SPAN_PURGED);
+    ck_assert_uint_eq(at_unit(_i ? start : start + units)->state, SPAN_PURGED);
     give(_i ? b : a);
-    ck_assert_uint_eq(at_unit(start)->units, 8);
+    ck_assert_uint_eq(at_unit(start)->units, 2 * units);
     ck_assert_uint_eq(at_unit(start)->state, SPAN_DIRTY);
 }
 END_TEST
@@ -345,12 +361,12 @@ START_TEST(dirty_memory_goes_by_age)
     for (int i = 0; i < 64; i++) /* the first sweep of a heap */
         give(take(2));
     for (int i = 0; i < 128; i++)
-        sp[i] = take(2);
+        sp[i] = take_pages(2);
     ph_purge_all(heap);
     for (int i = 0; i < 128; i += 2)
         give(sp[i]);
     const uint64_t dirty = room_sums(heap).dirty_bytes;
-    ck_assert_uint_eq(dirty, _i ? 0 : 128 * UNIT_BYTES);
+    ck_assert_uint_eq(dirty, _i ? 0 : 128 * ph_os_page_bytes());
 }
 END_TEST
 
@@ -375,8 +391,11 @@ START_TEST(purge_leaves_no_dirty_memory_and_no_live_byte_changed)
     struct span *sp[30];
     for (int i = 0; i < 30; i++)
         memset(ph_span_start(sp[i] = take(1 + (uint32_t)i)), i + 1, UNIT_BYTES);
+    struct span *whole = take_pages(2); /* where OS pages are large, the others have none */
+    (void)take(1);
     for (int i = 0; i < 30; i += 2)
         give(sp[i]);
+    give(whole);
     ck_assert_uint_gt(room_sums(heap).dirty_bytes, 0);
     ph_purge_all(heap);
     ck_assert_uint_eq(room_sums(heap).dirty_bytes, 0);

@@ -51,6 +51,58 @@ static NOINLINE void call_deep(int depth)
 START_TEST(plain_calls) { call_deep(_i * 6); }
 END_TEST
 
+static struct stack_copy kept;
+
+static NOINLINE void keep_deep(int depth)
+{
+    if (depth > 0) {
+        keep_deep(depth - 1);
+    } else {
+        ph_trace_here(&got, NULL);
+        ph_stack_copy(&kept);
+    }
+    AFTER;
+}
+
+static NOINLINE void use_much_stack(void)
+{
+    volatile char much[8192];
+    memset((char *)(uintptr_t)much, 0x55, sizeof much);
+    AFTER;
+}
+
+/* Of each the first is the unwinder's own function, the second where that was called. */
+START_TEST(copied_stack_tells_the_same_later)
+{
+    enum { DEPTH = 5, SKIP = 2 };
+    struct trace later;
+    keep_deep(DEPTH);
+    use_much_stack();
+    ph_trace_of(&later, &kept);
+    ck_assert_uint_eq(later.thread, ph_os_tid());
+    ck_assert_int_ge(later.depth, SKIP + DEPTH);
+    for (int i = SKIP; i < SKIP + DEPTH; i++)
+        ck_assert_uint_eq(later.pc[i], got.pc[i]);
+}
+END_TEST
+
+/* Nothing is read beyond it. */
+START_TEST(short_copy_ends_early)
+{
+    struct trace all, some;
+    keep_deep(5);
+    ph_trace_of(&all, &kept);
+    while (kept.bytes > 0) {
+        kept.bytes -= 8;
+        ph_trace_of(&some, &kept);
+        ck_assert_int_le(some.depth, all.depth);
+        for (int i = 0; i < some.depth; i++)
+            ck_assert_uint_eq(some.pc[i], all.pc[i]);
+    }
+    ck_assert_int_eq(some.depth, 1);
+}
+END_TEST
+
 static int compared;
 static int compare_once(const void *left, const void *right)
 {
@@ -473,6 +525,8 @@ int main(void)
 #if defined(__x86_64__)
     TCase *tables = tcase_create("by tables");
     tcase_add_loop_test(tables, plain_calls, 0, 4);
+    tcase_add_test(tables, copied_stack_tells_the_same_later);
+    tcase_add_test(tables, short_copy_ends_early);
     tcase_add_test(tables, callback_of_libc);
     tcase_add_loop_test(tables, aligned_frame, 0, 2);
     tcase_add_test(tables, arguments_on_the_stack);

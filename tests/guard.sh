@@ -26,7 +26,7 @@ run() { # ACTION
     count=$((count + 1))
     # In a shell of its own, whose remark about the signal goes nowhere.
     # shellcheck disable=SC2086 # several variables
-    (timeout 60 env $environment LD_PRELOAD="$preload_object" "$program" "$1" >"$work/out" 2>"$work/err"; exit $?) 2>/dev/null
+    (timeout 20 env $environment LD_PRELOAD="$preload_object" "$program" "$1" >"$work/out" 2>"$work/err"; exit $?) 2>/dev/null
     status=$?
 }
 
@@ -102,6 +102,10 @@ for environment in PRIVHEAP_CHECKS=0 PRIVHEAP_GUARD_RATE=0 'PRIVHEAP_MODE=tolera
     expect read_behind 0 ''
 done
 
+for environment in PRIVHEAP_GUARD_RATE=1 'PRIVHEAP_GUARD_RATE=1 PRIVHEAP_MODE=secure' 'PRIVHEAP_GUARD_RATE=1 PRIVHEAP_MODE=tolerant'; do
+    expect zero_again 0 ''
+done
+
 # A bound on address space is the program's: what runs without guards runs with them.
 limited() { # KB, ACTION
     ulimit -v "$1"
@@ -111,6 +115,8 @@ limited() { # KB, ACTION
 for environment in PRIVHEAP_MODE=secure PRIVHEAP_GUARD_RATE=1; do
     (limited 300000 write_behind)
     [ $? -eq 134 ] || fail write_behind 'not seen within 300000 KB of address space'
+    (limited 60000 read_behind)
+    [ $? -eq 0 ] || fail read_behind 'guarded, though there are but 60000 KB of address space'
     for space in 9000 9500 10000 11000 12000 13000 15000 20000 40000; do
         (environment=PRIVHEAP_CHECKS=0; limited $space take_many) || continue
         (limited $space take_many) || fail take_many "exit status $? within $space KB of address space"

@@ -179,6 +179,19 @@ static void take_in_threads(void)
         NEED(pthread_join(thread[i], NULL) == 0);
 }
 
+/* More of them than there are slots. */
+static void zero_again(void)
+{
+    for (int i = 0; i < 12000; i++) {
+        block = calloc(1, 100);
+        NEED(block != NULL);
+        for (int at = 0; at < 100; at++)
+            NEED(block[at] == 0);
+        memset(block, 7, 100);
+        free(block);
+    }
+}
+
 /* ---- threads and processes ---- */
 
 static void *read_it(void *at) { return (void *)(uintptr_t)((volatile char *)at)[5]; }
@@ -302,7 +315,10 @@ static void *fault_on_alternative_stack(void *stack)
 static void alternative_stack(void)
 {
     static char stack[16384];
+    struct sigaction ours;
     pthread_t thread;
+    (void)new_block(SMALL);
+    NEED(sigaction(SIGSEGV, NULL, &ours) == 0 && (ours.sa_flags & SA_ONSTACK) != 0);
     NEED(pthread_create(&thread, NULL, fault_on_alternative_stack, stack) == 0);
     (void)pthread_join(thread, NULL);
 }
@@ -336,7 +352,7 @@ static const struct action {
     ACTION(read_before_wide), ACTION(write_behind_aligned), ACTION(write_behind_zeroed), ACTION(read_freed), ACTION(write_freed),
     ACTION(write_moved), ACTION(free_twice), ACTION(free_inside), ACTION(free_far_inside), ACTION(change_tail_and_free),
     ACTION(change_tail_and_resize), ACTION(change_tail_and_exit), ACTION(change_before_and_free), ACTION(use_all_of_it),
-    ACTION(take_many), ACTION(take_in_threads), ACTION(read_freed_in_thread), ACTION(read_freed_in_child), ACTION(early_own),
+    ACTION(zero_again), ACTION(take_many), ACTION(take_in_threads), ACTION(read_freed_in_thread), ACTION(read_freed_in_child), ACTION(early_own),
     ACTION(early_guard), ACTION(early_raise), ACTION(late_own), ACTION(wild), ACTION(raised), ACTION(ignored),
     ACTION(alternative_stack), ACTION(sandbox),
 };

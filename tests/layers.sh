@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 the privheap authors
 #
-# layers.sh -- holds lib/ to its map: calls go down only, the system is asked in os.c only, and
+# layers.sh -- holds lib/ to its map: calls go down only, the system is asked in os.c and osproc.c only, and
 # nothing grows too large to be read.  (Locks: lock_order.pl.)
 #
 # A function belongs to the room (file) that defines it.
@@ -23,7 +23,7 @@ rooms='
     region
     map sizeclass
     meta
-    os
+    os=osproc=clock
 '
 # Any room may call these; they call only each other and os.
 services='options message invariant report unwind cfi text lock bytes'
@@ -32,7 +32,7 @@ services='options message invariant report unwind cfi text lock bytes'
 # no heap yet; a report says in which heap its block lies.
 excused='local:ph_heap_process report:ph_heap_at report:ph_heap_around'
 
-# Asked for in os.c only.
+# Asked for in os.c and osproc.c only.
 system='mmap mmap64 munmap mremap madvise mprotect membarrier prctl sysconf syscall'
 
 most_lines_of_file=500 # but the map: all of it in one place
@@ -121,7 +121,7 @@ findings() {
             rest = substr(rest, RSTART + RLENGTH)
             at = FILENAME ":" FNR
             if (is_room && name ~ /^ph_/) call[++calls] = room SUBSEP name SUBSEP at
-            if (name in is_system && room != "os") print at ": " name "() outside os.c"
+            if (name in is_system && room != "os" && room != "osproc") print at ": " name "() outside os.c"
         }
     }
 
@@ -130,7 +130,7 @@ findings() {
         for (i = 1; i <= calls; i++) {
             split(call[i], part, SUBSEP)
             from = part[1]; to = owner[part[2]]
-            if (to == "" || to == from || to == "os" || to in is_service) continue
+            if (to == "" || to == from || to == "os" || to == "osproc" || to in is_service) continue
             if ((from ":" part[2]) in is_excused) continue
             if (from in is_service || (rank[to] >= rank[from] && beside[to] != beside[from]))
                 print part[3] ": " from " calls up to " to ": " part[2] "()"

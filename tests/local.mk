@@ -42,6 +42,7 @@ CHECK_SUITES += %D%/check_native
 CHECK_SUITES += %D%/check_nested
 CHECK_SUITES += %D%/check_options
 CHECK_SUITES += %D%/check_os
+CHECK_SUITES += %D%/check_ospage
 CHECK_SUITES += %D%/check_packed
 CHECK_SUITES += %D%/check_page
 CHECK_SUITES += %D%/check_raise
@@ -57,6 +58,7 @@ CHECK_SUITES += %D%/check_walk
 
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
+SCRIPT_TESTS += %D%/baseline.sh
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/bugs.sh
 SCRIPT_TESTS += %D%/diagnostics.sh
@@ -73,7 +75,11 @@ SCRIPT_TESTS += %D%/limits.sh
 SCRIPT_TESTS += %D%/lock_order.pl
 SCRIPT_TESTS += %D%/man.sh
 SCRIPT_TESTS += %D%/misuse.sh
+SCRIPT_TESTS += %D%/modes_loader.sh
+SCRIPT_TESTS += %D%/modes_memory.sh
+SCRIPT_TESTS += %D%/modes_system.sh
 SCRIPT_TESTS += %D%/options_documented.sh
+SCRIPT_TESTS += %D%/os_pages.sh
 SCRIPT_TESTS += %D%/preload.sh
 SCRIPT_TESTS += %D%/programs.sh
 SCRIPT_TESTS += %D%/promises.sh
@@ -94,9 +100,13 @@ HELPERS += %D%/fuzz_options
 HELPERS += %D%/soak
 HELPERS += %D%/guarded
 HELPERS += %D%/limits
+HELPERS += %D%/modes_memory
+HELPERS += %D%/modes_seccomp
+HELPERS += %D%/modes_system
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
 HELPERS += %D%/stress_private
+HELPERS += %D%/stress_walk
 HELPERS += %D%/walk_preload
 
 # The corpus of heap bugs, run by bugs.sh.
@@ -110,11 +120,17 @@ endif
 
 # Soaks, for `make check-long` only: programs or scripts.
 LONG_TESTS =
+LONG_TESTS += %D%/malloc_modes.sh
+LONG_TESTS += %D%/programs_modes.sh
+LONG_TESTS += %D%/modes_overcommit.sh
+LONG_TESTS += %D%/aarch64.sh
+LONG_TESTS += %D%/musl.sh
 LONG_TESTS += %D%/fault_all.sh
 LONG_TESTS += %D%/fuzz_long.sh
 LONG_TESTS += %D%/models.sh
 LONG_TESTS += %D%/soak_long.sh
 if HAVE_CHECK
+LONG_TESTS += %D%/os_pages_all.sh
 LONG_TESTS += %D%/validate_soak.sh
 endif
 
@@ -131,9 +147,11 @@ if HAVE_CXX
 LINKED_TESTS += %D%/check_throw
 endif
 
+EXTRA_DIST += %D%/aarch64.sh
 EXTRA_DIST += %D%/check_room.h
 EXTRA_DIST += %D%/dlopen.c
 EXTRA_DIST += %D%/driver.sh
+EXTRA_DIST += %D%/emulated.h
 EXTRA_DIST += %D%/corpus
 EXTRA_DIST += %D%/fault_all.sh
 EXTRA_DIST += %D%/fuzz_long.sh
@@ -171,11 +189,21 @@ EXTRA_DIST += %D%/misuse/realloc_interior.c
 EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/realloc_twice.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
+EXTRA_DIST += %D%/misuse/write_before_heap.c
+EXTRA_DIST += %D%/modes_audit.c
+EXTRA_DIST += %D%/modes_hooks.c
+EXTRA_DIST += %D%/modes_host.c
+EXTRA_DIST += %D%/modes_late.c
+EXTRA_DIST += %D%/modes_overcommit.sh
+EXTRA_DIST += %D%/modes_plugin.c
+EXTRA_DIST += %D%/modes_second.c
 EXTRA_DIST += %D%/models.sh
 EXTRA_DIST += %D%/models/fork.pml
 EXTRA_DIST += %D%/models/gate.pml
 EXTRA_DIST += %D%/models/handover.pml
 EXTRA_DIST += %D%/misuse/write_fresh.c
+EXTRA_DIST += %D%/musl.sh
+EXTRA_DIST += %D%/os_pages_all.sh
 EXTRA_DIST += %D%/preload_fork.c
 EXTRA_DIST += %D%/preload_getlasterror.c
 EXTRA_DIST += %D%/preload_host.c
@@ -184,6 +212,8 @@ EXTRA_DIST += %D%/preload_life.c
 EXTRA_DIST += %D%/preload_second.c
 EXTRA_DIST += %D%/preload_thread_end.c
 EXTRA_DIST += %D%/preload_thrower.cc
+EXTRA_DIST += %D%/malloc_modes.sh
+EXTRA_DIST += %D%/programs_modes.sh
 EXTRA_DIST += %D%/reports.c
 EXTRA_DIST += %D%/sample.c
 EXTRA_DIST += %D%/signals/modes.c
@@ -291,6 +321,12 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_guarded_LDADD =
 %C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_limits_LDADD =
+%C%_modes_memory_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_memory_LDADD =
+%C%_modes_seccomp_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_seccomp_LDADD =
+%C%_modes_system_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_modes_system_LDADD =
 
 # They see nothing of the allocator that serves them, and the compiler nothing of their bugs.
 BUG_SOURCES = %D%/bugs/bugs.h %D%/bugs/main.c %D%/bugs/tables.c
@@ -338,6 +374,8 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_soak_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_stress_private_LDADD = lib/libprivheap.la
 %C%_stress_private_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_stress_walk_LDADD = lib/libprivheap.la
+%C%_stress_walk_LDFLAGS = $(AM_LDFLAGS) -no-install
 %C%_check_throw_SOURCES = %D%/check_throw.cc
 %C%_check_throw_LDADD = lib/libprivheap.la
 %C%_check_throw_LDFLAGS = $(AM_LDFLAGS) -no-install

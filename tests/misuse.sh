@@ -19,6 +19,8 @@ interior="privheap: PH103 not the start of a block: $inside$who(: that block is 
 misaligned="privheap: PH104 misaligned, not a block: $inside$who"
 changed="privheap: PH106 changed after free: $block$who"
 fresh="privheap: PH107 never given out, but written to: $block$who"
+before="privheap: PH111 changed before its start: $block$who"
+unguarded="$before|privheap: PH114 write after free: $hex, 8 bytes before $block$who"
 stack="privheap: PH108 on the stack, not a block: $hex$who"
 static="privheap: PH109 static, not a block: $hex$who"
 pattern="privheap: PH120 a fill pattern, not a block: $hex$who"
@@ -46,6 +48,7 @@ double_free_large           twice        now
 double_free_large_moved     twice        now
 write_after_free            changed
 write_fresh                 fresh
+write_before_heap           unguarded
 free_interior               interior     now
 free_interior_of_free       interior     now
 free_misaligned             misaligned   now
@@ -118,6 +121,11 @@ while read -r sin kind when; do
 done <<END
 $sins
 END
+
+# The same without a guard page before it.
+export PRIVHEAP_GUARD_RATE=0
+expect_caught write_before_heap "$before"
+unset PRIVHEAP_GUARD_RATE
 
 run nothing
 [ $status -eq 0 ] && [ ! -s "$work/err" ] || fail nothing "exit status $status for a program without sin"

@@ -3,7 +3,8 @@
 # Copyright (c) 2026 the privheap authors
 #
 # stress.sh -- the stress with a shadow of every byte, over HeapAlloc on both kinds of heap and over malloc under
-# the preload object.  Then, that it finds one damaged byte.  Then threads and private heaps that come and go.  STRESS_SECONDS for each (3), STRESS_SEED (1).
+# the preload object.  Then, that it finds one damaged byte.  Then threads and private heaps that come and go, and walks
+# of a heap whose blocks change hands.  STRESS_SECONDS for each (3), STRESS_SEED (1).
 
 seconds=${STRESS_SECONDS-3} seed=${STRESS_SEED-1} failed=0
 
@@ -23,6 +24,7 @@ expect 0 '' stress_heap private -t "$seconds"
 expect 1 '' stress_heap process -t 1 -x
 expect 1 '' stress_heap private -t 1 -x
 "$top_builddir/tests/stress_private" "$seconds" "$seed" || failed=1
+"$top_builddir/tests/stress_walk" "$seconds" "$seed" || failed=1
 if [ -e "$preload_object" ]; then
     expect 0 "$preload_object" stress_malloc -t "$seconds"
     expect 1 "$preload_object" stress_malloc -t 1 -x

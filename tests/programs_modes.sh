@@ -1,0 +1,7 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# Copyright (c) 2026 the privheap authors
+#
+# programs_modes.sh -- real programs in every mode (programs.sh runs only the quick ones in all of them).
+
+modes='default secure tolerant' exec "$top_srcdir/tests/programs.sh"
