@@ -246,14 +246,18 @@ static bool slot_open(struct slot *sl)
 {
     char *const start = ph_slot_start(sl), *const end = ph_slot_end(sl);
     const size_t os_page = ph_os_page_bytes();
-    if (ph_mode == MODE_TOLERANT) /* what it had in its last life */
-        (void)ph_os_purge(start - os_page, (size_t)(end - start) + 2 * os_page);
+    if (ph_mode == MODE_TOLERANT || sl->soiled) /* what it had in its last life */
+        sl->soiled = ph_os_purge(start - os_page, (size_t)(end - start) + 2 * os_page) != 0;
     if (sl->opened) {
         (void)ph_os_protect(start - os_page, (size_t)(end - start) + 2 * os_page);
         sl->opened = 0;
     }
     char *from = first_page(sl->block);
-    return ph_os_commit(from, (size_t)(end - from), false) == 0;
+    if (ph_os_commit(from, (size_t)(end - from), false) != 0)
+        return false;
+    if (sl->soiled)
+        ph_bytes_zero(from, (size_t)(end - from));
+    return true;
 }
 
 static void slot_fill(struct slot *sl)
@@ -294,7 +298,7 @@ void *ph_guard_take(struct heap *hp, const struct request *rq)
         void *block = slot_enter(hp, sl);
         if (block != NULL)
             return block;
-        (void)ph_os_purge(ph_slot_start(sl), (size_t)(ph_slot_end(sl) - ph_slot_start(sl)));
+        sl->soiled |= ph_os_purge(ph_slot_start(sl), (size_t)(ph_slot_end(sl) - ph_slot_start(sl))) != 0;
         (void)ph_os_protect(ph_slot_start(sl), (size_t)(ph_slot_end(sl) - ph_slot_start(sl)));
     }
     slot_give(hp, sl, false);
@@ -313,7 +317,7 @@ void ph_guard_give(struct heap *hp, struct span *sp)
     __atomic_store_n(&sl->state, SLOT_FREED, __ATOMIC_RELEASE);
     (void)ph_os_protect(from, bytes);
     if (ph_mode != MODE_TOLERANT)
-        (void)ph_os_purge(from, bytes);
+        sl->soiled |= ph_os_purge(from, bytes) != 0;
     slot_give(hp, sl, true);
 }
 

@@ -28,7 +28,8 @@ struct slot {
     uint16_t self;   /* its number; 0 is none */
     uint16_t pages;  /* OS pages that its block needs */
     uint16_t family; /* enum family: who took it */
-    uint16_t opened; /* flag: a fault in tolerant mode made some of its pages, or of the guards, accessible */
+    uint8_t opened;  /* flag: a fault in tolerant mode made some of its pages, or of the guards, accessible */
+    uint8_t soiled;  /* flag: the system refused to take back what its pages hold */
 };
 enum slot_event { SLOT_ALLOCATED, SLOT_WAS_FREED, SLOT_EVENTS };
 

@@ -75,6 +75,7 @@ void ph_hard_released(const struct heap *hp, const struct hard_block *hb)
     const enum hard_verdict verdict = ph_hard_look(hb);
     if (unlikely(verdict != HARD_GOOD))
         ph_hard_report(hb, verdict);
-    if (hp->hard == MODE_SECURE && hb->head == 0 && hb->capacity < LARGE_BYTES) /* a mapping is given back */
+    const bool is_mapping = hb->class == CLASS_COUNT && entry_kind(map_get(hb->block)) != KIND_RUN; /* it is given back */
+    if (hp->hard == MODE_SECURE && hb->head == 0 && !is_mapping)
         ph_bytes_zero(hb->block, hb->class != CLASS_COUNT ? hb->capacity : hb->wanted + tail_first(hb));
 }

@@ -43,6 +43,9 @@ struct fault_report {
     unsigned mappings, kilobytes; /* address space in the end */
 };
 
+/* Find what fault_catch needs; may allocate. */
+void fault_ready(void);
+
 /* Catch the system calls of the loaded object that `code` belongs to, from now on and in children too.  NULL, or
  * why it cannot be done here. */
 const char *fault_catch(const void *code, struct fault_report *report);

@@ -381,6 +381,7 @@ static void set_up(struct fault_report *use, unsigned seed)
     heaps[FIXED] = HeapCreate(0, 0, FIXED_BYTES);
     if (heaps[GROWABLE] == NULL || heaps[FIXED] == NULL) fail("HeapCreate fails");
     threads_warm();
+    fault_ready();
 }
 
 static void compare(enum place place, const struct ph_stats *before)
