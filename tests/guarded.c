@@ -240,7 +240,7 @@ static void catch_it(void (*handler)(int, siginfo_t *, void *))
     NEED(sigaction(SIGSEGV, &action, NULL) == 0);
 }
 
-/* Before any block was made, thus before there is a handler of ours. */
+/* Before main, and before any block was made. */
 __attribute__((constructor)) static void catch_early(int argc, char **argv)
 {
     if (argc > 1 && strncmp(argv[1], "early_", 6) == 0)
@@ -255,8 +255,6 @@ static void early_own(void)
     (void)new_block(SMALL);
     touch_nothing();
 }
-
-static void early_guard(void) { write_behind(); }
 
 static void early_raise(void)
 {
@@ -353,7 +351,7 @@ static const struct action {
     ACTION(write_moved), ACTION(free_twice), ACTION(free_inside), ACTION(free_far_inside), ACTION(change_tail_and_free),
     ACTION(change_tail_and_resize), ACTION(change_tail_and_exit), ACTION(change_before_and_free), ACTION(use_all_of_it),
     ACTION(zero_again), ACTION(take_many), ACTION(take_in_threads), ACTION(read_freed_in_thread), ACTION(read_freed_in_child), ACTION(early_own),
-    ACTION(early_guard), ACTION(early_raise), ACTION(late_own), ACTION(wild), ACTION(raised), ACTION(ignored),
+    ACTION(early_raise), ACTION(late_own), ACTION(wild), ACTION(raised), ACTION(ignored),
     ACTION(alternative_stack), ACTION(sandbox),
 };
 
