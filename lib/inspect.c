@@ -114,7 +114,7 @@ static void inspect_region(struct heap *hp, const struct region *rg, struct budg
         const unsigned kind = entry_kind(sp->tag);
         if (kind < KIND_SIZED)
             inspect_plain(sp, left);
-        else if (kind < KIND_RUN)
+        else if (kind < KIND_RUN && hp->hard != 0) /* what HeapAlloc gave in default mode has no tail */
             inspect_sized(hp, sp, left);
         else if (kind == KIND_RUN && hp->hard != 0 && may_look_beside_the_gate())
             inspect_run(sp, ph_span_bytes(sp));
@@ -146,7 +146,7 @@ static void inspect_before(struct heap *hp, const struct region *rg)
 void ph_inspect(struct heap *hp)
 {
     struct budget left = {.blocks = MOST_BLOCKS, .bytes = FREE_BYTES};
-    if (!ph_gate_close_alone(hp))
+    if (ph_nested_ever || !ph_gate_close_alone(hp)) /* an operation that was left in its middle may have left a block half made */
         return;
     ph_local_empty_all(hp);
     inspect_before(hp, hp->regions);

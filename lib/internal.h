@@ -514,6 +514,7 @@ struct nest { /* in the frame of whoever calls the handler */
 };
 #define PH_NO_THREAD ((struct thread *)(uintptr_t)&ph_thread_none)
 extern __thread uintptr_t ph_nest __attribute__((tls_model("initial-exec")));
+extern bool ph_nested_ever; /* some handler interrupted an operation of ours */
 bool ph_nested_begin(struct nest *ne); /* true: it interrupted an operation; then end it */
 void ph_nested_end(const struct nest *ne);
 void ph_nested_jump(uintptr_t target);

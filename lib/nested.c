@@ -13,6 +13,7 @@
 
 #include "small.h"
 
+bool ph_nested_ever;
 __thread uintptr_t ph_nest __attribute__((tls_model("initial-exec")));
 
 enum { ON_SIGNAL_STACK = 1 };
@@ -91,6 +92,7 @@ bool ph_nested_begin(struct nest *ne)
     if ((ph_locks_held == 0 && !is_inside(ph_local, ph_thread, NULL)) ||
         (ph_nest != 0 && ph_local == &ph_local_none && ph_thread == PH_NO_THREAD))
         return false;
+    ph_nested_ever = true;
     ph_nest = (uintptr_t)ne | (ph_os_on_signal_stack() ? ON_SIGNAL_STACK : 0);
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* who has no stacks is known to be nested */
     ph_local = &ph_local_none;

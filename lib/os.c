@@ -240,10 +240,10 @@ static char *os_grow_seed(size_t bytes, size_t align)
     }
     const uintptr_t at = (uintptr_t)got, start = (at + align - 1) & ~(uintptr_t)(align - 1);
     if (start > at)
-        ph_os_unmap((void *)at, start - at);
+        os_unmap((void *)at, start - at);
     const size_t tail = at + grown - (start + bytes) - os_page;
     if (tail > 0)
-        ph_os_unmap((void *)(start + bytes + os_page), tail);
+        os_unmap((void *)(start + bytes + os_page), tail);
     __atomic_store_n(&seed, start + bytes, __ATOMIC_RELEASE);
     return (char *)start;
 }

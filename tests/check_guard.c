@@ -162,7 +162,7 @@ END_TEST
 static const struct {
     int at;
     bool own;
-} bytes_around[] = {{0, true}, {1000, true}, {1001, false}, {1007, false}, {-1, false}, {-1000, false}};
+} bytes_around[] = {{0, true}, {1000, true}, {1001, false}, {1007, false}, {-1, false}, {-500, false}};
 
 START_TEST(validate_sees_a_change_of_a_byte_around_it)
 {
@@ -267,7 +267,7 @@ START_TEST(without_a_slot_ordinary_memory_serves)
         held[count] = take_aligned(3000, 16);
         memset(held[count], 1, 3000);
     } while (ph_slot_of(held[count++]) != NULL);
-    ck_assert_int_gt(count, 1000);
+    ck_assert_int_gt(count, 64);
     while (count > 0)
         give(held[--count]);
     give(take(3000));

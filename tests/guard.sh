@@ -67,7 +67,10 @@ read_freed_in_thread    PH114 read after free
 expect_reports() { # STATUS
     while read -r action line; do
         [ -n "$action" ] || continue
-        expect "$action" "$1" "$line"
+        case $environment/$action in
+        PRIVHEAP_MODE=default/read_* | PRIVHEAP_GUARD_RATE=1/read_*) expect "$action" 0 "$line" ;; # told of, and answered
+        *) expect "$action" "$1" "$line" ;;
+        esac
         grep -q '^ *allocated by thread' "$work/err" || fail "$action" 'the stack of the allocation is missing'
         case $line in PH114* | PH101*) grep -q '^ *freed by thread' "$work/err" || fail "$action" 'the stack of the free is missing' ;; esac
     done <<END
@@ -92,8 +95,7 @@ for environment in PRIVHEAP_MODE=default PRIVHEAP_GUARD_RATE=1 PRIVHEAP_MODE=sec
     expect raised 139 ''
     expect ignored 0 ''
     [ $environment = PRIVHEAP_MODE=tolerant ] && continue
-    expect early_guard 3 '' # a constructor's handler is later than ours
-    expect read_freed_in_child 0 'PH114 read after free'
+    expect write_freed_in_child 0 'PH114 write after free'
     expect alternative_stack 134 'PH112 write behind the end'
 done
 
@@ -112,11 +114,12 @@ limited() { # KB, ACTION
     run "$2"
     exit "$status"
 }
-for environment in PRIVHEAP_MODE=secure PRIVHEAP_GUARD_RATE=1; do
+for environment in PRIVHEAP_GUARD_RATE=1 PRIVHEAP_MODE=secure; do
     (limited 300000 write_behind)
     [ $? -eq 134 ] || fail write_behind 'not seen within 300000 KB of address space'
     (limited 60000 read_behind)
     [ $? -eq 0 ] || fail read_behind 'guarded, though there are but 60000 KB of address space'
+    [ $environment = PRIVHEAP_MODE=secure ] && continue # where its blocks lie is a matter of chance
     for space in 9000 9500 10000 11000 12000 13000 15000 20000 40000; do
         (environment="$environment PRIVHEAP_GUARD_RATE=0"; limited $space take_many) || continue # the same mode without guards
         (limited $space take_many) || fail take_many "exit status $? within $space KB of address space"
