@@ -21,9 +21,9 @@
 enum {
     EARLY_OPS = 512,      /* slow operations of a process that may take an early slot, in default mode, */
     EARLY_OF_CLASS = 4,   /* so many of each class, */
-    EARLY_IN_ALL = 20,    /* and in all */
+    EARLY_IN_ALL = 64,    /* and in all */
     LIBC_OPS = 64,        /* so many without one by the program: then libc's are as good */
-    LIVE_PAGES = 12,      /* that may be live in default mode, */
+    LIVE_PAGES = 24,      /* that may be live in default mode, */
     LIVE_PART = 128,      /* and this part of the heap */
     MANY_PAGES = 96,      /* the same in the other modes: each is two mappings more for fork to copy */
     MANY_PART = 32,

@@ -41,8 +41,10 @@ static const struct slot *nearest(const struct slot *sl, const char *at)
     return distance(before, at) < distance(found, at) ? before : found;
 }
 
+/* In default mode a read that missed is told of and answered with what is there, mostly zeros: it ran without us too. */
 static void report_access(const struct slot *sl, const char *at, const void *ucontext)
 {
+    const bool is_write = ph_os_fault_is_write(ucontext);
     struct trace allocated, was_freed;
     const bool freed = sl->state == SLOT_FREED;
     ph_report(&(struct report){
@@ -50,7 +52,8 @@ static void report_access(const struct slot *sl, const char *at, const void *uco
         .block = sl->block,
         .bytes = sl->wanted,
         .access = at,
-        .is_write = ph_os_fault_is_write(ucontext),
+        .is_write = is_write,
+        .goes_on = !is_write && ph_mode == MODE_DEFAULT,
         .heap = &ph_process_heap,
         .allocated = ph_slot_stack(sl, SLOT_ALLOCATED, &allocated),
         .freed = ph_slot_stack(sl, SLOT_WAS_FREED, &was_freed),
@@ -58,7 +61,7 @@ static void report_access(const struct slot *sl, const char *at, const void *uco
     });
 }
 
-/* Tolerant mode: true when the instruction will do now. */
+/* True when the instruction will do now. */
 static bool let_pass(struct slot *sl, char *at)
 {
     const size_t os_page = ph_os_page_bytes();

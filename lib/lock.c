@@ -16,12 +16,8 @@ enum {
     DOZE_NS = 10 * 1000 * 1000, /* then it looks again: a filter may have refused the call that wakes it */
 };
 
-/* In one piece, without gaps: a program that loads us late has little room for such. */
-__thread uint64_t ph_signals_blocked __attribute__((tls_model("initial-exec")));
-__thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
-__thread bool ph_fork_notes[2] __attribute__((tls_model("initial-exec")));
-__thread uint8_t ph_signals __attribute__((tls_model("initial-exec")));
-static __thread uint8_t mode __attribute__((tls_model("initial-exec")));
+__thread struct ph_own ph_own __attribute__((tls_model("initial-exec")));
+#define mode ph_own.mode
 
 static uint32_t ending; /* the thread that ends the process after a diagnostic */
 

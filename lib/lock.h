@@ -24,8 +24,17 @@ static inline void *ph_thread_self(void) { return __builtin_thread_pointer(); }
 
 enum { LOCK_WAITED = 1, LOCK_BY_THREAD = 2, LOCK_BY_FORK = 4 };
 
-/* How many locks this thread holds: fork asks, in a signal handler that may have interrupted us. */
-extern __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec")));
+/* A thread's own, in one piece and without gaps: a program that loads us late has little room for such. */
+extern __thread struct ph_own {
+    uint64_t signals_blocked;
+    uint32_t locks_held; /* by this thread: fork asks, in a signal handler that may have interrupted us */
+    bool fork_notes[2];  /* fork.c's */
+    uint8_t signals, mode;
+} ph_own __attribute__((tls_model("initial-exec")));
+#define ph_locks_held ph_own.locks_held
+#define ph_signals_blocked ph_own.signals_blocked
+#define ph_signals ph_own.signals
+#define ph_fork_notes ph_own.fork_notes
 
 /* SIGNALS_WAIT: a signal came while this thread held a lock, and waits until the last one is given back;
  * ph_signals_blocked is what was blocked before all were.  SIGNALS_CANCEL: the thread may be cancelled at any
@@ -33,10 +42,7 @@ extern __thread uint32_t ph_locks_held __attribute__((tls_model("initial-exec"))
 /* SIGNALS_EXITING, which only stands here because it takes no room: the thread is on its way out and gets no
  * stacks any more. */
 enum { SIGNALS_WAIT = 1, SIGNALS_CANCEL = 2, SIGNALS_EXITING = 4 };
-extern __thread uint8_t ph_signals __attribute__((tls_model("initial-exec")));
-extern __thread uint64_t ph_signals_blocked __attribute__((tls_model("initial-exec")));
 void ph_signals_go(void);
-extern __thread bool ph_fork_notes[2] __attribute__((tls_model("initial-exec"))); /* fork.c's; here they take no room */
 
 /* Thread control blocks are kilobytes apart, and lie within 2^41 bytes of each other. */
 static inline uint32_t ph_lock_self(void) { return ((uint32_t)((uintptr_t)ph_thread_self() >> 9) & ~7u) | LOCK_BY_THREAD; }

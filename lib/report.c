@@ -203,7 +203,7 @@ static void add_end(const struct report *rp, bool goes_on)
 {
     struct message m;
     m.used = 0;
-    ph_message_text(&m, goes_on ? "  ignored (mode=tolerant); PH" : "  PH");
+    ph_message_text(&m, !goes_on ? "  PH" : ph_mode == MODE_TOLERANT ? "  ignored (mode=tolerant); PH" : "  the program goes on; PH");
     ph_message_dec(&m, rp->kind);
     ph_message_text(&m, " is explained in privheap-diagnostics(7)");
     add_line(&m);
@@ -294,7 +294,7 @@ static struct place *place_of(uint64_t key)
 
 void ph_report(const struct report *rp)
 {
-    if (ph_mode != MODE_TOLERANT)
+    if (ph_mode != MODE_TOLERANT && !rp->goes_on)
         ph_report_fatal(rp);
     struct trace trace;
     ph_trace_here(&trace, rp->ucontext);
@@ -308,7 +308,7 @@ void ph_report(const struct report *rp)
 
 void ph_report_totals(void)
 {
-    for (unsigned i = 0; i < PLACES && ph_mode == MODE_TOLERANT; i++) {
+    for (unsigned i = 0; i < PLACES; i++) {
         const struct place *pl = &places[i];
         const uint64_t count = __atomic_load_n(&pl->count, __ATOMIC_RELAXED);
         struct message m;

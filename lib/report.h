@@ -18,6 +18,7 @@ struct report {
     const void *inside;      /* the block that `block` points into, of `bytes`; NULL: none */
     const void *access;      /* the address that was touched; NULL: none */
     bool is_write;           /* of the access */
+    bool goes_on;            /* the program can, though the mode is not tolerant */
     const struct heap *heap; /* NULL: that around the block, if there is one */
     const char *caller;      /* the function of ours that was asked; NULL: the backtrace tells */
     const char *detail;      /* added to the first line behind a colon; NULL: nothing */
@@ -25,7 +26,7 @@ struct report {
     const void *ucontext;    /* of the signal; NULL: the stack is the caller's */
 };
 
-/* Write the report and end the process by SIGABRT.  In tolerant mode the report is written once for each place (the
+/* Write the report and end the process by SIGABRT.  In tolerant mode, or where the program goes on, it is written once for each place (the
  * kind and the innermost callers), counted after that, and this returns: the caller goes on as well as it can. */
 void ph_report(const struct report *rp) __attribute__((cold));
 

@@ -240,7 +240,7 @@ static void catch_it(void (*handler)(int, siginfo_t *, void *))
     NEED(sigaction(SIGSEGV, &action, NULL) == 0);
 }
 
-/* Before any block was made, thus before there is a handler of ours. */
+/* Before any block was made, and after ours, which is there before any constructor: so it has every fault. */
 __attribute__((constructor)) static void catch_early(int argc, char **argv)
 {
     if (argc > 1 && strncmp(argv[1], "early_", 6) == 0)

@@ -13,7 +13,7 @@ memory=${top_builddir:-$PWD}/tests/modes_memory
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' 0
 failed=0
-mib=40
+mib=56
 
 expect() { # WHAT COMMAND...: exits with 0 and says just "done"; 77: not here
     local what=$1 got
