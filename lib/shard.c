@@ -328,7 +328,8 @@ void ph_shard_sweep(struct heap *hp)
             struct span *pg = ph_span_containing(hp, ph_region_unit(rg, unit));
             if (pg == NULL)
                 return;
-            unit += (uint32_t)pg->units;
+            /* not from `unit`: a page that went has joined the free span here */
+            unit = (uint32_t)(pg->start + pg->units - ((uintptr_t)rg->base >> UNIT_BITS));
             const unsigned kind = entry_kind(pg->tag);
             for (unsigned i = 0; kind_is_sized(kind) && kind < KIND_RUN && entry_kind(pg->tag) == kind && i < pg->carved; i++)
                 if (*ph_page_size_place(pg, i) == 0 && !ph_page_is_free(pg, i))

@@ -477,6 +477,38 @@ static void add_batches(Suite *suite)
     tcase_add_test(unfresh, unfresh_of_nothing_does_nothing);
 }
 
+/* A sized block that is free by its code alone, as a vanished thread leaves it; its page. */
+static struct span *stray_one(unsigned kind)
+{
+    struct block_info bi;
+    bool fresh;
+    void *block = ph_shard_take(heap, kind, 10, &fresh);
+    ck_assert_ptr_nonnull(block);
+    ck_assert_int_eq(ph_heap_look(block, &bi), BLOCK_OK);
+    *ph_page_size_place(bi.span, ph_page_index(bi.span, block)) = 0;
+    return bi.span;
+}
+
+START_TEST(sweep_finds_every_stray_though_pages_join_free_memory)
+{
+    enum { FIRST = KIND_SIZED + 40, SECOND = KIND_SIZED + 20, RUN_UNITS = 100 };
+    const struct span *kept = stray_one(FIRST), *page; /* an empty one stays */
+    while ((page = stray_one(FIRST)) == kept)
+        continue;
+    struct span *run = ph_span_take(heap, KIND_RUN, RUN_UNITS, 1);
+    ck_assert_ptr_nonnull(run);
+    ck_assert_uint_eq(run->start, page->start + page->units); /* which goes, and joins it */
+    ck_assert_uint_ge(page->units, stray_one(SECOND)->units);
+    ck_assert(ph_span_give_run(heap, ph_span_start(run)));
+    ck_assert(!ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
+    ph_gate_close(heap, ENTER_PATIENTLY);
+    ph_shard_sweep(heap);
+    ph_gate_open(heap);
+    ck_assert(ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
+    ck_assert_uint_eq(live(), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("shard");
@@ -492,5 +524,6 @@ int main(void)
     tcase_add_test(trim, empty_pages_go_back_but_for_one);
     tcase_add_test(trim, another_class_can_have_the_pages);
     tcase_add_test(trim, fork_lock_holds_every_class);
+    tcase_add_test(trim, sweep_finds_every_stray_though_pages_join_free_memory);
     return room_run(suite);
 }
