@@ -514,6 +514,7 @@ END_TEST
 
 int main(void)
 {
+    ph_os_begin(); /* as the process heap does: where the first stack ends */
     Suite *suite = suite_create("unwind");
     TCase *all = tcase_create("everywhere");
     tcase_add_test(all, callers_stand_in_order);
