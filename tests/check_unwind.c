@@ -15,7 +15,11 @@
 #include "check_room.h"
 #include "cfi.h"
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 #define AFTER __asm__ volatile("" : : : "memory") /* no call is the last thing that a function does */
 
 static struct trace got;
