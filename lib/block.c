@@ -3,8 +3,8 @@
 /* block.c -- one block from outside: what is it, free it, resize it.
  *
  * Owns:    nothing.
- * Calls:   heap.c (beside: allocation when a block must move), sized.c, shard.c, packed.c, large.c,
- *          span.c through gate_enter.
+ * Calls:   alloc.c (when a block must move), heap.c, sized.c, shard.c, packed.c, large.c,
+ *          span.c through gate_enter; harden.c, debug.c, guard.c for what stands around it.
  * Locks:   as heap.c.  ph_heap_look takes none on the way of a good block.
  * Always:  an address is judged by the page map and the descriptors alone and never touched, so
  *          any value is refused without a fault.

@@ -2,14 +2,15 @@
  * Copyright (c) 2026 the privheap authors */
 /* guardfault.c -- an access that no guard let pass: whose block it missed, and what becomes of the process.
  *
- * Owns:    the handlers of SIGSEGV and SIGBUS, from the first guarded block on, until the first fault that is not
- *          ours or until the program installs its own.
+ * Owns:    the handlers of SIGSEGV and SIGBUS, from before main on, until the first fault that is not ours or
+ *          until the program installs its own.
  * Calls:   guardslot.c, report, os.
  * Locks:   none: the fault may have come anywhere.  What it reads of a slot may be changing; addresses are not.
  * Always:  a fault elsewhere goes to whoever would have had it without us: the action that was there before is
  *          put back, and the instruction repeated.
- * Why:     the process ends as at any other report of ours; in tolerant mode the page is made accessible and the
- *          program goes on: a freed slot still has what was in it, and behind an end there is nothing to damage. */
+ * Why:     the process ends as at any other report of ours; after a read in default mode, and after any access in
+ *          tolerant mode, the page is made accessible and the program goes on: in tolerant mode a freed slot still
+ *          has what was in it, and behind an end there is nothing to damage. */
 #include "guard.h"
 
 #include "options.h"

@@ -28,24 +28,32 @@
  *
  *   entrance, heapapi, heapinfo, native, raise, visit      preload
  *            |
- *       walk, inspect, stats, fork
+ *       stats, fork
  *            |
- *    find=block, alloc, heap one block from outside; routes a size to its kind; registry of live heaps
+ *     walk, valid, inspect   a heap from outside: one step, all of it, what stands in its free memory
  *            |
- *     local, sized -- gate   one thread's stacks for a heap; who may be inside
+ *        block=find, alloc   one block from outside; routes a size to its kind
+ *            |
+ *          heap              one heap; registry of live heaps
+ *            |
+ *     debug, harden          what stands in free memory and behind blocks: debug flags; secure, tolerant mode
+ *            |
+ *     local, sized, late -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
  *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
- *          shard             class locks; which page serves, whole batches
+ *        shard, mend         class locks; which page serves, whole batches; after a fork past us
  *            |
  *   page   packed   large, guard    equal-size blocks; blocks side by side; one mapping, or slot, for one block
+ *            |      (packedcheck; fence, guardslot, guardfault)
  *            |
- *   span, purge, forget      units cut from regions and joined again; dirty memory goes back by age
+ *   span, purge, forget, spancheck  units cut from regions and joined again; dirty memory goes back by age
  *            |
- *     region   map           address ranges; what stands at an address, whose it is
+ *     region   map, sizeclass    address ranges; what stands at an address, whose it is
  *            |
  *          meta              memory for descriptors, never given back
  *            |
- *           os               (services that any room may call: lock, options, message, invariant, report, unwind)
+ *      os, osproc, clock     (services that any room may call: lock, options, message, text, bytes, invariant,
+ *                            report, unwind, cfi)
  *
  * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
  * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which

@@ -111,8 +111,10 @@ static inline uint16_t *live_place(const void *block, struct hard_block *hb)
     const uint32_t class = (uint32_t)entry - (ph_process_heap.tag | KIND_SIZED);
     uint16_t *place = likely(class < CLASS_COUNT) ? sized_place(entry, block) : NULL;
     const unsigned code = likely(place != NULL) ? __atomic_load_n(place, __ATOMIC_RELAXED) : 0;
-    *hb = page_block((void *)(uintptr_t)block, class, code != 0 ? size_of_code(class, code) : 0);
-    return code != 0 ? place : NULL;
+    if (unlikely(code == 0)) /* and then `class` may be no number of a class */
+        return NULL;
+    *hb = page_block((void *)(uintptr_t)block, class, size_of_code(class, code));
+    return place;
 }
 
 bool ph_hard_free(void *block, enum family family)

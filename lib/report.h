@@ -26,8 +26,9 @@ struct report {
     const void *ucontext;    /* of the signal; NULL: the stack is the caller's */
 };
 
-/* Write the report and end the process by SIGABRT.  In tolerant mode, or where the program goes on, it is written once for each place (the
- * kind and the innermost callers), counted after that, and this returns: the caller goes on as well as it can. */
+/* Write the report and end the process by SIGABRT.  In tolerant mode, or where the program goes on, it is written once
+ * for each place (the kind and the innermost callers), counted after that, and this returns: the caller goes on as
+ * well as it can. */
 void ph_report(const struct report *rp) __attribute__((cold));
 
 /* The same in every mode: for damage that nothing can go on from. */

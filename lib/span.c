@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* span.c -- runs of units cut out of regions and joined again; dirty memory by age.
+/* span.c -- runs of units cut out of regions and joined again.
  *
  * Owns:    struct span but for the page fields; the bins of a heap; each region's `top`.
  * Calls:   region.c, map.c, meta.c, os.c.

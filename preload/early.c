@@ -3,7 +3,7 @@
 /* early.c -- the first and the last thing that happens in a preloaded process.
  *
  * Owns:    nothing.
- * Calls:   heap.c, fork.c, stats.c, follow.c.
+ * Calls:   heap.c, guard.c, fork.c, follow.c at the start; inspect.c, guard.c, report.c, stats.c at the end.
  * Why:     linked with -z initfirst, the constructor runs before any other, so that our fork
  *          handlers are the first registered: prepare then runs last, and no handler of the
  *          program's allocates while our locks are held. */

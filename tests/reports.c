@@ -142,6 +142,14 @@ static void goes_on(void)
     free(hide(block));
 }
 
+/* A thread that has its stacks long since: free goes the short way first. */
+static NOINLINE void busy(void)
+{
+    for (int i = 0; i < 1000; i++) free(hide(malloc(100)));
+    commit(text);
+    AFTER;
+}
+
 static NOINLINE void overflow(void)
 {
     char *block = malloc(24);
@@ -172,6 +180,7 @@ int main(int count, char **arguments)
         {"without_stderr", without_stderr},
         {"without_descriptors", without_descriptors},
         {"goes_on", goes_on},
+        {"busy", busy},
         {"overflow", overflow},
         {"another_heap", another_heap},
     };

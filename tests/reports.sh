@@ -114,6 +114,13 @@ done
 [ "$(grep -c "^privheap: PH109 .*thread [0-9]*$" "$work/err")" -eq 2 ] || complain 'not two places of PH109'
 grep -q '^privheap: PH109 static, not a block at reports+0x[0-9a-f]*: 7 times in all$' "$work/err" || complain 'no total'
 
+for mode in default secure tolerant; do
+    run busy PRIVHEAP_MODE=$mode
+    expect_status $([ $mode = tolerant ] && echo 0 || echo 134)
+    expect_reports 1 err PH109
+    expect_caller busy
+done
+
 run overflow PRIVHEAP_MODE=secure PRIVHEAP_GUARD_RATE=0
 expect_status 134
 expect_reports 1 err PH110
