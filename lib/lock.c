@@ -53,15 +53,17 @@ void ph_lock_watch_forks(void)
 
 void ph_lock_fork_watched(void)
 {
-    if (watch != NULL)
-        *watch = 1;
+    uint32_t *word = __atomic_load_n(&watch, __ATOMIC_ACQUIRE);
+    if (word != NULL)
+        __atomic_store_n(word, 1, __ATOMIC_RELAXED);
 }
 
 COLD void ph_lock_fork_look(void)
 {
-    if (watch == NULL || __atomic_load_n(watch, __ATOMIC_RELAXED) != 0 || ph_lock_forked == NULL)
+    uint32_t *word = __atomic_load_n(&watch, __ATOMIC_ACQUIRE);
+    if (word == NULL || __atomic_load_n(word, __ATOMIC_RELAXED) != 0 || ph_lock_forked == NULL)
         return;
-    *watch = 1;
+    __atomic_store_n(word, 1, __ATOMIC_RELAXED);
     ph_lock_forked();
 }
 
