@@ -86,7 +86,8 @@ static bool is_function(uintptr_t handler)
            handler != (uintptr_t)SIG_HOLD;
 }
 
-static bool is_signal(int number) { return number > 0 && number < SIGNALS; }
+/* Not SIGSYS: whoever handles that traps system calls, and ours on the way to its handler would be trapped again. */
+static bool is_signal(int number) { return number > 0 && number < SIGNALS && number != SIGSYS; }
 
 static void find_jumps(void);
 
