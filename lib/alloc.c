@@ -246,6 +246,8 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
     block = alloc_once(hp, rq, &zero);
     if (unlikely(block == NULL && rq->enter != ENTER_NOT && !(hp->packed_only && hp->bound_units != 0)))
         block = alloc_last(hp, rq, &zero);
+    if (unlikely(block == NULL) && hp == &ph_process_heap && rq->bytes < LARGE_BYTES)
+        ph_guard_end();
     if (unlikely(hp->hard != 0) && block != NULL)
         hard_taken(hp, rq, block, &zero);
     if (block != NULL && rq->zero && !zero)

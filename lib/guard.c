@@ -117,6 +117,8 @@ static COLD bool is_never(const struct heap *hp)
     return never;
 }
 
+void ph_guard_end(void) { SET(is_off, true); }
+
 bool ph_guard_wants(const struct heap *hp, const struct request *rq)
 {
     const bool is_new = ph_guard_left < GUARD_LEFT_ZERO / 2;

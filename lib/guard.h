@@ -41,6 +41,7 @@ static inline void ph_guard_count(unsigned blocks) { ph_guard_left -= (int32_t)b
 /* guard.c -- which blocks, and what stands around them */
 bool ph_guard_wants(const struct heap *hp, const struct request *rq); /* this block is one of the chosen */
 void ph_guard_begin(struct heap *hp); /* before main */
+void ph_guard_end(void); /* memory was out: no slot serves where nothing else does, from now on */
 void *ph_guard_take(struct heap *hp, const struct request *rq); /* zeroed; NULL: no slot.  Inside the heap */
 void ph_guard_give(struct heap *hp, struct span *sp);            /* out of all books, but for its slot */
 bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes); /* where it stands; false: no room */

@@ -159,10 +159,14 @@ static uint64_t os_mix(uint64_t x)
 uint64_t ph_os_random(void)
 {
     static uint64_t calls;
-    const uint64_t *kernel = (const uint64_t *)(told_random != 0 ? told_random : getauxval(AT_RANDOM));
+    const void *told = (const void *)(told_random != 0 ? told_random : getauxval(AT_RANDOM)); /* at any address */
+    uint64_t kernel[2];
     uint64_t word = __atomic_add_fetch(&calls, 1, __ATOMIC_RELAXED) + (ph_os_clock_ms() << 32);
     word = os_mix(word ^ (uint64_t)(uintptr_t)&word);
-    return kernel ? os_mix(os_mix(word ^ kernel[0]) + kernel[1]) : word;
+    if (told == NULL)
+        return word;
+    __builtin_memcpy(kernel, told, sizeof kernel);
+    return os_mix(os_mix(word ^ kernel[0]) + kernel[1]);
 }
 
 /* ---- text out ------------------------------------------------------------------------------- */

@@ -59,7 +59,10 @@ static bool is_readable(struct walk *w, uintptr_t at)
     return true;
 }
 
-static inline bool load(struct walk *w, uintptr_t at, uintptr_t *out)
+/* Between a function's variables there is what a sanitizer calls nobody's. */
+#define READS_STACK __attribute__((no_sanitize("address")))
+
+static inline READS_STACK bool load(struct walk *w, uintptr_t at, uintptr_t *out)
 {
     if (unlikely((at & 7) != 0 || ((at < w->low || at >= w->high) && (w->is_copy || !is_readable(w, at)))))
         return false;
@@ -310,7 +313,7 @@ __attribute__((noinline)) void ph_trace_here(struct trace *out, const void *ucon
 }
 
 /* Of a stack whose end is unknown, what lies in the page of its top. */
-__attribute__((noinline)) void ph_stack_copy(struct stack_copy *out)
+READS_STACK __attribute__((noinline)) void ph_stack_copy(struct stack_copy *out)
 {
     struct frame fr;
     struct walk w = {0};

@@ -102,7 +102,7 @@ static bool refuse_many(void)
         const size_t bytes = hide(sizes[i % 4]);
         if (malloc(bytes) != NULL || calloc(1, bytes) != NULL || memalign(64, bytes) != NULL) return false;
         if (realloc(block, bytes) != NULL || realloc(large, bytes) != NULL) return false;
-        if (memalign((size_t)1 << 52, 100) != NULL) return false;
+        if (memalign(hide((size_t)1 << 52), 100) != NULL) return false;
     }
     free(block);
     free(large);

@@ -15,7 +15,11 @@
 #include "check_said.h"
 #include "options.h"
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 #define AFTER __asm__ volatile("" : : : "memory")
 #define HEX "0x[0-9a-f]+"
 #define FRAME "    #[0-9]+ [^ +\n]+\\+" HEX "\n"

@@ -5,6 +5,10 @@
  *
  * Exit status 0: came to its end; 7: own handler; 3: something was not as it should be.
  */
+#if defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12
+#pragma GCC diagnostic ignored "-Wuse-after-free" /* that is what it is about */
+#endif
+
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <malloc.h>

@@ -16,7 +16,11 @@
 #include "heapapi.h"
 #endif
 
+#ifdef __clang__
+#define NOINLINE __attribute__((noinline))
+#else
 #define NOINLINE __attribute__((noinline, noclone))
+#endif
 #define AFTER __asm__ volatile("" : : : "memory") /* no call is the last thing that a function does */
 
 static void *hide(void *block)
