@@ -48,6 +48,7 @@ EXTRA_DIST += %D%/compare.awk
 EXTRA_DIST += %D%/compare.sh
 EXTRA_DIST += %D%/heaps.awk
 EXTRA_DIST += %D%/heaps.sh
+EXTRA_DIST += %D%/modes.sh
 EXTRA_DIST += %D%/peers.sh
 EXTRA_DIST += %D%/startup.sh
 

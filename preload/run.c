@@ -72,7 +72,8 @@ void ph_help_run(FILE *out)
     fputs("usage: privheap run [options] [--] PROGRAM [ARGS]\n\n"
           "Run PROGRAM with every malloc, free, new and delete served by a Win32 process heap.\n"
           "PROGRAM needs no change.\n\n"
-          "Options, each with the environment variable that says the same:\n",
+          "Options, each with the environment variable that says the same; a switch without a\n"
+          "value also takes =0:\n",
           out);
     for (int i = 0; i < OPT_COUNT; i++) help_row(out, (enum option_id)i);
     fputs("  -h, --help\n        print this\n\n"

@@ -21,6 +21,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "check_process.h"
 #include "emulated.h"
 #include "heapapi.h"
 #include "privheap.h"
@@ -147,25 +148,6 @@ static inline uint32_t dice(uint64_t *state)
 
 /* ---- the process ---- */
 
-static inline size_t resident_bytes(void)
-{
-#if defined(__SANITIZE_THREAD__)
-    return 0; /* most of it is the sanitizer's */
-#elif defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-    return 0;
-#endif
-#endif
-    const char *preloaded = getenv("LD_PRELOAD");
-    if (preloaded != NULL && strstr(preloaded, "vgpreload") != NULL) return 0; /* valgrind's as well */
-    unsigned long all = 0, resident = 0;
-    FILE *file = fopen("/proc/self/statm", "r");
-    ck_assert_ptr_nonnull(file);
-    ck_assert_int_eq(fscanf(file, "%lu %lu", &all, &resident), 2);
-    fclose(file);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* What may be done with the page at `at`: "rwxp", "" where nothing is mapped. */
 struct rights {
     char may[5];
@@ -205,15 +187,6 @@ struct child_end {
     int status;      /* as waitpid gives it */
     char text[1024]; /* what it said on standard error */
 };
-
-/* Inside a child: assertions of Check belong to its parent. */
-#define CHILD_NEEDS(cond)                                                                                    \
-    do {                                                                                                     \
-        if (!(cond)) {                                                                                       \
-            (void)!write(STDERR_FILENO, #cond "\n", sizeof #cond);                                           \
-            _exit(1);                                                                                        \
-        }                                                                                                    \
-    } while (0)
 
 /* It has ten seconds: an alarm ends one that hangs. */
 static inline struct child_end child_run(void (*act)(const void *), const void *with)

@@ -72,7 +72,7 @@ END_TEST
 
 START_TEST(initial_size_of_0_is_about_4_mb_and_not_resident) /* W32 D3 */
 {
-    const size_t before = check_heapapi_resident();
+    const size_t before = resident_bytes();
     HANDLE made[8];
     for (int i = 0; i < 8; i++) {
         made[i] = HeapCreate(0, 0, 0);
@@ -81,7 +81,7 @@ START_TEST(initial_size_of_0_is_about_4_mb_and_not_resident) /* W32 D3 */
         ck_assert_uint_ge(sum.committed, 4 * MIB - 65536);
         ck_assert_uint_lt(sum.committed, 5 * MIB);
     }
-    ck_assert_uint_lt(check_heapapi_resident(), before + 4 * MIB);
+    ck_assert_uint_lt(resident_bytes(), before + 4 * MIB);
     for (int i = 0; i < 8; i++)
         ck_assert_int_eq(HeapDestroy(made[i]), TRUE);
 }

@@ -121,11 +121,11 @@ END_TEST
 
 START_TEST(create_takes_storage_only_on_demand)
 {
-    size_t before = check_heapapi_resident();
+    size_t before = resident_bytes();
     HANDLE other = HeapCreate(0, (size_t)256 << 20, 0);
     ck_assert_ptr_nonnull(other);
     ck_assert_ptr_nonnull(HeapAlloc(other, 0, 100));
-    size_t after = check_heapapi_resident();
+    size_t after = resident_bytes();
     ck_assert_int_eq(HeapDestroy(other), TRUE);
     ck_assert_uint_lt(after, before + (4u << 20));
 }

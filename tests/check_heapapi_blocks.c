@@ -7,22 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "check_empty_heap.h"
 #include "check_heapapi.h"
 #include "check_room.h"
-
-static HANDLE heap;
-
-static void setup_empty_heap(void)
-{
-    heap = HeapCreate(0, 0, 0);
-    ck_assert_ptr_nonnull(heap);
-}
-
-static void teardown_heap(void)
-{
-    ck_assert_int_eq(HeapValidate(heap, 0, NULL), TRUE);
-    ck_assert_int_eq(HeapDestroy(heap), TRUE);
-}
 
 static bool is_filled(const void *block, int byte, size_t from, size_t to)
 {
@@ -121,10 +108,10 @@ END_TEST
 
 START_TEST(freed_space_serves_again) /* W32 3.5 */
 {
-    size_t before = check_heapapi_resident();
+    size_t before = resident_bytes();
     for (int i = 0; i < 4000; i++)
         HeapFree(heap, 0, filled_block(100000, i));
-    ck_assert_uint_lt(check_heapapi_resident(), before + (16u << 20)); /* 400 MB went through */
+    ck_assert_uint_lt(resident_bytes(), before + (16u << 20)); /* 400 MB went through */
 }
 END_TEST
 

@@ -73,14 +73,14 @@ END_TEST
 START_TEST(compact_gives_free_memory_back)
 {
     enum { BYTES = 3 * MB };
-    const size_t before = check_heapapi_resident();
+    const size_t before = resident_bytes();
     void *block[BYTES / (64 * KB)];
     for (int i = 0; i < COUNT(block); i++)
         memset(block[i] = HeapAlloc(heap, 0, 64 * KB), 1, 64 * KB);
     for (int i = 0; i < COUNT(block); i++)
         HeapFree(heap, 0, block[i]);
     (void)HeapCompact(heap, 0);
-    ck_assert_uint_lt(check_heapapi_resident(), before + BYTES / 2);
+    ck_assert_uint_lt(resident_bytes(), before + BYTES / 2);
 }
 END_TEST
 

@@ -9,33 +9,13 @@
 #include <sched.h>
 #include <signal.h>
 
+#include "check_empty_heap.h"
 #include "check_heapapi.h"
 #include "check_room.h"
 
 void check_heapinfo_add_set(Suite *suite);
 
 enum { KB = 1024, MB = 1024 * KB };
-
-static HANDLE heap;
-
-static inline void setup_empty_heap(void)
-{
-    heap = HeapCreate(0, 0, 0);
-    ck_assert_ptr_nonnull(heap);
-}
-
-static inline void teardown_heap(void)
-{
-    ck_assert_int_eq(HeapValidate(heap, 0, NULL), TRUE);
-    ck_assert_int_eq(HeapDestroy(heap), TRUE);
-}
-
-static inline HANDLE ended_heap(void)
-{
-    HANDLE ended = HeapCreate(0, 0, 0);
-    ck_assert_int_eq(HeapDestroy(ended), TRUE);
-    return ended;
-}
 
 /* NULL, ended, inside a heap, on no heap, not to be read. */
 enum { BAD_HANDLES = 5 };

@@ -106,7 +106,7 @@ static BOOL optimize(HANDLE which, DWORD version, SIZE_T length)
 START_TEST(optimize_gives_free_memory_of_one_heap_or_all_back)
 {
     enum { BYTES = 3 * MB };
-    const size_t before = check_heapapi_resident();
+    const size_t before = resident_bytes();
     void *block[BYTES / (64 * KB)];
     for (int i = 0; i < COUNT(block); i++)
         memset(block[i] = HeapAlloc(heap, 0, 64 * KB), 1, 64 * KB);
@@ -114,7 +114,7 @@ START_TEST(optimize_gives_free_memory_of_one_heap_or_all_back)
         HeapFree(heap, 0, block[i]);
     ck_assert_int_eq(optimize(_i == 0 ? NULL : heap, 1, 8), TRUE);
     ck_assert_last(SENTINEL);
-    ck_assert_uint_lt(check_heapapi_resident(), before + BYTES / 2);
+    ck_assert_uint_lt(resident_bytes(), before + BYTES / 2);
 }
 END_TEST
 

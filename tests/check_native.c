@@ -6,32 +6,12 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "check_empty_heap.h"
 #include "check_heapapi.h"
 #include "check_room.h"
 #include "privheap.h"
 
 enum { KB = 1024, MB = 1024 * KB };
-
-static HANDLE heap;
-
-static void setup_empty_heap(void)
-{
-    heap = HeapCreate(0, 0, 0);
-    ck_assert_ptr_nonnull(heap);
-}
-
-static void teardown_heap(void)
-{
-    ck_assert_int_eq(HeapValidate(heap, 0, NULL), TRUE);
-    ck_assert_int_eq(HeapDestroy(heap), TRUE);
-}
-
-static HANDLE ended_heap(void)
-{
-    HANDLE ended = HeapCreate(0, 0, 0);
-    ck_assert_int_eq(HeapDestroy(ended), TRUE);
-    return ended;
-}
 
 /* ---- figures ---- */
 

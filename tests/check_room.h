@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "check_process.h"
 #include "emulated.h"
 #include "hot.h"
 
@@ -73,15 +74,6 @@ struct room_end {
     int status;     /* as waitpid gives it */
     char text[512]; /* what it said on standard error */
 };
-
-/* Inside the child: assertions of Check belong to its parent. */
-#define CHILD_NEEDS(cond) \
-    do { \
-        if (!(cond)) { \
-            (void)!write(STDERR_FILENO, #cond "\n", sizeof #cond); \
-            _exit(1); \
-        } \
-    } while (0)
 
 static inline struct room_end room_child(void (*act)(void *), void *with)
 {

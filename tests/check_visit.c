@@ -2,30 +2,10 @@
  * Copyright (c) 2026 the privheap authors */
 
 /* check_visit.c -- ph_heap_visit of privheap.h: each live block once, with its size, and the heap open afterwards. */
+#include "check_empty_heap.h"
 #include "check_heapapi.h"
 #include "check_room.h"
 #include "privheap.h"
-
-static HANDLE heap;
-
-static void setup_empty_heap(void)
-{
-    heap = HeapCreate(0, 0, 0);
-    ck_assert_ptr_nonnull(heap);
-}
-
-static void teardown_heap(void)
-{
-    ck_assert_int_eq(HeapValidate(heap, 0, NULL), TRUE);
-    ck_assert_int_eq(HeapDestroy(heap), TRUE);
-}
-
-static HANDLE ended_heap(void)
-{
-    HANDLE ended = HeapCreate(0, 0, 0);
-    ck_assert_int_eq(HeapDestroy(ended), TRUE);
-    return ended;
-}
 
 static const SIZE_T sizes[] = {0, 1, 17, 100, 1000, 5000, 20000, 300000, (5 << 20) + 3};
 

@@ -148,6 +148,8 @@ LINKED_TESTS += %D%/check_throw
 endif
 
 EXTRA_DIST += %D%/aarch64.sh
+EXTRA_DIST += %D%/check_empty_heap.h
+EXTRA_DIST += %D%/check_process.h
 EXTRA_DIST += %D%/check_room.h
 EXTRA_DIST += %D%/dlopen.c
 EXTRA_DIST += %D%/driver.sh
