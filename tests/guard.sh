@@ -99,6 +99,13 @@ for environment in PRIVHEAP_MODE=default PRIVHEAP_GUARD_RATE=1 PRIVHEAP_MODE=sec
     expect alternative_stack 134 'PH112 write behind the end'
 done
 
+# Large blocks shrink, and are not bounded by the number of mappings; no report about what other threads are at.
+for environment in PRIVHEAP_MODE=default PRIVHEAP_MODE=secure PRIVHEAP_MODE=tolerant; do
+    for action in shrink_large take_many_large exit_amid_threads exit_amid_threads exit_amid_threads exit_in_child_of_threads; do
+        expect $action 0 ''
+    done
+done
+
 # Without checks, or with a rate of 0, there is none: the access is as it is without a guard.
 for environment in PRIVHEAP_CHECKS=0 PRIVHEAP_GUARD_RATE=0 'PRIVHEAP_MODE=tolerant PRIVHEAP_CHECKS=off'; do
     expect read_behind 0 ''
