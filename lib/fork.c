@@ -86,11 +86,9 @@ static void take_leaves(void)
 static bool is_forking(void) { return __atomic_load_n(&forking, __ATOMIC_RELAXED) == ph_lock_self(); }
 
 extern char __libc_single_threaded __attribute__((weak));
-static bool had_threads, left_threads;
+static bool had_threads;
 
 static void note_threads(void) { had_threads = &__libc_single_threaded == NULL || !__libc_single_threaded; }
-
-bool ph_fork_left_threads(void) { return left_threads; }
 
 static void fork_prepare(void)
 {
@@ -156,7 +154,7 @@ static void forget_others(void)
     ph_sized_fork_child();
     ph_report_fork_child();
     born_ms = ph_os_clock_ms();
-    left_threads |= had_threads;
+    ph_threads_left |= had_threads;
     ph_trace_fork_child();
     fork_release();
 }

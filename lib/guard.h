@@ -89,5 +89,7 @@ void ph_fence_fork_unlock(void);
 
 /* guardfault.c -- an access that no guard let pass */
 bool ph_guard_catch_faults(void); /* once; false: the system refuses */
+bool ph_guard_has_handler(int signal, const void *handler, uintptr_t *before); /* it is ours; the program's view of it */
+bool ph_guard_catch_default(int signal); /* the program asks for the default action: faults come to us first; false: not ours */
 
 #endif

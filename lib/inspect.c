@@ -31,14 +31,14 @@ extern char __libc_single_threaded __attribute__((weak));
  * not yet written. */
 static bool may_look_beside_the_gate(void)
 {
-    return &__libc_single_threaded != NULL && __libc_single_threaded && !ph_fork_left_threads();
+    return &__libc_single_threaded != NULL && __libc_single_threaded && !ph_threads_left;
 }
 
 /* The tail of a page's block is written when its taker has left the gate, and cleared before its giver comes there: no
  * other thread may have stacks here, biased or not. */
 static bool may_look_at_tails(const struct heap *hp)
 {
-    bool others = ph_fork_left_threads();
+    bool others = ph_threads_left;
     for (const struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         others |= lo->state == LOCAL_OWNED && lo->owner != ph_thread_self();
     return !others;

@@ -793,7 +793,6 @@ void ph_stats_print(struct heap *hp);
 
 /* fork.c -- what must hold across fork() */
 void ph_fork_register(void);
-bool ph_fork_left_threads(void); /* of this process or one before it: what they were at is half done for ever */
 bool ph_fork_is_brief(void); /* the child of a fork, some moments old */
 
 #endif

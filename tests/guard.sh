@@ -96,6 +96,7 @@ for environment in PRIVHEAP_MODE=default PRIVHEAP_GUARD_RATE=1 PRIVHEAP_MODE=sec
     expect ignored 0 ''
     [ $environment = PRIVHEAP_MODE=tolerant ] && continue
     expect write_freed_in_child 0 'PH114 write after free'
+    expect default_and_back 134 'PH112 write behind the end'
     expect alternative_stack 134 'PH112 write behind the end'
 done
 

@@ -310,6 +310,19 @@ static void ignored(void)
     (void)raise(SIGSEGV);
 }
 
+static void do_nothing(int number) { (void)number; }
+
+/* Whoever installs a handler only where there is none finds none; and when he is gone, ours is there again. */
+static void default_and_back(void)
+{
+    struct sigaction found;
+    (void)new_block(SMALL);
+    NEED(sigaction(SIGSEGV, NULL, &found) == 0 && found.sa_handler == SIG_DFL && found.sa_flags == 0);
+    NEED(signal(SIGBUS, do_nothing) == SIG_DFL && signal(SIGBUS, SIG_DFL) == do_nothing && signal(SIGBUS, SIG_DFL) == SIG_DFL);
+    NEED(sigaction(SIGSEGV, &(struct sigaction){.sa_handler = do_nothing}, NULL) == 0 && sigaction(SIGSEGV, &found, NULL) == 0);
+    write_behind();
+}
+
 static void *fault_on_alternative_stack(void *stack)
 {
     const stack_t other = {.ss_sp = stack, .ss_size = 16384};
@@ -321,10 +334,8 @@ static void *fault_on_alternative_stack(void *stack)
 static void alternative_stack(void)
 {
     static char stack[16384];
-    struct sigaction ours;
     pthread_t thread;
     (void)new_block(SMALL);
-    NEED(sigaction(SIGSEGV, NULL, &ours) == 0 && (ours.sa_flags & SA_ONSTACK) != 0);
     NEED(pthread_create(&thread, NULL, fault_on_alternative_stack, stack) == 0);
     (void)pthread_join(thread, NULL);
 }
@@ -437,7 +448,7 @@ static const struct action {
     ACTION(change_tail_and_resize), ACTION(change_tail_and_exit), ACTION(change_before_and_free), ACTION(use_all_of_it),
     ACTION(zero_again), ACTION(take_many), ACTION(take_in_threads), ACTION(read_freed_in_thread), ACTION(write_freed_in_child), ACTION(early_own),
     ACTION(early_raise), ACTION(late_own), ACTION(wild), ACTION(raised), ACTION(ignored),
-    ACTION(alternative_stack), ACTION(sandbox), ACTION(shrink_large), ACTION(take_many_large), ACTION(exit_amid_threads),
+    ACTION(alternative_stack), ACTION(default_and_back), ACTION(sandbox), ACTION(shrink_large), ACTION(take_many_large), ACTION(exit_amid_threads),
     ACTION(exit_in_child_of_threads),
 };
 
