@@ -109,7 +109,7 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    const size_t bytes = rq->bytes + (rq->align > 16 ? rq->pad : 0); /* a fence is the best tail */
+    const size_t bytes = rq->bytes + (rq->align > 16 || !fence_has_room(hp) ? rq->pad : 0); /* a fence is the best tail */
     struct span *sp = ph_large_take(hp, bytes > 0 ? bytes : 1, rq->align, zero);
     if (sp != NULL)
         ph_span_want(hp, sp, rq->bytes, rq->sized);
@@ -121,10 +121,10 @@ static void *alloc_large(struct heap *hp, const struct request *rq, bool *zero)
     return sp != NULL ? ph_large_block(sp) : NULL;
 }
 
-/* A hard heap has more of them. */
+/* A hard heap has more of them, until there are too many. */
 static bool is_large(const struct heap *hp, const struct request *rq)
 {
-    return rq->bytes >= (hp->hard != 0 ? FENCE_FROM_BYTES : LARGE_BYTES) || rq->align > LARGE_ALIGN_BYTES;
+    return rq->bytes >= (fence_has_room(hp) ? FENCE_FROM_BYTES : LARGE_BYTES) || rq->align > LARGE_ALIGN_BYTES;
 }
 
 static COLD bool regions_release(struct heap *hp, const struct request *rq)

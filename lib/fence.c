@@ -49,6 +49,16 @@ char *ph_fence_map(size_t bytes)
     return NULL;
 }
 
+/* The OS page behind the new end is the fence now. */
+bool ph_fence_shrink(char *base, size_t old_bytes, size_t bytes)
+{
+    const size_t os_page = ph_os_page_bytes();
+    if (bytes >= old_bytes || ph_os_protect(base + bytes, os_page) != 0)
+        return false;
+    ph_os_unmap(base + bytes + os_page, old_bytes - bytes);
+    return true;
+}
+
 char *ph_fence_move(char *base, size_t old_bytes, size_t bytes)
 {
     const size_t os_page = ph_os_page_bytes();

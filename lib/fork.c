@@ -85,6 +85,11 @@ static void take_leaves(void)
  * already, and stay so in parent and child. */
 static bool is_forking(void) { return __atomic_load_n(&forking, __ATOMIC_RELAXED) == ph_lock_self(); }
 
+extern char __libc_single_threaded __attribute__((weak));
+static bool had_threads;
+
+static void note_threads(void) { had_threads = &__libc_single_threaded == NULL || !__libc_single_threaded; }
+
 static void fork_prepare(void)
 {
     if (is_forking()) {
@@ -93,6 +98,7 @@ static void fork_prepare(void)
     }
     const bool interrupting = is_interrupting();
     const bool locked = stdio_lock();
+    note_threads(); /* in the child libc says that there are none */
     ph_section_begin(); /* other handlers wait */
     ph_lock_fork_mode(interrupting ? FORK_HASTY : FORK_PATIENT);
     ph_heap_registry_fork_lock();
@@ -148,6 +154,7 @@ static void forget_others(void)
     ph_sized_fork_child();
     ph_report_fork_child();
     born_ms = ph_os_clock_ms();
+    ph_threads_left |= had_threads;
     ph_trace_fork_child();
     fork_release();
 }
@@ -169,6 +176,7 @@ static void fork_child(void)
  * to change may be half changed. */
 static void fork_past_us(void)
 {
+    note_threads();
     interrupted = true;
     ph_section_begin();
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++)

@@ -316,7 +316,9 @@ void ph_guard_give(struct heap *hp, struct span *sp)
     const size_t bytes = (size_t)(ph_slot_end(sl) - from);
     report_broken(hp, sl);
     ph_slot_note(sl, SLOT_WAS_FREED);
+    ph_lock_take(&hp->span_lock); /* another thread may be looking around it: the process ends */
     __atomic_store_n(&sl->state, SLOT_FREED, __ATOMIC_RELEASE);
+    ph_lock_give(&hp->span_lock);
     (void)ph_os_protect(from, bytes);
     if (ph_mode != MODE_TOLERANT)
         sl->soiled |= ph_os_purge(from, bytes) != 0;

@@ -70,8 +70,16 @@ struct fenced {
     size_t wanted;
     struct trace freed;
 };
-enum { FENCE_FROM_BYTES = 65536 };
+enum {
+    FENCE_FROM_BYTES = 65536,
+    FENCED_MOST = 8192, /* live at once: each is two mappings, and a process may have 65,530 */
+};
+static inline bool fence_has_room(const struct heap *hp)
+{
+    return hp->hard != 0 && __atomic_load_n(&hp->large_count, __ATOMIC_RELAXED) < FENCED_MOST;
+}
 char *ph_fence_map(size_t bytes); /* zeroed; NULL: no memory */
+bool ph_fence_shrink(char *base, size_t old_bytes, size_t bytes); /* where it stands; false: nothing done */
 char *ph_fence_move(char *base, size_t old_bytes, size_t bytes); /* contents and all; NULL: nothing done */
 void ph_fence_give(const struct fenced *fe); /* inaccessible for a while, then unmapped */
 bool ph_fence_trim(void); /* those that wait go; true: there were some */
@@ -82,5 +90,7 @@ void ph_fence_fork_unlock(void);
 
 /* guardfault.c -- an access that no guard let pass */
 bool ph_guard_catch_faults(void); /* once; false: the system refuses */
+bool ph_guard_has_handler(int signal, const void *handler, uintptr_t *before); /* it is ours; the program's view of it */
+bool ph_guard_catch_default(int signal); /* the program asks for the default action: faults come to us first; false: not ours */
 
 #endif

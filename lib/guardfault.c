@@ -121,3 +121,22 @@ bool ph_guard_catch_faults(void)
     caught = ph_os_action_catch(SIGSEGV, on_fault, &before_segv) && ph_os_action_catch(SIGBUS, on_fault, &before_bus);
     return caught;
 }
+
+/* Programs that look whether somebody has a handler already, and then set none of their own, are to find what they
+ * would find without us. */
+bool ph_guard_has_handler(int signal, const void *handler, uintptr_t *before)
+{
+    if (handler != (const void *)(uintptr_t)on_fault)
+        return false;
+    *before = (uintptr_t)action_before(signal)->handler;
+    return true;
+}
+
+bool ph_guard_catch_default(int signal)
+{
+    struct ph_os_action until_now;
+    if (!caught || (signal != SIGSEGV && signal != SIGBUS))
+        return false;
+    *action_before(signal) = (struct ph_os_action){NULL, 0, NULL, 0};
+    return ph_os_action_catch(signal, on_fault, &until_now);
+}

@@ -22,13 +22,27 @@ enum {
 
 struct budget {
     size_t blocks, bytes;
+    bool tails; /* of pages' blocks */
 };
 
 extern char __libc_single_threaded __attribute__((weak));
 
 /* Runs and large blocks are taken and given beside the gate: another thread may be half-way through one, its tail
  * not yet written. */
-static bool may_look_beside_the_gate(void) { return &__libc_single_threaded != NULL && __libc_single_threaded; }
+static bool may_look_beside_the_gate(void)
+{
+    return &__libc_single_threaded != NULL && __libc_single_threaded && !ph_threads_left;
+}
+
+/* The tail of a page's block is written when its taker has left the gate, and cleared before its giver comes there: no
+ * other thread may have stacks here, biased or not. */
+static bool may_look_at_tails(const struct heap *hp)
+{
+    bool others = ph_threads_left;
+    for (const struct local *lo = hp->locals; lo != NULL; lo = lo->next)
+        others |= lo->state == LOCAL_OWNED && lo->owner != ph_thread_self();
+    return !others;
+}
 
 static bool spend(struct budget *left, size_t bytes)
 {
@@ -81,9 +95,9 @@ static void inspect_sized(const struct heap *hp, const struct span *pg, struct b
         const struct hard_block hb = {.block = ph_page_block(pg, i), .wanted = wanted, .capacity = page_bytes(pg), .class = class};
         if (!spend(left, wanted == SIZE_MAX ? hb.capacity : 0))
             return;
-        if (wanted != SIZE_MAX)
+        if (wanted != SIZE_MAX && left->tails)
             ph_hard_report(&hb, ph_hard_look(&hb));
-        else if (hp->hard == MODE_SECURE && ph_page_is_free(pg, i) && !is_all_zero(hb.block, hb.capacity))
+        else if (wanted == SIZE_MAX && hp->hard == MODE_SECURE && ph_page_is_free(pg, i) && !is_all_zero(hb.block, hb.capacity))
             ph_incident(DIAG_WRITE_AFTER_FREE, hb.block, hb.capacity);
     }
     if (hp->hard == MODE_SECURE)
@@ -149,6 +163,7 @@ void ph_inspect(struct heap *hp)
     if (ph_nested_ever || !ph_gate_close_alone(hp)) /* an operation that was left in its middle may have left a block half made */
         return;
     ph_local_empty_all(hp);
+    left.tails = may_look_at_tails(hp);
     inspect_before(hp, hp->regions);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next)
         inspect_region(hp, rg, &left);

@@ -175,7 +175,7 @@ void ph_large_link(struct heap *hp, struct span *sp)
         ph_span_at(sp->next)->prev = sp->self;
     __atomic_store_n(&hp->large, (uint32_t)sp->self, __ATOMIC_RELAXED);
     hp->large_bytes += sp->mapped_bytes;
-    hp->large_count++;
+    __atomic_store_n(&hp->large_count, hp->large_count + 1, __ATOMIC_RELAXED);
     large_counted(hp);
     ph_map_first(sp);
     ph_lock_give(&hp->span_lock);
@@ -191,7 +191,7 @@ static void large_unlink(struct heap *hp, struct span *sp)
     else
         __atomic_store_n(&hp->large, (uint32_t)sp->next, __ATOMIC_RELAXED);
     hp->large_bytes -= sp->mapped_bytes;
-    hp->large_count--;
+    __atomic_store_n(&hp->large_count, hp->large_count - 1, __ATOMIC_RELAXED);
     ph_map_clear_first(sp);
 }
 
@@ -201,7 +201,7 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
     if (bytes > PTRDIFF_MAX - align - UNIT_BYTES)
         return NULL;
     const size_t os_page = ph_os_page_bytes();
-    const bool fenced = hp->hard != 0 && align <= 16;
+    bool fenced = align <= 16 && fence_has_room(hp);
     size_t mapped = ph_round_up(bytes, os_page);
     struct span *sp = ph_span_new();
     if (sp == NULL)
@@ -212,6 +212,10 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
     *zero = base == NULL;
     if (base == NULL)
         base = fenced ? ph_fence_map(mapped) : ph_os_map(mapped, align);
+    if (base == NULL && fenced) { /* the process has no mapping to spare, it may be */
+        fenced = false;
+        base = ph_os_map(mapped, align);
+    }
     if (base != NULL && (hp->flags & HEAPF_EXECUTE) && ph_os_commit(base, mapped, true) != 0) {
         ph_os_unmap(base, mapped);
         base = NULL;
@@ -298,7 +302,8 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_mo
     char *base = (char *)ph_span_start(sp);
     char *now = base;
     ph_lock_take(&hp->span_lock);
-    const bool resized = mapped == sp->mapped_bytes || (!sp->fenced && ph_os_remap(base, sp->mapped_bytes, mapped));
+    const bool resized = mapped == sp->mapped_bytes || (sp->fenced ? ph_fence_shrink(base, sp->mapped_bytes, mapped)
+                                                                    : ph_os_remap(base, sp->mapped_bytes, mapped));
     if (!resized && mapped < sp->mapped_bytes)
         mapped = sp->mapped_bytes; /* W32 3.4: not growing is always possible */
     else if (!resized)

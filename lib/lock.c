@@ -36,6 +36,7 @@ bool ph_lock_is_mine(const ph_lock *lock)
 /* ---- forks past us -------------------------------------------------------------------------------- */
 
 void (*ph_lock_forked)(void);
+bool ph_threads_left;
 static uint32_t *watch; /* 1; 0 in the child of a fork that nobody told us of.  NULL: no threads yet, or the system cannot */
 
 void ph_lock_watch_forks(void)

@@ -24,6 +24,9 @@ static inline void *ph_thread_self(void) { return __builtin_thread_pointer(); }
 
 enum { LOCK_WAITED = 1, LOCK_BY_THREAD = 2, LOCK_BY_FORK = 4 };
 
+/* A fork left other threads of this process, or of one before it, behind: what they were at is half done for ever. */
+extern bool ph_threads_left;
+
 /* A thread's own, in one piece and without gaps: a program that loads us late has little room for such. */
 extern __thread struct ph_own {
     uint64_t signals_blocked;

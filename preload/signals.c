@@ -4,13 +4,13 @@
  *
  * Owns:    which handler of the program's each signal has.
  * Calls:   nested.c, lock.c; the sigaction and signal behind ours.
- * Always:  a program reads back what it set.  A handler that it set past these names is called by the kernel, as ever.
+ * Always:  a program reads back what it set, and of the handler of guarded blocks nothing.  A handler that it set past these names is called by the kernel, as ever.
  * Why:     malloc and free have no instruction to spare for the question whether they interrupted themselves, and blocking
  *          signals costs a hundred times what they do.  So it is asked where it is rare: when a signal comes.  If this
  *          thread holds a lock of ours, the signal waits until it is given back, a microsecond later: what handlers
  *          find, and leave behind by fork or siglongjmp, is whole.  If it is in the middle of a usual malloc or free, the
  *          handler does without the stacks (nested.c). */
-#include "../lib/internal.h"
+#include "../lib/guard.h"
 #include "family.h"
 
 #include <dlfcn.h>
@@ -104,6 +104,7 @@ EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *
 {
     static void *found;
     struct sigaction ours;
+    uintptr_t guarded;
     sigaction_function *next = (sigaction_function *)behind_us(&found, "sigaction");
     uintptr_t before = is_signal(number) ? __atomic_load_n(&program[number].handler, __ATOMIC_RELAXED) : 0;
     const bool had_info = is_signal(number) && program[number].has_info;
@@ -118,12 +119,16 @@ EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *
         (void)program_set(number, before, had_info);
     if (result == 0 && old != NULL && old->sa_sigaction == on_signal)
         old->sa_sigaction = (handler_function *)before;
+    else if (result == 0 && old != NULL && ph_guard_has_handler(number, (const void *)(uintptr_t)old->sa_sigaction, &guarded))
+        *old = (struct sigaction){.sa_handler = (__sighandler_t)guarded};
+    if (result == 0 && new != NULL && new->sa_handler == SIG_DFL)
+        (void)ph_guard_catch_default(number);
     return result;
 }
 
 static __sighandler_t set_signal(signal_function *next, int number, __sighandler_t handler)
 {
-    uintptr_t before = is_signal(number) ? __atomic_load_n(&program[number].handler, __ATOMIC_RELAXED) : 0;
+    uintptr_t guarded, before = is_signal(number) ? __atomic_load_n(&program[number].handler, __ATOMIC_RELAXED) : 0;
     const bool had_info = is_signal(number) && program[number].has_info;
     const bool sets = is_signal(number) && is_function((uintptr_t)handler);
     if (sets)
@@ -131,6 +136,10 @@ static __sighandler_t set_signal(signal_function *next, int number, __sighandler
     const __sighandler_t old = next(number, sets ? (__sighandler_t)(uintptr_t)on_signal : handler);
     if (old == SIG_ERR && sets)
         (void)program_set(number, before, had_info);
+    if (old != SIG_ERR && handler == SIG_DFL)
+        (void)ph_guard_catch_default(number);
+    if (ph_guard_has_handler(number, (const void *)(uintptr_t)old, &guarded))
+        return (__sighandler_t)guarded;
     return (uintptr_t)old == (uintptr_t)on_signal ? (__sighandler_t)before : old;
 }
 

@@ -96,7 +96,15 @@ for environment in PRIVHEAP_MODE=default PRIVHEAP_GUARD_RATE=1 PRIVHEAP_MODE=sec
     expect ignored 0 ''
     [ $environment = PRIVHEAP_MODE=tolerant ] && continue
     expect write_freed_in_child 0 'PH114 write after free'
+    expect default_and_back 134 'PH112 write behind the end'
     expect alternative_stack 134 'PH112 write behind the end'
+done
+
+# Large blocks shrink, and are not bounded by the number of mappings; no report about what other threads are at.
+for environment in PRIVHEAP_MODE=default PRIVHEAP_MODE=secure PRIVHEAP_MODE=tolerant; do
+    for action in shrink_large take_many_large exit_amid_threads exit_amid_threads exit_amid_threads exit_in_child_of_threads; do
+        expect $action 0 ''
+    done
 done
 
 # Without checks, or with a rate of 0, there is none: the access is as it is without a guard.

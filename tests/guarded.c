@@ -314,6 +314,19 @@ static void ignored(void)
     (void)raise(SIGSEGV);
 }
 
+static void do_nothing(int number) { (void)number; }
+
+/* Whoever installs a handler only where there is none finds none; and when he is gone, ours is there again. */
+static void default_and_back(void)
+{
+    struct sigaction found;
+    (void)new_block(SMALL);
+    NEED(sigaction(SIGSEGV, NULL, &found) == 0 && found.sa_handler == SIG_DFL && found.sa_flags == 0);
+    NEED(signal(SIGBUS, do_nothing) == SIG_DFL && signal(SIGBUS, SIG_DFL) == do_nothing && signal(SIGBUS, SIG_DFL) == SIG_DFL);
+    NEED(sigaction(SIGSEGV, &(struct sigaction){.sa_handler = do_nothing}, NULL) == 0 && sigaction(SIGSEGV, &found, NULL) == 0);
+    write_behind();
+}
+
 static void *fault_on_alternative_stack(void *stack)
 {
     const stack_t other = {.ss_sp = stack, .ss_size = 16384};
@@ -325,12 +338,87 @@ static void *fault_on_alternative_stack(void *stack)
 static void alternative_stack(void)
 {
     static char stack[16384];
-    struct sigaction ours;
     pthread_t thread;
     (void)new_block(SMALL);
-    NEED(sigaction(SIGSEGV, NULL, &ours) == 0 && (ours.sa_flags & SA_ONSTACK) != 0);
     NEED(pthread_create(&thread, NULL, fault_on_alternative_stack, stack) == 0);
     (void)pthread_join(thread, NULL);
+}
+
+/* ---- large blocks of secure and tolerant mode ---- */
+
+enum { MB = 1 << 20 };
+
+static void shrink_large(void)
+{
+    enum { COUNT = 8, WAS = 16 * MB, IS = 2 * MB, MOST_UNITS = 64 * MB / 4096 };
+    long all = 0, resident = 0;
+    for (int i = 0; i < COUNT; i++) {
+        char *volatile kept = realloc((char *)(uintptr_t)new_block(WAS), IS);
+        NEED(kept != NULL && kept[IS - 1] == 1);
+    }
+    FILE *statm = fopen("/proc/self/statm", "r");
+    NEED(statm != NULL && fscanf(statm, "%ld %ld", &all, &resident) == 2);
+    NEED(resident < MOST_UNITS);
+    fclose(statm);
+}
+
+/* A process may have 65,530 mappings. */
+static void take_many_large(void)
+{
+    enum { COUNT = 40000, EACH = 128 * 1024 };
+    for (int i = 0; i < COUNT; i++) {
+        char *volatile large = malloc(EACH);
+        NEED(large != NULL);
+        large[0] = large[EACH - 1] = 1;
+    }
+}
+
+/* ---- the end, while other threads are at it ---- */
+
+static void *take_and_give(void *seed)
+{
+    enum { COUNT = 200, MULTIPLIER = 1103515245 };
+    char *volatile held[COUNT] = {NULL};
+    for (unsigned next = (unsigned)(uintptr_t)seed;;) {
+        next = next * MULTIPLIER + 12345;
+        char *volatile *place = &held[next / 256 % COUNT];
+        free(*place);
+        *place = malloc(next / 65536 % 300);
+        NEED(*place != NULL);
+    }
+    return NULL;
+}
+
+static void start_threads(void)
+{
+    pthread_t thread;
+    for (uintptr_t i = 1; i <= 3; i++)
+        NEED(pthread_create(&thread, NULL, take_and_give, (void *)i) == 0);
+    usleep(5000);
+}
+
+static void exit_amid_threads(void)
+{
+    start_threads();
+    malloc_trim(0);
+    exit(0);
+}
+
+static void exit_in_child_of_threads(void)
+{
+    enum { CHILDREN = 12, LATER_US = 150000 };
+    int status;
+    start_threads();
+    for (int i = 0; i < CHILDREN; i++) {
+        const pid_t pid = fork();
+        NEED(pid >= 0);
+        if (pid == 0) {
+            usleep(LATER_US);
+            exit(0);
+        }
+    }
+    for (int i = 0; i < CHILDREN; i++)
+        NEED(wait(&status) > 0 && status == 0);
 }
 
 /* ---- a sandbox that ends whoever asks for more than memory ---- */
@@ -364,7 +452,8 @@ static const struct action {
     ACTION(change_tail_and_resize), ACTION(change_tail_and_exit), ACTION(change_before_and_free), ACTION(use_all_of_it),
     ACTION(zero_again), ACTION(take_many), ACTION(take_in_threads), ACTION(read_freed_in_thread), ACTION(write_freed_in_child), ACTION(early_own),
     ACTION(early_raise), ACTION(late_own), ACTION(wild), ACTION(raised), ACTION(ignored),
-    ACTION(alternative_stack), ACTION(sandbox),
+    ACTION(alternative_stack), ACTION(default_and_back), ACTION(sandbox), ACTION(shrink_large), ACTION(take_many_large), ACTION(exit_amid_threads),
+    ACTION(exit_in_child_of_threads),
 };
 
 int main(int argc, char **argv)
