@@ -46,7 +46,7 @@ static struct local *plain_local(void)
 /* Its operation never goes on.  Whoever stops the heap meanwhile looks at each block, as we then do. */
 static void local_abandon(struct local *lo)
 {
-    struct heap *hp = lo->heap;
+    struct heap *hp = __atomic_load_n(&lo->heap, __ATOMIC_ACQUIRE); /* it may be ending */
     if (hp == NULL || (lo->busy == 0 && !lo->left)) /* left: a handler came while we were at it */
         return;
     __atomic_store_n(&lo->left, 1, __ATOMIC_RELAXED);
