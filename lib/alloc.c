@@ -149,7 +149,7 @@ static void *alloc_big(struct heap *hp, const struct request *rq, bool *zero)
 /* It is zero, and what stands around it is no business of ours. */
 COLD void *ph_heap_guarded(struct heap *hp, const struct request *rq)
 {
-    if (!ph_guard_wants(hp, rq))
+    if ((rq->enter != ENTER_NOT && ph_is_nested()) || !ph_guard_wants(hp, rq)) /* a handler must not wait for the gate */
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
     void *block = ph_guard_take(hp, rq);
