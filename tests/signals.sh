@@ -38,6 +38,8 @@ done
 for storm in keep fork jump; do
     run storm $storm "${signals_seconds:-1.5}"
 done
+# Many guarded blocks: a handler may not wait for the gate either.
+PRIVHEAP_GUARD_RATE=3 run storm jump 0.5
 
 echo "$failed not as expected"
 [ $failed -eq 0 ]
