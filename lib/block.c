@@ -200,17 +200,26 @@ static void check_family(const struct block_info *bi, const struct hard_block *h
         ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
+/* True: *verdict is the answer, because it is no block of that heap, or an emergency one, which is free by now. */
+static bool look_to_free(struct heap *hp, void *block, struct block_info *bi, enum block_verdict *verdict)
+{
+    *verdict = ph_heap_look(block, bi);
+    if (*verdict == BLOCK_OK && bi->heap != hp)
+        *verdict = BLOCK_NOT_OURS;
+    else if (*verdict == BLOCK_OK && bi->kind == KIND_EMERGENCY)
+        *verdict = ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
+    else
+        return *verdict != BLOCK_OK;
+    return true;
+}
+
 /* In the middle of another call of this thread: what needs more than leaf locks is freed later. */
 static COLD enum block_verdict free_nested(struct heap *hp, void *block)
 {
     struct block_info bi;
-    const enum block_verdict verdict = ph_heap_look(block, &bi);
-    if (verdict != BLOCK_OK)
+    enum block_verdict verdict;
+    if (look_to_free(hp, block, &bi, &verdict))
         return verdict;
-    if (bi.heap != hp)
-        return BLOCK_NOT_OURS;
-    if (bi.kind == KIND_EMERGENCY)
-        return ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
     if (bi.kind != KIND_PACKED && ph_nested_is_inside(hp)) {
         const struct hard_block hb = hard_block(&bi, block);
         if (hp->hard != 0)
@@ -238,13 +247,9 @@ enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter en
         return free_nested(hp, block);
     if (unlikely(ph_later_count != 0) && enter != ENTER_NOT)
         ph_heap_free_later();
-    const enum block_verdict verdict = ph_heap_look(block, &bi);
-    if (verdict != BLOCK_OK)
+    enum block_verdict verdict;
+    if (look_to_free(hp, block, &bi, &verdict))
         return verdict;
-    if (bi.heap != hp)
-        return BLOCK_NOT_OURS;
-    if (bi.kind == KIND_EMERGENCY)
-        return ph_emergency_give(block) ? BLOCK_OK : BLOCK_TWICE;
     const struct hard_block hb = hard_block(&bi, block);
     if (ph_option(OPT_FAMILY_CHECKS))
         check_family(&bi, &hb, family, bytes);
