@@ -27,7 +27,7 @@ enum {
     LIVE_PART = 128,      /* and this part of the heap */
     MANY_PAGES = 96,      /* the same in the other modes, */
     MANY_PART = 32,
-    MANY_LIVE = 32,       /* and blocks, and for each so many pages of the heap: two mappings more for fork to copy */
+    MANY_LIVE = 28,       /* and blocks, and for each so many pages of the heap: two mappings more for fork to copy */
     MANY_OPS = 128,       /* operations of the program until only chance chooses, */
     MANY_OF_CLASS = 12,   /* so many of each class before, */
     MANY_IN_ALL = 56,     /* and in all; */

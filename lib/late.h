@@ -13,7 +13,7 @@
 enum { LATE_MOST_BYTES = TOUCHED_BYTES - PAD_TOLERANT }; /* with little slack, even so */
 
 /* NULL: nothing was done.  Secure: the block is zero. */
-static inline void *late_take(size_t bytes)
+static inline __attribute__((always_inline)) void *late_take(size_t bytes)
 {
     const uint32_t mode = ph_process_heap.hard;
     struct local *lo = ph_thread->hard;
