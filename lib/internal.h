@@ -503,7 +503,7 @@ struct local *ph_sized_earned(struct heap *hp); /* the same, made after some ope
 void *ph_sized_take(struct local *lo, unsigned class, size_t wanted); /* NULL: no memory, or not biased */
 bool ph_sized_give(struct local *lo, void *block); /* false: nothing done, ask block.c */
 
-/* late.c -- the usual malloc and free of a hard heap; freed blocks that wait */
+/* late.c -- malloc and free of a hard heap, what is less usual than late.h; freed blocks that wait */
 void *ph_hard_malloc(size_t bytes, enum family family); /* NULL: ask alloc.c */
 bool ph_hard_free(void *block, enum family family);     /* false: nothing done, ask block.c */
 /* Where it stands.  False: it must move; *had: what it holds, SIZE_MAX: ask block.c. */
