@@ -313,7 +313,10 @@ struct late {
     uint64_t sum[LATE_BLOCKS]; /* tolerant: of what it held */
 };
 enum { LATE_CLASS_SHIFT = 56 }; /* addresses end below */
-static inline uint64_t late_what(const void *block, unsigned class) { return (uintptr_t)block | (uint64_t)class << LATE_CLASS_SHIFT; }
+static inline uint64_t late_what(const void *block, unsigned class)
+{
+    return (uintptr_t)block | (uint64_t)class << LATE_CLASS_SHIFT;
+}
 static inline unsigned late_class(uint64_t what) { return (unsigned)(what >> LATE_CLASS_SHIFT); }
 static inline void *late_block(uint64_t what) { return (void *)(uintptr_t)(what & (((uint64_t)1 << LATE_CLASS_SHIFT) - 1)); }
 

@@ -30,7 +30,8 @@ static inline void late_leave(struct local *lo, struct late *late)
     const struct late_block lb = late->entry[late->first];
     const unsigned class = late_class(lb.what);
     struct stack *st = &lo->stack[class];
-    if (unlikely(ph_process_heap.hard == MODE_TOLERANT) && late->sum[late->first] != hard_sum(late_block(lb.what), ph_class_bytes[class]))
+    if (unlikely(ph_process_heap.hard == MODE_TOLERANT) &&
+        late->sum[late->first] != hard_sum(late_block(lb.what), ph_class_bytes[class]))
         ph_incident(DIAG_WRITE_AFTER_FREE, late_block(lb.what), ph_class_bytes[class]);
     late->first = (late->first + 1) % LATE_BLOCKS;
     late->count--;

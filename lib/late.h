@@ -71,7 +71,8 @@ static inline bool late_give(void *block)
     const uint64_t entry = map_get(block);
     const uint32_t class = (uint32_t)entry - (ph_process_heap.tag | KIND_SIZED);
     uint16_t *place = likely(class < CLASS_COUNT) ? sized_place(entry, block) : NULL;
-    const bool done = likely(place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED)) && likely(late_exchange(lo, block, place, class));
+    const bool good = place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED);
+    const bool done = likely(good) && likely(late_exchange(lo, block, place, class));
     local_leave(lo);
     return done;
 }
