@@ -25,13 +25,20 @@ enum {
     LIBC_OPS = 64,        /* so many without one by the program: then libc's are as good */
     LIVE_PAGES = 24,      /* that may be live in default mode, */
     LIVE_PART = 128,      /* and this part of the heap */
-    MANY_PAGES = 96,      /* the same in the other modes: each is two mappings more for fork to copy */
+    MANY_PAGES = 96,      /* the same in the other modes, */
     MANY_PART = 32,
+    MANY_LIVE = 28,       /* and blocks, and for each so many pages of the heap: two mappings more for fork to copy */
+    MANY_OPS = 128,       /* operations of the program until only chance chooses, */
+    MANY_OF_CLASS = 12,   /* so many of each class before, */
+    MANY_IN_ALL = 56,     /* and in all; */
+    MANY_LIBC_OPS = 256,  /* it takes 200 for the names of a locale: of these */
+    MANY_OF_LIBC = 2,     /* so many of each class */
+    MANY_LIBC_IN_ALL = 10,
     BEFORE_BYTES = 512,   /* before a block that are filled and checked */
-    MANY_FIRST = 96,      /* of the other modes: all of these, and ever fewer of the following */
     RARE = 1000,          /* from this rate on no more than time allows: one costs 10 us, */
     APART_MS = 4,         /* and 5,000 blocks at 5 ns each take 25; so they are to be so far apart, */
     SPREAD_MOST = 256,    /* or so many times rarer than the option says */
+    MANY_FIRST = 32,      /* then ever fewer: one in (operations / this)^2 */
     PROGRAM_BYTES = 1 << 28, /* its code lies within that of its entry, libraries do not */
     OURS_BYTES = 1 << 17, /* so does ours of itself */
 };
@@ -60,14 +67,15 @@ static int32_t draw(uint64_t mean)
 static bool is_near(const void *at, uintptr_t where, uintptr_t bytes) { return (uintptr_t)at - where + bytes < 2 * bytes; }
 
 /* Not libc on its way to main, nor what libc wants for itself: our own operator new, or the program.  Nor who asks
- * by HeapAlloc, and may count a heap's mappings. */
+ * by HeapAlloc, and may count a heap's mappings; in the other modes they are the program, too. */
 static bool is_by_program(const void *caller)
 {
+    const bool many = ph_mode != MODE_DEFAULT;
     if (caller == NULL || LOOK(is_program))
-        return caller != NULL;
+        return caller != NULL || many;
     const bool by_program = is_near(caller, (uintptr_t)ph_os_entry(), PROGRAM_BYTES) ||
                             is_near(caller, (uintptr_t)ph_guard_wants, OURS_BYTES);
-    if (by_program || ++libc_ops >= LIBC_OPS)
+    if (by_program || ++libc_ops >= (many ? MANY_LIBC_OPS : LIBC_OPS))
         SET(is_program, true);
     return by_program;
 }
@@ -77,17 +85,13 @@ static unsigned class_number(const struct request *rq)
     return rq->bytes <= CLASS_BYTES ? class_of(rq->bytes) : CLASS_COUNT;
 }
 
-/* Default mode: the program's first few blocks of each class. */
-static bool wants_early(const struct request *rq)
+/* One of the first of its class.  In the other modes libc's count for something before the program has asked for any: it may
+ * never do so by itself. */
+static bool is_early_of_class(const struct request *rq, bool by_program)
 {
-    const uint32_t ops = LOOK(early_ops) + 1;
-    SET(early_ops, ops);
-    if (ops >= EARLY_OPS || LOOK(early_given) >= EARLY_IN_ALL)
-        SET(is_early_over, true);
-    if (!is_by_program(rq->caller))
-        return false;
     uint8_t *uses = &early_uses[class_number(rq)];
-    if (LOOK(*uses) >= EARLY_OF_CLASS)
+    const uint8_t most = ph_mode == MODE_DEFAULT ? EARLY_OF_CLASS : by_program ? MANY_OF_CLASS : MANY_OF_LIBC;
+    if (LOOK(*uses) >= most)
         return false;
     SET(*uses, LOOK(*uses) + 1);
     SET(early_given, LOOK(early_given) + 1);
@@ -102,6 +106,18 @@ static uint64_t spread_now(void)
     SET(sampled_ms, now);
     SET(spread, after < 1 ? 1 : after > SPREAD_MOST ? SPREAD_MOST : after);
     return LOOK(spread);
+}
+
+static bool wants_early(const struct request *rq)
+{
+    const bool many = ph_mode != MODE_DEFAULT, by_program = is_by_program(rq->caller);
+    const uint32_t ops = LOOK(early_ops) + (by_program || !many);
+    SET(early_ops, ops);
+    if (ops >= (many ? MANY_OPS : EARLY_OPS) || LOOK(early_given) >= (many ? MANY_IN_ALL : EARLY_IN_ALL))
+        SET(is_early_over, true);
+    if (many && LOOK(is_early_over))
+        SET(seen_ops, MANY_OPS);
+    return (by_program || (many && LOOK(early_given) < MANY_LIBC_IN_ALL)) && is_early_of_class(rq, by_program);
 }
 
 /* How far it is to the next one, on average. */
@@ -145,7 +161,7 @@ bool ph_guard_wants(const struct heap *hp, const struct request *rq)
     }
     if (rq->bytes > GUARD_MOST_BYTES || rq->align > ph_os_page_bytes())
         return false; /* the next one, then */
-    if (ph_mode == MODE_DEFAULT && ph_option(OPT_GUARD_RATE) > EARLY_OF_CLASS && !LOOK(is_early_over))
+    if (ph_option(OPT_GUARD_RATE) > EARLY_OF_CLASS && !LOOK(is_early_over))
         return wants_early(rq);
     const uint64_t mean = mean_now();
     count_on(draw(mean));
@@ -234,6 +250,17 @@ void ph_guard_begin(struct heap *hp)
 
 /* ---- taking and giving ------------------------------------------------------------------------------ */
 
+static size_t pages_most(uint64_t heap_pages)
+{
+    return ph_slot_many() ? MANY_PAGES + heap_pages / MANY_PART : LIVE_PAGES + heap_pages / LIVE_PART;
+}
+
+/* No bound of its own where somebody asks for many. */
+static size_t live_most(uint64_t heap_pages)
+{
+    return ph_slot_many() && ph_option(OPT_GUARD_RATE) >= GUARD_RATE_MANY ? MANY_LIVE + heap_pages / LIVE_PART : SIZE_MAX;
+}
+
 static struct slot *slot_take(struct heap *hp, size_t bytes)
 {
     ph_lock_take(&hp->span_lock);
@@ -242,7 +269,7 @@ static struct slot *slot_take(struct heap *hp, size_t bytes)
     if (!ph_slot_ready())
         SET(is_off, true);
     else
-        sl = ph_slot_take(bytes, ph_slot_many() ? MANY_PAGES + heap_pages / MANY_PART : LIVE_PAGES + heap_pages / LIVE_PART);
+        sl = ph_slot_take(bytes, pages_most(heap_pages), live_most(heap_pages));
     if (pattern == 0)
         pattern = ph_os_random() | 0x8080808080808080u;
     ph_lock_give(&hp->span_lock);
@@ -371,8 +398,7 @@ bool ph_guard_is_valid(const struct span *sp)
 
 void ph_guard_check_all(struct heap *hp)
 {
-    const uint32_t limit = ph_slot_limit();
-    for (uint32_t number = 1; number < limit; number++) {
+    for (uint32_t number = 0; (number = ph_slot_next(number)) != 0;) {
         const struct slot *sl = ph_slot_at(number);
         if (sl == NULL)
             continue;

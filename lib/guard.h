@@ -13,6 +13,7 @@
 
 enum {
     GUARD_MOST_BYTES = 65536,
+    GUARD_RATE_MANY = 100, /* more often than that: the wide table, also in default mode */
     GUARD_AREAS = 3, /* slots of 1, 4 and 16 OS pages */
     GUARD_LEFT_OFF = INT32_MAX,
     GUARD_LEFT_ZERO = 1 << 30,      /* none: so that a thread that was not asked yet, 0, is asked, and takes no room */
@@ -51,9 +52,10 @@ void ph_guard_check_all(struct heap *hp);                        /* at exit: rep
 
 /* guardslot.c -- where slots are, and which of them comes next */
 bool ph_slot_ready(void);                  /* held: span lock; false: there will be none */
-struct slot *ph_slot_take(size_t bytes, size_t most_pages); /* held: span lock; NULL: none */
+struct slot *ph_slot_take(size_t bytes, size_t most_pages, size_t most_live); /* held: span lock; NULL: none */
 void ph_slot_give(struct slot *sl, bool used); /* held: span lock; false: as if it never was taken */
 struct slot *ph_slot_at(uint32_t number);  /* NULL: there is none */
+uint32_t ph_slot_next(uint32_t number);    /* the next that was ever taken, of all the first one after 0; 0: none */
 struct slot *ph_slot_of(const void *address); /* in it or, in a guard, next to it on the left; NULL: nobody's */
 char *ph_slot_start(const struct slot *sl);
 char *ph_slot_end(const struct slot *sl);

@@ -19,7 +19,6 @@
 #include "small.h"
 
 enum {
-    RATE_MANY = 100,       /* more often than that: the wide table, also in default mode */
     SPACE_FEW = 64 << 20,  /* a smaller bound on the process is left alone */
     HUGE_BYTES = 2 << 20,  /* what the program maps next is aligned as without us: 1,500 faults fewer in python */
     RESIDENT_PAGES = 4096, /* of all slots: 16 MB, also where freed ones keep what they had */
@@ -41,6 +40,7 @@ static struct slot *slots; /* by number - 1 */
 static struct stack_copy (*copies)[SLOT_EVENTS];
 static uint32_t limit;
 static uint32_t resident; /* pages */
+static uint32_t live;     /* slots */
 static bool many, refused;
 
 static size_t stride(unsigned area) { return (area_pages[area] + 1u) * ph_os_page_bytes(); }
@@ -111,7 +111,7 @@ bool ph_slot_ready(void)
     if (limit != 0 || refused)
         return limit != 0;
     const size_t space = ph_os_space_limit();
-    many = (ph_mode != MODE_DEFAULT || ph_option(OPT_GUARD_RATE) < RATE_MANY) && space >= SPACE_MANY;
+    many = (ph_mode != MODE_DEFAULT || ph_option(OPT_GUARD_RATE) < GUARD_RATE_MANY) && space >= SPACE_MANY;
     if (space < SPACE_FEW || !ph_guard_catch_faults() || !(reserve(many ? area_many : area_few) || (many && !(many = false) && reserve(area_few))))
         refused = true;
     return !refused;
@@ -138,7 +138,7 @@ static struct slot *take_fresh(struct area *ar)
 {
     struct slot *sl = &slots[ar->first - 1 + ar->used];
     sl->self = (uint16_t)(ar->first + ar->used);
-    ar->used++;
+    __atomic_store_n(&ar->used, ar->used + 1, __ATOMIC_RELAXED);
     return sl;
 }
 
@@ -149,7 +149,7 @@ static struct slot *take_oldest(struct area *ar)
     return sl;
 }
 
-struct slot *ph_slot_take(size_t bytes, size_t most_pages)
+struct slot *ph_slot_take(size_t bytes, size_t most_pages, size_t most_live)
 {
     unsigned i = 0;
     while (i < GUARD_AREAS && area_pages[i] * ph_os_page_bytes() < bytes)
@@ -161,6 +161,8 @@ struct slot *ph_slot_take(size_t bytes, size_t most_pages)
     struct slot *sl = NULL;
     const uint32_t pages = (uint32_t)(ph_round_up(bytes, ph_os_page_bytes()) / ph_os_page_bytes());
     const bool room = resident + pages <= most_pages;
+    if (live >= most_live)
+        return NULL;
     if (room && ar->used < ar->count)
         sl = take_fresh(ar);
     else if ((room || keeps_freed()) && ar->oldest != 0)
@@ -170,6 +172,7 @@ struct slot *ph_slot_take(size_t bytes, size_t most_pages)
     if (sl->state == SLOT_FREED && keeps_freed())
         resident -= sl->pages;
     resident += pages;
+    live++;
     sl->pages = (uint16_t)pages;
     sl->state = SLOT_TAKEN;
     return sl;
@@ -178,6 +181,7 @@ struct slot *ph_slot_take(size_t bytes, size_t most_pages)
 void ph_slot_give(struct slot *sl, bool used)
 {
     struct area *ar = &areas[area_of(sl)];
+    live--;
     if (!keeps_freed() || !used)
         resident -= sl->pages;
     __atomic_store_n(&sl->state, used ? SLOT_FREED : SLOT_NEVER, __ATOMIC_RELEASE);
@@ -211,6 +215,18 @@ struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct
 struct slot *ph_slot_at(uint32_t number)
 {
     return number != 0 && number < ph_slot_limit() && slots[number - 1].self == number ? &slots[number - 1] : NULL;
+}
+
+/* The others' entries are memory that nobody touched. */
+uint32_t ph_slot_next(uint32_t number)
+{
+    const uint32_t next = number + 1;
+    for (unsigned i = 0; i < GUARD_AREAS && ph_slot_limit() != 0; i++) {
+        const uint32_t from = next > areas[i].first ? next : areas[i].first;
+        if (from < areas[i].first + __atomic_load_n(&areas[i].used, __ATOMIC_RELAXED))
+            return from;
+    }
+    return 0;
 }
 
 /* The guard before the first slot counts as the first slot's. */

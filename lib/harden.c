@@ -12,6 +12,19 @@
 
 #include "small.h"
 
+static uint8_t tail_byte(const struct hard_block *hb, size_t at) { return (uint8_t)(tail_word(hb->block) >> at % 8 * 8); }
+
+static uint8_t tail_first_byte(const struct hard_block *hb, enum family family)
+{
+    return tail_byte(hb, hb->wanted) ^ (uint8_t)(family << 1);
+}
+
+/* Of a page's block: only pages know where the next block begins. */
+static size_t tail_last(const struct hard_block *hb)
+{
+    return tail_slack(hb) > TAIL_WHOLE && hb->class != CLASS_COUNT ? TAIL_LAST : 0;
+}
+
 size_t ph_hard_pad(const struct heap *hp) { return hard_pad(hp); }
 
 struct hard_block ph_hard_large(const struct span *sp)
@@ -27,21 +40,40 @@ struct hard_block ph_hard_large(const struct span *sp)
 
 enum family ph_hard_family(const struct hard_block *hb)
 {
-    const uint8_t stands = (uint8_t)hb->block[hb->wanted] ^ (uint8_t)tail_word(hb->block);
-    return tail_slack(hb) == 0 || stands % 2 != 0 || stands >= FAMILY_COUNT << 1 ? FAMILY_ANY : (enum family)(stands >> 1);
+    if (tail_slack(hb) == 0)
+        return FAMILY_ANY;
+    const uint8_t stands = (uint8_t)hb->block[hb->wanted] ^ tail_byte(hb, hb->wanted);
+    return stands % 2 != 0 || stands >= FAMILY_COUNT << 1 ? FAMILY_ANY : (enum family)(stands >> 1);
+}
+
+bool ph_hard_stands(const struct hard_block *hb, enum family family)
+{
+    const uint64_t word = tail_word(hb->block);
+    const size_t first = hb->wanted + 1, end = tail_end(hb), last = tail_last(hb);
+    return (tail_slack(hb) == 0 || ((uint8_t)hb->block[hb->wanted] == tail_first_byte(hb, family) &&
+                                    (first == end || tail_reads(hb->block, first, end, word)))) &&
+           (last == 0 || tail_reads(hb->block, hb->capacity - last, hb->capacity, word)) &&
+           (hb->head == 0 || tail_reads(hb->block - hb->head, 0, hb->head, word));
+}
+
+/* The first word behind the block is as it was. */
+static bool begins_well(const struct hard_block *hb, enum family family)
+{
+    bool good = (uint8_t)hb->block[hb->wanted] == tail_first_byte(hb, family);
+    for (size_t at = hb->wanted + 1; at < hb->wanted + sizeof(uint64_t); at++)
+        good = good && (uint8_t)hb->block[at] == tail_byte(hb, at);
+    return good;
 }
 
 enum hard_verdict ph_hard_look(const struct hard_block *hb)
 {
     const enum family family = ph_hard_family(hb);
-    const uint64_t word = tail_word(hb->block);
     if (likely(tail_stands(hb, family)))
         return HARD_GOOD;
-    if (hb->head != 0 && !tail_reads(hb->block - hb->head, hb->head, word, word))
+    if (hb->head != 0 && !tail_reads(hb->block - hb->head, 0, hb->head, tail_word(hb->block)))
         return HARD_BEFORE;
     /* what begins right behind the block is its overflow; else it may be the next block's underflow */
-    const bool intact = tail_slack(hb) > sizeof word &&
-                        tail_reads(hb->block + hb->wanted, sizeof word, word, tail_family(word, family));
+    const bool intact = tail_slack(hb) > sizeof(uint64_t) && begins_well(hb, family);
     return intact && hb->class != CLASS_COUNT ? HARD_UNDERFLOW : HARD_OVERFLOW;
 }
 
@@ -62,7 +94,19 @@ void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum fami
     hard_taken(hp, hb, family, zero);
 }
 
-void ph_hard_retail(const struct hard_block *hb, enum family family) { tail_set(hb, family); }
+void ph_hard_retail(const struct hard_block *hb, enum family family)
+{
+    const uint64_t word = tail_word(hb->block);
+    const size_t last = tail_last(hb);
+    if (hb->head != 0)
+        tail_write(hb->block - hb->head, 0, hb->head, word);
+    if (tail_slack(hb) > 0) {
+        tail_write(hb->block, hb->wanted, tail_end(hb), word);
+        hb->block[hb->wanted] = (char)tail_first_byte(hb, family);
+    }
+    if (last != 0)
+        tail_write(hb->block, hb->capacity - last, hb->capacity, word);
+}
 
 void ph_hard_resized(const struct heap *hp, const struct hard_block *hb, size_t had, enum family family)
 {
@@ -77,5 +121,5 @@ void ph_hard_released(const struct heap *hp, const struct hard_block *hb)
         ph_hard_report(hb, verdict);
     const bool is_mapping = hb->class == CLASS_COUNT && entry_kind(map_get(hb->block)) != KIND_RUN; /* it is given back */
     if (hp->hard == MODE_SECURE && hb->head == 0 && !is_mapping)
-        ph_bytes_zero(hb->block, hb->class != CLASS_COUNT ? hb->capacity : hb->wanted + tail_first(hb));
+        ph_bytes_zero(hb->block, hb->class != CLASS_COUNT ? hb->capacity : tail_end(hb));
 }

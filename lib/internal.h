@@ -307,12 +307,18 @@ struct late {
     uint32_t first, count;
     size_t bytes;
     struct late_block {
-        void *block;
+        uint64_t what; /* late_what */
         uint16_t *place;
-        unsigned class;
-        uint64_t sum; /* tolerant: of what it held */
     } entry[LATE_BLOCKS];
+    uint64_t sum[LATE_BLOCKS]; /* tolerant: of what it held */
 };
+enum { LATE_CLASS_SHIFT = 56 }; /* addresses end below */
+static inline uint64_t late_what(const void *block, unsigned class)
+{
+    return (uintptr_t)block | (uint64_t)class << LATE_CLASS_SHIFT;
+}
+static inline unsigned late_class(uint64_t what) { return (unsigned)(what >> LATE_CLASS_SHIFT); }
+static inline void *late_block(uint64_t what) { return (void *)(uintptr_t)(what & (((uint64_t)1 << LATE_CLASS_SHIFT) - 1)); }
 
 /* What HeapFree asks of a sized page, and the code of each block's size, the last block's first. */
 struct size_cell {
@@ -332,6 +338,7 @@ struct thread {
     uintptr_t candidate[THREAD_SLOTS]; /* handle of a heap without a local of this thread, */
     uint8_t uses[THREAD_SLOTS];        /* and its slow operations on the way to one */
     struct local *mine;         /* sized locals, whatever their heap */
+    struct local *hard;         /* the one of a hard process heap, if freed blocks wait there; NULL: none */
     void *owner;                /* thread pointer; NULL: free */
     struct thread *next;        /* of all that were ever made */
 };
@@ -499,7 +506,7 @@ struct local *ph_sized_earned(struct heap *hp); /* the same, made after some ope
 void *ph_sized_take(struct local *lo, unsigned class, size_t wanted); /* NULL: no memory, or not biased */
 bool ph_sized_give(struct local *lo, void *block); /* false: nothing done, ask block.c */
 
-/* late.c -- the usual malloc and free of a hard heap; freed blocks that wait */
+/* late.c -- malloc and free of a hard heap, what is less usual than late.h; freed blocks that wait */
 void *ph_hard_malloc(size_t bytes, enum family family); /* NULL: ask alloc.c */
 bool ph_hard_free(void *block, enum family family);     /* false: nothing done, ask block.c */
 /* Where it stands.  False: it must move; *had: what it holds, SIZE_MAX: ask block.c. */
@@ -545,6 +552,7 @@ struct hard_block ph_hard_large(const struct span *sp); /* as its descriptor say
 size_t ph_hard_pad(const struct heap *hp);
 void ph_hard_taken(const struct heap *hp, const struct hard_block *hb, enum family family, bool *zero);
 void ph_hard_retail(const struct hard_block *hb, enum family family);
+bool ph_hard_stands(const struct hard_block *hb, enum family family); /* the tail, and it is of that family */
 void ph_hard_resized(const struct heap *hp, const struct hard_block *hb, size_t had, enum family family);
 void ph_hard_released(const struct heap *hp, const struct hard_block *hb);
 enum family ph_hard_family(const struct hard_block *hb);

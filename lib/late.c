@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* late.c -- malloc and free of a hard heap, the usual case in one piece; blocks that wait after free.
+/* late.c -- malloc and free of a hard heap, what is less usual than late.h; blocks that wait after free.
  *
  * Owns:    struct late.
  * Calls:   harden.h for tails and free memory, shard.c when a stack is full.  Beside sized.c.
@@ -8,53 +8,64 @@
  * Always:  a late block is free by its code, and lies in no stack and in no page.
  * Why:     these modes are for all day: whatever is not the usual case is alloc.c's and block.c's,
  *          and done again there. */
-#include "guard.h"
-#include "harden.h"
+#include "late.h"
 #include "stack.h"
 
 /* ---- late blocks ------------------------------------------------------------------------------ */
 
-static void push(struct local *lo, unsigned class, void *block, uint16_t *place)
+static COLD void push_slow(struct local *lo, unsigned class)
 {
     struct stack *st = &lo->stack[class];
-    if (unlikely(!stack_has_room(st)))
+    if (!stack_has_room(st))
         ph_stack_open(lo, st, class);
-    if (unlikely(st->top >= st->limit))
+    if (st->top >= st->limit)
         ph_stack_widen(lo, st, class);
-    if (unlikely(st->top >= st->limit))
+    if (st->top >= st->limit)
         ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
-    *(struct sized_entry *)(void *)st->top = (struct sized_entry){block, place};
-    __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
 }
 
 /* Busy and biased, or as ph_late_empty.  The oldest late block may be taken again. */
-static void late_leave(struct local *lo)
+static inline void late_leave(struct local *lo, struct late *late)
 {
-    struct late *late = lo->late;
     const struct late_block lb = late->entry[late->first];
-    const size_t bytes = ph_class_bytes[lb.class];
+    const unsigned class = late_class(lb.what);
+    struct stack *st = &lo->stack[class];
+    if (unlikely(ph_process_heap.hard == MODE_TOLERANT) &&
+        late->sum[late->first] != hard_sum(late_block(lb.what), ph_class_bytes[class]))
+        ph_incident(DIAG_WRITE_AFTER_FREE, late_block(lb.what), ph_class_bytes[class]);
     late->first = (late->first + 1) % LATE_BLOCKS;
     late->count--;
-    late->bytes -= bytes;
-    if (lo->heap->hard == MODE_TOLERANT && lb.sum != hard_sum(lb.block, bytes))
-        ph_incident(DIAG_WRITE_AFTER_FREE, lb.block, bytes);
-    push(lo, lb.class, lb.block, lb.place);
+    late->bytes -= ph_class_bytes[class];
+    if (unlikely(st->top >= st->limit))
+        push_slow(lo, class);
+    *(struct sized_entry *)(void *)st->top = (struct sized_entry){late_block(lb.what), lb.place};
+    __atomic_store_n(&st->top, st->top + 2, __ATOMIC_RELAXED);
 }
 
 void ph_late_empty(struct local *lo)
 {
     while (lo->late->count > 0)
-        late_leave(lo);
+        late_leave(lo, lo->late);
+}
+
+static COLD void late_make_room(struct local *lo, struct late *late, size_t bytes)
+{
+    while (late->bytes + bytes > LATE_BYTES && late->count > 0)
+        late_leave(lo, late);
 }
 
 static inline void late_enter(struct local *lo, void *block, uint16_t *place, unsigned class)
 {
     struct late *late = lo->late;
     const size_t bytes = ph_class_bytes[class];
-    while (late->count == LATE_BLOCKS || (late->bytes + bytes > LATE_BYTES && late->count > 0))
-        late_leave(lo);
-    late->entry[(late->first + late->count) % LATE_BLOCKS] =
-        (struct late_block){block, place, class, lo->heap->hard == MODE_TOLERANT ? hard_sum(block, bytes) : 0};
+    if (likely(late->count == LATE_BLOCKS))
+        late_leave(lo, late);
+    if (unlikely(late->bytes + bytes > LATE_BYTES))
+        late_make_room(lo, late, bytes);
+    const uint32_t at = (late->first + late->count) % LATE_BLOCKS;
+    late->entry[at] = (struct late_block){late_what(block, class), place};
+    if (unlikely(ph_process_heap.hard == MODE_TOLERANT))
+        late->sum[at] = hard_sum(block, bytes);
     late->count++;
     late->bytes += bytes;
 }
@@ -64,12 +75,7 @@ void ph_late_enter(struct local *lo, void *block, uint16_t *place, unsigned clas
 
 /* ---- malloc, free, realloc --------------------------------------------------------------------- */
 
-/* This thread's, with room for a block of `room` bytes in some page; else NULL. */
-static inline struct local *local_for(size_t room)
-{
-    struct local *lo = sized_local(ph_process_heap.handle);
-    return likely(room <= CLASS_BYTES) && likely(lo != NULL && lo->late != NULL) ? lo : NULL;
-}
+enum { USUAL_BYTES = CLASS_BYTES - PAD_TOLERANT };
 
 static inline struct hard_block page_block(void *block, unsigned class, size_t wanted)
 {
@@ -79,11 +85,10 @@ static inline struct hard_block page_block(void *block, unsigned class, size_t w
 void *ph_hard_malloc(size_t bytes, enum family family)
 {
     const struct heap *const hp = &ph_process_heap;
-    const size_t room = bytes < CLASS_BYTES ? bytes + hard_pad(hp) : SIZE_MAX;
-    struct local *lo = local_for(room);
-    if (unlikely(lo == NULL || ph_guard_due()))
+    struct local *lo = ph_thread->hard;
+    if (unlikely(lo == NULL || bytes > USUAL_BYTES || ph_guard_due()))
         return NULL;
-    const unsigned class = class_of(room);
+    const unsigned class = class_of(bytes + hard_pad(hp));
     local_enter(lo);
     struct stack *st = &lo->stack[class];
     struct sized_entry *top = (struct sized_entry *)(void *)st->top;
@@ -120,15 +125,15 @@ static inline uint16_t *live_place(const void *block, struct hard_block *hb)
 bool ph_hard_free(void *block, enum family family)
 {
     struct hard_block hb;
-    struct local *lo = local_for(0);
+    struct local *lo = ph_thread->hard;
     if (unlikely(lo == NULL))
         return false;
     local_enter(lo);
     uint16_t *place = live_place(block, &hb);
-    const bool good = likely(place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED)) && tail_stands(&hb, family);
+    const bool good = likely(place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED)) && likely(tail_stands(&hb, family));
     if (likely(good)) {
         if (ph_process_heap.hard == MODE_SECURE)
-            hard_clear(block, hb.capacity);
+            ph_bytes_zero(block, hb.capacity);
         __atomic_store_n(place, 0, __ATOMIC_RELAXED);
         late_enter(lo, block, place, hb.class);
     }
@@ -140,15 +145,14 @@ bool ph_hard_resize(void *block, size_t bytes, enum family family, size_t *had)
 {
     struct hard_block hb;
     const struct heap *const hp = &ph_process_heap;
-    const size_t room = bytes < CLASS_BYTES ? bytes + hard_pad(hp) : SIZE_MAX;
-    struct local *lo = local_for(room);
+    struct local *lo = ph_thread->hard;
     *had = SIZE_MAX;
-    if (unlikely(lo == NULL))
+    if (unlikely(lo == NULL || bytes > USUAL_BYTES))
         return false;
     local_enter(lo);
     uint16_t *place = live_place(block, &hb);
     const bool good = place != NULL && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED) && tail_stands(&hb, family);
-    const bool stays = good && class_of(room) == hb.class;
+    const bool stays = good && class_of(bytes + hard_pad(hp)) == hb.class;
     if (good)
         *had = hb.wanted;
     if (stays) {

@@ -14,6 +14,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/guard.h \
 	%D%/heapapi.h \
 	%D%/harden.h \
+	%D%/late.h \
 	%D%/hot.h \
 	%D%/cfi.h \
 	%D%/internal.h \

@@ -32,7 +32,7 @@ static uint64_t values[OPT_COUNT] = {
 #undef OPTION
 };
 
-uint32_t ph_mode = MODE_DEFAULT;
+uint32_t ph_mode = MODE_DEFAULT, ph_families;
 static const char mode_words[MODE_COUNT][9] = { "default", "secure", "tolerant" };
 
 static char paths[OPTION_PATH_BYTES]; /* those given, each behind a NUL and with one */
@@ -458,4 +458,5 @@ void ph_options_read(char *const *environment)
         read_all(environment, true);
     }
     ph_mode = (uint32_t)values[OPT_MODE];
+    ph_families = (uint32_t)values[OPT_FAMILY_CHECKS];
 }

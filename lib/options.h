@@ -22,6 +22,7 @@ enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_numb
 /* Values of option MODE. */
 enum mode { MODE_DEFAULT, MODE_SECURE, MODE_TOLERANT, MODE_COUNT };
 extern uint32_t ph_mode; /* in force, once the options were read */
+extern uint32_t ph_families; /* flag, likewise: FAMILY_CHECKS */
 
 enum { OPTION_PATH_BYTES = 1024 }; /* the longest path, with its final NUL */
 

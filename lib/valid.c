@@ -131,10 +131,12 @@ static bool late_is_valid(const struct heap *hp, const struct local *lo, struct 
         return false;
     for (uint32_t i = 0; i < late->count; i++) {
         const struct late_block *lb = &late->entry[(late->first + i) % LATE_BLOCKS];
-        const struct span *pg = lb->class < CLASS_COUNT ? stack_page(hp, KIND_SIZED + lb->class, lb->block) : NULL;
-        if (pg == NULL || lb->place != ph_page_size_place(pg, ph_page_index(pg, lb->block)) || *lb->place != 0)
+        void *const block = late_block(lb->what);
+        const unsigned class = late_class(lb->what);
+        const struct span *pg = class < CLASS_COUNT ? stack_page(hp, KIND_SIZED + class, block) : NULL;
+        if (pg == NULL || lb->place != ph_page_size_place(pg, ph_page_index(pg, block)) || *lb->place != 0)
             return false;
-        bytes += ph_class_bytes[lb->class];
+        bytes += ph_class_bytes[class];
     }
     count->sized += late->count;
     count->all += late->count;

@@ -8,8 +8,7 @@
  * Always:  where a program can tell, glibc's manual holds: ENOMEM on every failure, errno
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
-#include "../lib/guard.h"
-#include "../lib/options.h"
+#include "../lib/late.h"
 #include "foreign.h"
 #include "take.h"
 
@@ -35,14 +34,37 @@ COLD static void *alloc_slow(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
-static void *hard_malloc(const struct request *rq)
+/* Nobody asks later who gave a block, unless told to. */
+static enum family kept_family(enum family family) { return ph_families != 0 ? family : FAMILY_ANY; }
+
+/* In secure and tolerant mode. */
+static __attribute__((noinline)) void *hard_unusual(size_t bytes, enum family family, const void *caller)
 {
-    void *block = ph_hard_malloc(rq->bytes, rq->family);
-    return likely(block != NULL) ? block : alloc_slow(rq);
+    void *block = ph_hard_malloc(bytes, kept_family(family));
+    if (likely(block != NULL))
+        return block;
+    return alloc_slow(&(struct request){.bytes = bytes, .family = kept_family(family), .caller = caller});
 }
 
-/* Nobody asks later who gave a block, unless told to. */
-static enum family kept_family(enum family family) { return ph_option(OPT_FAMILY_CHECKS) ? family : FAMILY_ANY; }
+static inline void *hard_malloc(size_t bytes, enum family family, const void *caller)
+{
+    void *block = likely(ph_families == 0) ? late_take(bytes) : NULL;
+    return likely(block != NULL) ? block : hard_unusual(bytes, family, caller);
+}
+
+/* Reached by a jump, as its callers are. */
+static __attribute__((noinline)) void *hard_take(size_t bytes, enum family family)
+{
+    return hard_malloc(bytes, family, __builtin_return_address(0));
+}
+
+static __attribute__((noinline)) void *hard_calloc(size_t bytes, const void *caller)
+{
+    void *block = likely(ph_families == 0) ? late_take(bytes) : NULL;
+    if (block == NULL && (block = ph_hard_malloc(bytes, kept_family(FAMILY_MALLOC))) == NULL)
+        return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC), .caller = caller});
+    return ph_process_heap.hard == MODE_SECURE ? block : __builtin_memset(block, 0, bytes);
+}
 
 /* One in so many lies between guards.  The local is busy, before and after. */
 COLD static void *take_guarded(struct local *lo, const struct request *rq)
@@ -58,11 +80,11 @@ COLD static void *take_guarded(struct local *lo, const struct request *rq)
  * returns to is the caller of malloc, or operator new. */
 void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum family family)
 {
-    const struct request rq = {.bytes = not_nothing(bytes), .family = kept_family(family), .caller = __builtin_return_address(0)};
     if (unlikely(ph_process_heap.hard != 0)) {
         local_leave(lo);
-        return hard_malloc(&rq);
+        return hard_take(not_nothing(bytes), family);
     }
+    const struct request rq = {.bytes = not_nothing(bytes), .family = kept_family(family), .caller = __builtin_return_address(0)};
     void *block = ph_guard_due() ? take_guarded(lo, &rq) : NULL;
     if (block == NULL)
         block = ph_local_take_slow(lo, class, NULL);
@@ -73,8 +95,9 @@ void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum fami
 
 void *ph_malloc_bigger(size_t bytes, enum family family)
 {
-    const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
-    return ph_process_heap.hard != 0 ? hard_malloc(&rq) : alloc_slow(&rq);
+    if (unlikely(ph_process_heap.hard != 0))
+        return hard_take(bytes, family);
+    return alloc_slow(&(struct request){.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)});
 }
 
 /* The same for zeroed ones, */
@@ -82,6 +105,10 @@ static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned 
 {
     void *block = NULL;
     bool fresh = false;
+    if (unlikely(ph_process_heap.hard != 0)) {
+        local_leave(lo);
+        return hard_calloc(not_nothing(bytes), __builtin_return_address(0));
+    }
     if (ph_guard_due())
         block = take_guarded(lo, &(struct request){.bytes = not_nothing(bytes), .caller = __builtin_return_address(0)});
     if (block != NULL)
@@ -94,6 +121,8 @@ static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned 
 
 static __attribute__((noinline)) void *calloc_bigger(size_t bytes)
 {
+    if (unlikely(ph_process_heap.hard != 0))
+        return hard_calloc(bytes, __builtin_return_address(0));
     return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
                                         .caller = __builtin_return_address(0)});
 }
@@ -154,12 +183,18 @@ COLD static void free_unusual(void *block)
 }
 
 /* In secure and tolerant mode. */
-static void free_hard(void *block, enum family family, size_t bytes)
+static __attribute__((noinline)) void free_hard_unusual(void *block, enum family family, size_t bytes)
 {
-    if (block == NULL || (bytes == SIZE_MAX && ph_hard_free(block, kept_family(family))))
+    if (block == NULL || ((bytes == SIZE_MAX || ph_families == 0) && ph_hard_free(block, kept_family(family))))
         return;
     if (ph_heap_free_hard(&ph_process_heap, block, ENTER_PATIENTLY, family, bytes) != BLOCK_OK)
         free_unusual(block);
+}
+
+static __attribute__((noinline)) void free_hard(void *block, enum family family, size_t bytes)
+{
+    if (unlikely(ph_families != 0 || !late_give(block)))
+        free_hard_unusual(block, family, bytes);
 }
 
 void ph_free_slow(struct local *lo, void *block, enum family family, size_t bytes)
@@ -178,10 +213,9 @@ EXPORT void free(void *block) { free_as(block, FAMILY_MALLOC, SIZE_MAX); }
 static bool hard_realloc(void **block, size_t bytes, const void *caller)
 {
     size_t had;
-    const struct request rq = {.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = caller};
-    if (ph_hard_resize(*block, bytes, rq.family, &had))
+    if (ph_hard_resize(*block, bytes, kept_family(FAMILY_MALLOC), &had))
         return true;
-    void *now = had != SIZE_MAX ? hard_malloc(&rq) : NULL;
+    void *now = had != SIZE_MAX ? hard_malloc(bytes, FAMILY_MALLOC, caller) : NULL;
     if (now == NULL)
         return false;
     ph_bytes_copy(now, *block, had < bytes ? had : bytes);

@@ -100,6 +100,10 @@ for environment in PRIVHEAP_MODE=default PRIVHEAP_GUARD_RATE=1 PRIVHEAP_MODE=sec
     expect alternative_stack 134 'PH112 write behind the end'
 done
 
+environment=PRIVHEAP_MODE=secure
+expect write_after_names 134 'PH112 write behind the end'
+expect few_mappings 0 ''
+
 # Large blocks shrink, and are not bounded by the number of mappings; no report about what other threads are at.
 for environment in PRIVHEAP_MODE=default PRIVHEAP_MODE=secure PRIVHEAP_MODE=tolerant; do
     for action in shrink_large take_many_large exit_amid_threads exit_amid_threads exit_amid_threads exit_in_child_of_threads; do

@@ -421,6 +421,37 @@ static void exit_in_child_of_threads(void)
         NEED(wait(&status) > 0 && status == 0);
 }
 
+/* ---- which blocks of secure mode ---- */
+
+/* What libc takes first, for the names of a locale and the like, leaves the program's own their guards. */
+static void write_after_names(void)
+{
+    for (int i = 0; i < 150; i++)
+        NEED(strdup("name") != NULL);
+    write_behind();
+}
+
+static int mappings(void)
+{
+    int lines = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    for (int c; maps != NULL && (c = getc(maps)) != EOF;)
+        lines += c == '\n';
+    if (maps != NULL)
+        fclose(maps);
+    return lines;
+}
+
+/* Fork copies each. */
+static void few_mappings(void)
+{
+    enum { BLOCKS = 500, MOST = 80 };
+    const int before = mappings();
+    for (size_t i = 0; i < BLOCKS; i++)
+        (void)new_block(i + 1);
+    NEED(mappings() - before <= MOST);
+}
+
 /* ---- a sandbox that ends whoever asks for more than memory ---- */
 
 #define ALLOW(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
@@ -449,7 +480,7 @@ static const struct action {
     ACTION(write_behind), ACTION(read_behind), ACTION(write_far_behind), ACTION(write_before), ACTION(write_behind_wide),
     ACTION(read_before_wide), ACTION(write_behind_aligned), ACTION(write_behind_zeroed), ACTION(read_freed), ACTION(write_freed),
     ACTION(write_moved), ACTION(free_twice), ACTION(free_inside), ACTION(free_far_inside), ACTION(change_tail_and_free),
-    ACTION(change_tail_and_resize), ACTION(change_tail_and_exit), ACTION(change_before_and_free), ACTION(use_all_of_it),
+    ACTION(change_tail_and_resize), ACTION(change_tail_and_exit), ACTION(change_before_and_free), ACTION(use_all_of_it), ACTION(write_after_names), ACTION(few_mappings),
     ACTION(zero_again), ACTION(take_many), ACTION(take_in_threads), ACTION(read_freed_in_thread), ACTION(write_freed_in_child), ACTION(early_own),
     ACTION(early_raise), ACTION(late_own), ACTION(wild), ACTION(raised), ACTION(ignored),
     ACTION(alternative_stack), ACTION(default_and_back), ACTION(sandbox), ACTION(shrink_large), ACTION(take_many_large), ACTION(exit_amid_threads),

@@ -29,6 +29,7 @@ CHECK_SUITES += %D%/check_contract_walk
 CHECK_SUITES += %D%/check_fork
 CHECK_SUITES += %D%/check_gate
 CHECK_SUITES += %D%/check_guard
+CHECK_SUITES += %D%/check_harden
 CHECK_SUITES += %D%/check_heap
 CHECK_SUITES += %D%/check_heapapi
 CHECK_SUITES += %D%/check_heapinfo
