@@ -17,8 +17,8 @@
 #include "small.h"
 
 enum {
-    EVERY_PAGES = 16,  /* OS pages from one guard to the next, on average; */
-    TWICE_AFTER = 128, /* so many guards on, twice as many */
+    EVERY_PAGES = 32,  /* OS pages from one guard to the next, on average; */
+    TWICE_AFTER = 64, /* so many guards on, twice as many */
     LIFT_PAGES = 256,  /* OS pages that are free around one: it goes */
 };
 
