@@ -139,9 +139,11 @@ static void spanguard_report(const char *at, const void *ucontext)
 {
     const size_t os_page = ph_os_page_bytes();
     const char *guard = (const char *)((uintptr_t)at & ~(os_page - 1));
-    if ((uint32_t)map_get(guard) != (ph_process_heap.tag | KIND_GUARD))
+    const uint64_t entry = map_get(guard + os_page - 1);
+    const struct span *sp = (uint32_t)entry == (ph_process_heap.tag | KIND_GUARD) ? ph_map_span(entry) : NULL;
+    if (sp == NULL)
         return;
-    const struct near before = near_beside(guard - 1, at), behind = near_beside(guard + os_page, at);
+    const struct near before = near_beside((char *)ph_span_start(sp) - 1, at), behind = near_beside(guard + os_page, at);
     const bool is_before = before.block != NULL && (behind.block == NULL || at < guard + os_page / 2);
     const struct near *nearest = is_before ? &before : &behind;
     ph_report(&(struct report){

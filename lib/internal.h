@@ -700,7 +700,7 @@ void ph_span_discard(struct heap *hp, struct span *sp); /* of a region that goes
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
 
 /* spanguard.c -- inaccessible OS pages between the spans of a secure heap; held, but for the last: span lock */
-void ph_spanguard_make(struct heap *hp); /* when so much is live that one is due */
+struct span *ph_spanguard_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units); /* NULL: not this one */
 void ph_spanguard_lift(struct heap *hp, const struct span *sp); /* those next to a free span that are of no use now */
 void ph_spanguard_forget(struct heap *hp, const struct span *sp); /* its region goes */
 void ph_spanguard_begin(struct heap *hp); /* nobody has it yet */

@@ -369,9 +369,9 @@ struct span *ph_span_take_locked(struct heap *hp, unsigned kind, uint32_t units,
 struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
 {
     ph_lock_take(&hp->span_lock);
-    struct span *sp = ph_span_take_locked(hp, kind, units, align_units);
-    if (unlikely(hp->guard_next != 0))
-        ph_spanguard_make(hp);
+    struct span *sp = unlikely(hp->guard_next != 0) ? ph_spanguard_take(hp, kind, units, align_units) : NULL;
+    if (likely(sp == NULL))
+        sp = ph_span_take_locked(hp, kind, units, align_units);
     ph_lock_give(&hp->span_lock);
     return sp;
 }

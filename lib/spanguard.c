@@ -5,21 +5,22 @@
  * Owns:    guard_count, guard_next; spans of KIND_GUARD.
  * Calls:   os.c, options.  Part of span.c's room.
  * Locks:   held on entry: the span lock (but for ph_spanguard_end, which takes it).
- * Always:  nobody can touch a guard, unless a fork past us left it half made; it is counted as long as its entries
- *          say that it is one.
- * Why:     who runs on over the end of a block is stopped at the next guard.  Each costs a system call and two mappings,
- *          which fork copies: so there is one after so many units of new spans, ever fewer of them in a growing heap,
+ * Always:  the last OS page of a guard is inaccessible, unless a fork past us left it half made; most have no other.  A
+ *          guard is counted as long as its entries say that it is one.
+ * Why:     who runs on over the end of a block is stopped at the next guard.  It costs a system call and two mappings,
+ *          which fork copies: so there is one behind a span after so many units of new ones, ever fewer of them in a growing heap,
  *          at distances that nobody can foresee; and it stays where it is when the spans around it are freed and taken
  *          again. */
 #include "guard.h"
 #include "options.h"
+#include "valid.h"
 
 #include "small.h"
 
 enum {
     EVERY_PAGES = 32,  /* OS pages from one guard to the next, on average; */
-    TWICE_AFTER = 64, /* so many guards on, twice as many */
-    LIFT_PAGES = 256,  /* OS pages that are free around one: it goes */
+    TWICE_AFTER = 64,  /* so many guards on, twice as many */
+    LIFT_PAGES = 128,  /* OS pages that are free around one: it goes */
 };
 
 static uint32_t guard_units(void) { return (uint32_t)(ph_os_page_bytes() >> UNIT_BITS); }
@@ -69,25 +70,55 @@ static struct span *guard_free(struct heap *hp, struct span *sp)
     return ph_span_free_locked(hp, sp);
 }
 
-/* Where the system refuses there is none: the memory is free again. */
-void ph_spanguard_make(struct heap *hp)
+static char *guard_page(const struct span *sp) { return (char *)ph_span_start(sp) + ph_span_bytes(sp) - ph_os_page_bytes(); }
+
+/* What `sp` has beyond so many units is `guard` from now on. */
+static void guard_cut(struct heap *hp, struct span *sp, struct span *guard, uint32_t units)
 {
-    if (hp->live_units < hp->guard_next)
-        return;
-    next_set(hp); /* also where there will be none */
-    struct span *sp = fence_has_room(hp) ? ph_span_take_locked(hp, KIND_GUARD, guard_units(), guard_units()) : NULL;
-    if (sp == NULL)
-        return;
+    guard->start = sp->start + units;
+    guard->units = sp->units - units;
+    guard->state = sp->state;
+    guard->tag = hp->tag | KIND_GUARD;
+    span_want(guard, 0, false);
+    ph_map_clear_last(sp);
+    sp->units = units;
+    ph_map_ends(sp);
+    ph_map_ends(guard);
     count_set(hp, hp->guard_count + 1);
-    if ((sp->state == SPAN_DIRTY && ph_os_purge(ph_span_start(sp), ph_span_bytes(sp)) != 0) ||
-        ph_os_protect(ph_span_start(sp), ph_span_bytes(sp)) != 0)
-        (void)guard_free(hp, sp);
+}
+
+/* Where the system refuses there is none: the memory is free again. */
+static void guard_close(struct heap *hp, struct span *guard)
+{
+    const size_t os_page = ph_os_page_bytes();
+    if ((guard->state == SPAN_DIRTY && ph_os_purge(guard_page(guard), os_page) != 0) || ph_os_protect(guard_page(guard), os_page) != 0)
+        (void)guard_free(hp, guard);
+}
+
+/* A span with a guard behind it.  NULL: none is due, or there is no room for both. */
+struct span *ph_spanguard_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
+{
+    const uint32_t os_units = guard_units(), whole = (uint32_t)ph_round_up(units, os_units) + os_units;
+    if (hp->live_units < hp->guard_next)
+        return NULL;
+    next_set(hp); /* also where there will be none */
+    struct span *guard = fence_has_room(hp) ? ph_span_descriptor(hp) : NULL;
+    if (guard == NULL)
+        return NULL;
+    struct span *sp = ph_span_take_locked(hp, kind, whole, align_units > os_units ? align_units : os_units);
+    if (sp == NULL) {
+        ph_span_drop(guard);
+        return NULL;
+    }
+    guard_cut(hp, sp, guard, units);
+    guard_close(hp, guard);
+    return sp;
 }
 
 /* It is free memory again, part of what is returned; or, where the system refuses, still a guard: NULL. */
 static struct span *guard_lift(struct heap *hp, struct span *sp)
 {
-    if (ph_os_commit(ph_span_start(sp), ph_span_bytes(sp), false) != 0)
+    if (ph_os_commit(guard_page(sp), ph_os_page_bytes(), false) != 0)
         return NULL;
     return guard_free(hp, sp);
 }

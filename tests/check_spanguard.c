@@ -75,9 +75,9 @@ START_TEST(guard_is_an_os_page_that_nobody_can_touch_between_pages_that_all_can)
     ck_assert_uint_gt(count, 0);
     ck_assert_uint_eq(count, heap->guard_count);
     for (uint64_t i = 0; i < count; i++) {
-        ck_assert_uint_eq(ph_span_bytes(guards[i]), ph_os_page_bytes());
-        ck_assert_uint_eq((uintptr_t)ph_span_start(guards[i]) % ph_os_page_bytes(), 0);
-        ck_assert(!is_open(ph_span_start(guards[i])) && !is_open(end_of(guards[i]) - 1));
+        ck_assert_uint_lt(ph_span_bytes(guards[i]), 2 * ph_os_page_bytes()); /* what is before its OS page is nobody's */
+        ck_assert_uint_eq((uintptr_t)end_of(guards[i]) % ph_os_page_bytes(), 0);
+        ck_assert(!is_open(end_of(guards[i]) - ph_os_page_bytes()) && !is_open(end_of(guards[i]) - 1));
     }
     for (int i = 0; i < BLOCKS; i++)
         ck_assert(is_open(blocks[i]) && is_open(blocks[i] + SMALL - 1));
@@ -95,10 +95,33 @@ START_TEST(no_long_stretch_of_a_small_heap_is_without_one)
 }
 END_TEST
 
+/* Not in what is left over somewhere: there they would lie side by side. */
+START_TEST(guard_stands_behind_a_span_also_where_memory_is_used_again)
+{
+    enum { BLOCKS = 32 * MB / SMALL, HOLE = 200 };
+    static const struct span *guards[FENCED_MOST];
+    uint64_t lonely = 0;
+    char **blocks = take_all(BLOCKS, SMALL);
+    for (int i = 0; i < BLOCKS; i++)
+        if (i / HOLE % 2 == 0) give(blocks[i]);
+    char **more = take_all(BLOCKS, SMALL);
+    const uint64_t count = find_guards(guards, FENCED_MOST);
+    for (uint64_t i = 0; i < count; i++)
+        lonely += room_kind((char *)ph_span_start(guards[i]) - 1) != KIND_GUARD;
+    ck_assert_uint_gt(count, 0);
+    ck_assert_uint_ge(lonely, count - count / 8);
+    give_all(more, BLOCKS);
+    for (int i = 0; i < BLOCKS; i++)
+        if (i / HOLE % 2 != 0) give(blocks[i]);
+    free(blocks);
+}
+END_TEST
+
 START_TEST(runs_have_them_too)
 {
     enum { BLOCKS = 8 * MB / WIDE };
     const uint64_t before = heap->guard_count;
+    heap->guard_next = 1;
     char **blocks = take_all(BLOCKS, WIDE);
     ck_assert_uint_gt(heap->guard_count, before);
     give_all(blocks, BLOCKS);
@@ -251,10 +274,12 @@ END_TEST
 
 static void bounded_with_fences(void *unused)
 {
+    const uint64_t before = heap->guard_count;
     (void)unused;
     heap->large_count += FENCED_MOST; /* as if so many large blocks were live */
+    heap->guard_next = 1;
     char **blocks = take_all(16 * MB / SMALL, SMALL);
-    CHILD_NEEDS(blocks != NULL && heap->guard_count == 0);
+    CHILD_NEEDS(blocks != NULL && heap->guard_count <= before);
     heap->large_count -= FENCED_MOST;
     heap->guard_count = FENCED_MOST;
     CHILD_NEEDS(!fence_has_room(heap));
@@ -307,33 +332,23 @@ START_TEST(memory_that_ends_takes_what_they_hold)
 }
 END_TEST
 
-/* It is at the region's end or start, where it is never lifted; nor is that needed for the region to go. */
-static bool guard_is_made(void)
-{
-    ph_lock_take(&heap->span_lock);
-    heap->guard_next = 1;
-    ph_spanguard_make(heap);
-    ph_lock_give(&heap->span_lock);
-    const struct region *rg = heap->last_region;
-    return room_kind(ph_region_unit(rg, rg->top - 1)) == KIND_GUARD || room_kind(ph_region_unit(rg, rg->first)) == KIND_GUARD;
-}
-
+/* At the end of what was used of it, where no free span is on the other side. */
 static void region_goes(void *unused)
 {
-    char *blocks[8 * MB / WIDE];
+    static char *blocks[2 * IN_100_MB * SMALL / WIDE];
     struct region *const last = heap->last_region;
-    int count = 0, tries = 0;
+    int count = 0;
     (void)unused;
-    do
+    do {
+        heap->guard_next = heap->last_region != last ? 1 : UINT64_MAX;
         CHILD_NEEDS(count < COUNT(blocks) && (blocks[count++] = take(WIDE)) != NULL);
-    while (heap->last_region == last);
-    while (!guard_is_made())
-        CHILD_NEEDS(++tries < FENCED_MOST);
+    } while (heap->last_region == last || room_kind(ph_region_unit(heap->last_region, heap->last_region->top - 1)) != KIND_GUARD);
+    const struct region *fresh = heap->last_region;
     for (int i = 0; i < count; i++)
         CHILD_NEEDS(ph_heap_free(heap, blocks[i], ENTER_PATIENTLY) == BLOCK_OK);
-    CHILD_NEEDS(heap->last_region != last);
+    CHILD_NEEDS(room_kind(ph_region_unit(fresh, fresh->top - 1)) == KIND_GUARD);
     (void)ph_heap_trim(heap);
-    CHILD_NEEDS(heap->last_region == last);
+    CHILD_NEEDS(heap->last_region != fresh);
     CHILD_NEEDS(ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
 }
 
@@ -366,6 +381,7 @@ int main(void)
     TCase *where = room_case(suite, "where they are", setup, teardown);
     tcase_add_test(where, guard_is_an_os_page_that_nobody_can_touch_between_pages_that_all_can);
     tcase_add_test(where, no_long_stretch_of_a_small_heap_is_without_one);
+    tcase_add_test(where, guard_stands_behind_a_span_also_where_memory_is_used_again);
     tcase_add_test(where, runs_have_them_too);
     tcase_add_test(where, other_heaps_and_other_modes_have_none);
     TCase *books = room_case(suite, "in the books", setup, teardown);
