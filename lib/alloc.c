@@ -177,23 +177,42 @@ static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
     return block != NULL ? block : alloc_page_block(hp, rq, class, zero);
 }
 
-/* Before any NULL: every stack emptied, every kept page and mapping given back, once more. */
+static COLD bool guards_end(struct heap *hp, const struct request *rq)
+{
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    const bool any = ph_spanguard_end(hp);
+    ph_gate_leave(hp, ps);
+    return any;
+}
+
+/* Before any NULL: every stack emptied, every kept page and mapping given back, once more; then what guards hold, and
+ * the room that they keep apart; and a small block gets units of its own, where its page found none in a row or its sizes
+ * no cell.  Else few bytes would be refused while many can still be had, and programs that recover know it the other way. */
 static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct request once = *rq;
     ph_heap_trim_plainly(hp);
-    return alloc_once(hp, &once, zero);
+    void *block = alloc_once(hp, &once, zero);
+    if (block == NULL && hp->hard != 0 && rq->bytes < LARGE_BYTES && guards_end(hp, rq))
+        block = alloc_once(hp, &once, zero);
+    if (block == NULL && !hp->packed_only && request_class(rq) != CLASS_COUNT)
+        block = alloc_run(hp, &once, zero);
+    return block;
 }
 
 /* Its tail is set, and what it held while it was free looked at. */
 static void hard_taken(struct heap *hp, const struct request *rq, void *block, bool *zero)
 {
     const unsigned class = request_class(rq);
-    const size_t room = class != CLASS_COUNT ? ph_class_bytes[class] : ph_round_up(rq->bytes + rq->pad, UNIT_BYTES);
-    struct hard_block hb = {.block = block, .wanted = rq->bytes, .capacity = room, .class = class};
-    const struct span *sp = class == CLASS_COUNT ? ph_map_span(map_get(block)) : NULL;
-    if (sp != NULL && entry_kind(sp->tag) == KIND_LARGE)
+    const uint64_t entry = map_get(block);
+    const struct span *sp = entry_kind(entry) >= KIND_RUN ? ph_map_span(entry) : NULL; /* of small blocks too, where memory ends */
+    struct hard_block hb = {.block = block, .wanted = rq->bytes, .class = CLASS_COUNT};
+    if (sp == NULL)
+        hb = (struct hard_block){.block = block, .wanted = rq->bytes, .capacity = ph_class_bytes[class], .class = class};
+    else if (entry_kind(entry) == KIND_LARGE)
         hb = ph_hard_large(sp);
+    else
+        hb.capacity = ph_span_bytes(sp);
     ph_hard_taken(hp, &hb, rq->family, zero);
 }
 

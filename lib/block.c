@@ -118,7 +118,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
     const struct span *sp = unseen_span(out->span, &room);
     if (kind < KIND_RUN)
         return look_plain(entry, sp, block, out);
-    if (block != (kind == KIND_LARGE ? ph_large_block(sp) : ph_span_start(sp)))
+    if (kind == KIND_GUARD || block != (kind == KIND_LARGE ? ph_large_block(sp) : ph_span_start(sp)))
         return BLOCK_BAD;
     if (kind == KIND_FREE) { /* what was asked for when it was a run still stands there */
         out->capacity = out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;

@@ -57,6 +57,8 @@ static struct found find_in_runs(const struct region *rg, const void *address)
         const struct span *sp = entry != 0 ? ph_map_span(entry) : NULL;
         if (sp != NULL && entry_kind(entry) == KIND_RUN)
             return found_span(sp, address, true);
+        if (sp != NULL && entry_kind(entry) == KIND_GUARD)
+            return (struct found){.what = FOUND_ROOM};
         if (sp != NULL)
             break;
     }
@@ -108,6 +110,8 @@ static struct found find(const void *address)
         if (known == NULL)
             return (struct found){.what = FOUND_DAMAGE};
         const struct span *sp = unseen_span(known, &room);
+        if (kind == KIND_GUARD)
+            return (struct found){.what = FOUND_ROOM};
         return kind < KIND_RUN ? find_in_page(sp, address) : found_span(sp, address, kind != KIND_FREE);
     }
     struct heap *hp = ph_heap_around(address);

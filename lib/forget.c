@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* forget.c -- the end of a heap: its spans' entries cleared, descriptors and cells given back.
+/* forget.c -- the end of a heap: its spans' entries cleared, descriptors and cells given back; and of regions in which
+ * nothing is in use.
  *
  * Owns:    nothing.
- * Calls:   map.c, meta.c.  Beside span.c, whose descriptors these are.
- * Locks:   none but the pools': the heap is nobody's any more.
+ * Calls:   map.c, meta.c, region.c.  Beside span.c, whose descriptors these are.
+ * Locks:   none but the pools', where the heap is nobody's any more; for regions LOCK span, taken inside.
  * Why:     a million blocks are thousands of descriptors, each a line that the processor no longer has
  *          at hand: they go back in rows, most of them unread. */
 #include "hot.h"
@@ -110,4 +111,48 @@ void ph_span_forget(struct heap *hp)
     hp->bins_used = hp->peak_units = 0;
     hp->live_units = hp->dirty_units = 0;
     hp->purge_ms = hp->gives = 0;
+}
+
+/* ---- a region ------------------------------------------------------------------------------------ */
+
+/* The free span or guard that begins there; NULL: something is in use. */
+static struct span *idle_span(const struct heap *hp, uint64_t unit)
+{
+    const uint64_t entry = map_get(ph_unit_address(unit));
+    const bool idle = (uint32_t)entry == (hp->tag | KIND_FREE) || (uint32_t)entry == (hp->tag | KIND_GUARD);
+    return idle ? ph_span_at(entry_span(entry)) : NULL;
+}
+
+/* Is nothing of that region in use?  Then its spans are given up.  Held: the span lock. */
+static bool region_empty(struct heap *hp, const struct region *rg)
+{
+    const uint64_t base = (uintptr_t)rg->base >> UNIT_BITS;
+    struct span *sp;
+    if (rg->packed != NULL)
+        return false;
+    for (uint32_t unit = rg->first; unit < rg->top; unit += (uint32_t)sp->units)
+        if ((sp = idle_span(hp, base + unit)) == NULL)
+            return false;
+    for (uint32_t unit = rg->first; unit < rg->top;) {
+        sp = idle_span(hp, base + unit);
+        unit += (uint32_t)sp->units;
+        ph_span_discard(hp, sp);
+    }
+    return true;
+}
+
+/* Regions but the first in which nothing is in use go back whole; whether there were some. */
+bool ph_span_release(struct heap *hp)
+{
+    bool any = false;
+    ph_lock_take(&hp->span_lock);
+    for (struct region *rg = hp->regions; rg->next != NULL;)
+        if (region_empty(hp, rg->next)) {
+            ph_region_drop_next(hp, rg);
+            any = true;
+        } else {
+            rg = rg->next;
+        }
+    ph_lock_give(&hp->span_lock);
+    return any;
 }

@@ -240,6 +240,8 @@ static void report_broken(struct heap *hp, const struct slot *sl)
 /* Slots need system calls, and an action for signals, that a program's filter may kill for later. */
 void ph_guard_begin(struct heap *hp)
 {
+    if (hp->hard != 0) /* fences and guards between spans need the action too */
+        (void)ph_guard_catch_faults();
     if (is_never(hp))
         return;
     ph_lock_take(&hp->span_lock);

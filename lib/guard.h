@@ -74,11 +74,12 @@ struct fenced {
 };
 enum {
     FENCE_FROM_BYTES = 65536,
-    FENCED_MOST = 8192, /* live at once: each is two mappings, and a process may have 65,530 */
+    FENCED_MOST = 8192, /* live at once, and guards between spans: each is two mappings, and a process may have 65,530 */
 };
 static inline bool fence_has_room(const struct heap *hp)
 {
-    return hp->hard != 0 && __atomic_load_n(&hp->large_count, __ATOMIC_RELAXED) < FENCED_MOST;
+    return hp->hard != 0 && __atomic_load_n(&hp->large_count, __ATOMIC_RELAXED) +
+                                    __atomic_load_n(&hp->guard_count, __ATOMIC_RELAXED) < FENCED_MOST;
 }
 char *ph_fence_map(size_t bytes); /* zeroed; NULL: no memory */
 bool ph_fence_shrink(char *base, size_t old_bytes, size_t bytes); /* where it stands; false: nothing done */

@@ -15,6 +15,7 @@
 
 #include "options.h"
 #include "report.h"
+#include "valid.h"
 
 #include <signal.h>
 
@@ -90,12 +91,82 @@ static bool fence_is_served(const struct fenced *fe, char *at, const void *ucont
     return ph_os_commit((char *)((uintptr_t)at & ~(os_page - 1)), os_page, false) == 0;
 }
 
+/* ---- guards between spans ------------------------------------------------------------------------ */
+
+struct near {
+    char *block;
+    size_t wanted, distance;
+};
+
+static void near_block(char *block, size_t wanted, const char *at, struct near *out)
+{
+    const size_t away = at < block ? (size_t)(block - at) : (size_t)(at - block) - wanted;
+    if (away < out->distance)
+        *out = (struct near){block, wanted, away};
+}
+
+/* Of the live blocks of a span. */
+static void near_in(const struct span *sp, const char *at, struct near *out)
+{
+    const unsigned kind = entry_kind(sp->tag);
+    if (kind == KIND_RUN && sp->wanted <= ph_span_bytes(sp))
+        near_block(ph_span_start(sp), sp->wanted, at, out);
+    if (kind >= KIND_RUN || !kind_is_sized(kind) || !ph_page_is_sound(sp))
+        return;
+    for (unsigned i = 0; i < sp->capacity; i++)
+        if (ph_page_wanted(sp, i) <= ph_class_bytes[kind_class(kind)])
+            near_block(ph_page_block(sp, i), ph_page_wanted(sp, i), at, out);
+}
+
+/* The live block nearest to a guard, on one side of it, a few spans away at most. */
+static struct near near_beside(const char *next_to, const char *at)
+{
+    struct near nearest = {NULL, SIZE_MAX, SIZE_MAX};
+    for (unsigned tries = 16; tries > 0 && nearest.block == NULL; tries--) {
+        const uint64_t entry = map_get(next_to);
+        const struct span *sp = entry_heap(entry) == ph_process_heap.id ? ph_map_span(entry) : NULL;
+        if (sp == NULL)
+            break;
+        near_in(sp, at, &nearest);
+        next_to = next_to < at ? (char *)ph_span_start(sp) - 1 : (char *)ph_span_start(sp) + ph_span_bytes(sp);
+    }
+    return nearest;
+}
+
+/* Who runs on from block to block comes to the guard's nearer end first.  The block that was left may lie further away
+ * than the nearest one. */
+static void spanguard_report(const char *at, const void *ucontext)
+{
+    const size_t os_page = ph_os_page_bytes();
+    const char *guard = (const char *)((uintptr_t)at & ~(os_page - 1));
+    const uint64_t entry = map_get(guard + os_page - 1);
+    const struct span *sp = (uint32_t)entry == (ph_process_heap.tag | KIND_GUARD) ? ph_map_span(entry) : NULL;
+    if (sp == NULL)
+        return;
+    const struct near before = near_beside((char *)ph_span_start(sp) - 1, at), behind = near_beside(guard + os_page, at);
+    const bool is_before = before.block != NULL && (behind.block == NULL || at < guard + os_page / 2);
+    const struct near *nearest = is_before ? &before : &behind;
+    ph_report(&(struct report){
+        .kind = nearest->block != NULL && at < nearest->block ? DIAG_UNDERFLOW_GUARD : DIAG_OVERFLOW_GUARD,
+        .block = nearest->block != NULL ? nearest->block : at,
+        .bytes = nearest->wanted,
+        .access = at,
+        .is_write = ph_os_fault_is_write(ucontext),
+        .heap = &ph_process_heap,
+        .detail = "in a guard between pages; it may be a block farther away that was left",
+        .ucontext = ucontext,
+    });
+}
+
+/* ---- faults ---------------------------------------------------------------------------------------- */
+
 /* True: it was in a slot or its guards, and the program can go on. */
 static bool fault_is_served(char *at, const void *ucontext)
 {
     struct fenced fe;
     if (ph_fence_late(at, &fe) || ph_fence_live(at, &fe))
         return fence_is_served(&fe, at, ucontext);
+    spanguard_report(at, ucontext);
     struct slot *sl = ph_slot_of(at);
     const struct slot *missed = sl != NULL ? nearest(sl, at) : NULL;
     if (distance(missed, at) == SIZE_MAX)

@@ -111,6 +111,7 @@ static void heap_begin(struct heap *hp, unsigned flags, bool bounded)
     if (hp->debug != 0)
         hp->flags &= ~(unsigned)HEAPF_PAGED;
     hp->hard = hp == &ph_process_heap && hp->debug == 0 ? ph_mode : MODE_DEFAULT;
+    ph_spanguard_begin(hp);
     hp->compatibility = 0;
     if (hp->name[0] != '\0') {
         ph_bytes_zero(hp->name, sizeof hp->name);

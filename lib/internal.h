@@ -43,10 +43,11 @@
  *            |
  *        shard, mend         class locks; which page serves, whole batches; after a fork past us
  *            |
- *   page   packed   large, guard    equal-size blocks; blocks side by side; one mapping, or slot, for one block
+ *   packed   large, guard    blocks side by side; one mapping, or slot, for one block
  *            |      (packedcheck; fence, guardslot, guardfault)
+ *          page              equal-size blocks
  *            |
- *   span, purge, forget, spancheck  units cut from regions and joined again; dirty memory goes back by age
+ *   span, spanguard, purge, forget, spancheck  units cut from regions and joined again; dirty memory goes back by age
  *            |
  *     region   map, sizeclass    address ranges; what stands at an address, whose it is
  *            |
@@ -78,8 +79,8 @@
  *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 units to the page's end; of a
  *   sized page 32-63 where its struct size_cell is: 16 bits into the chunk, 16 bits which chunk
  *   kinds: 0 nothing; 1-64 page of plain class 0-63; 65-128 page of its sized twin; then
- *   KIND_RUN, KIND_LARGE, KIND_FREE.  Pages fill all their units; a run and a free span their first
- *   and last; a large block its first; all other entries are 0, packed memory's too.  Whose region
+ *   KIND_RUN, KIND_LARGE, KIND_FREE, KIND_GUARD.  Pages fill all their units; a run, a free span and a guard their
+ *   first and last; a large block its first; all other entries are 0, packed memory's too.  Whose region
  *   an address lies in stands beside: a heap's number for each 64 KB, of all but the process heap.
  *
  * The three states of a free span: virgin (never handed out, zero), purged (given back to the
@@ -155,6 +156,7 @@ enum kind {
     KIND_RUN = KIND_SIZED + CLASS_COUNT,
     KIND_LARGE,
     KIND_FREE,
+    KIND_GUARD,                              /* inaccessible: see spanguard.c */
     KIND_PACKED,                             /* in no entry: what ph_heap_look says */
     KIND_EMERGENCY,                          /* likewise */
 };
@@ -384,8 +386,10 @@ struct heap {
     uint64_t locals_seal;
     ph_lock span_lock __attribute__((aligned(64)));
     struct region *regions, *last_region;
-    uint64_t reserved_units, live_units; /* live: in pages, runs */
+    uint64_t reserved_units, live_units; /* live: in pages, runs, guards between them */
     uint64_t dirty_units;    /* free, and a purge would give them back */
+    uint64_t guard_count;    /* inaccessible OS pages between spans, */
+    uint64_t guard_next;     /* and how many units are live when the next is made; 0: none */
     uint64_t peak_units;     /* the most that were live since the last sweep */
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
@@ -678,6 +682,8 @@ void ph_large_fork_unlock(void);
 
 /* span.c -- units cut out of regions, joined again.  Locks itself. */
 struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units);
+struct span *ph_span_take_locked(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units);
+struct span *ph_span_free_locked(struct heap *hp, struct span *sp);
 void ph_span_give(struct heap *hp, struct span *sp);
 bool ph_span_give_run(struct heap *hp, void *block); /* false: no run starts there (any more) */
 bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units);
@@ -698,7 +704,15 @@ struct span *ph_span_known(uint32_t index); /* NULL where no descriptor can be *
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);
 bool ph_span_release(struct heap *hp); /* regions in which nothing is in use, back to the system; some were? */
+void ph_span_discard(struct heap *hp, struct span *sp); /* of a region that goes; held: span lock */
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
+
+/* spanguard.c -- inaccessible OS pages between the spans of a secure heap; held, but for the last: span lock */
+struct span *ph_spanguard_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units); /* NULL: not this one */
+void ph_spanguard_lift(struct heap *hp, const struct span *sp); /* those next to a free span that are of no use now */
+void ph_spanguard_forget(struct heap *hp, const struct span *sp); /* its region goes */
+void ph_spanguard_begin(struct heap *hp); /* nobody has it yet */
+bool ph_spanguard_end(struct heap *hp);   /* memory is out: none from now on; true: there were some */
 
 /* purge.c -- dirty free memory goes back to the system */
 enum {

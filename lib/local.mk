@@ -82,6 +82,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/sized.c \
 	%D%/span.c \
 	%D%/spancheck.c \
+	%D%/spanguard.c \
 	%D%/stats.c \
 	%D%/unwind.c \
 	%D%/valid.c \

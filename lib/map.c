@@ -155,7 +155,7 @@ UNSEEN_SHARED struct span *ph_map_span(uint64_t entry)
 {
     const unsigned kind = entry_kind(entry);
     uint32_t index = entry >> 32 & 0x3ffffff;
-    if (kind == KIND_NONE || kind > KIND_FREE)
+    if (kind == KIND_NONE || kind > KIND_GUARD)
         return NULL;
     if (kind_is_sized(kind) && kind < KIND_RUN) {
         if (ph_span_known(entry_cell_number(entry)) == NULL || (entry >> 32 & ((1u << CELL_BITS) - 1)) != 0)

@@ -3,7 +3,7 @@
 /* span.c -- runs of units cut out of regions and joined again.
  *
  * Owns:    struct span but for the page fields; the bins of a heap; each region's `top`.
- * Calls:   region.c, map.c, meta.c, os.c.
+ * Calls:   region.c, map.c, meta.c, os.c; spanguard.c, which is part of this room.
  * Locks:   LOCK span of the heap, taken inside; below it map, cache, meta.
  * Always:  free spans of one region never touch each other, but where both together had 64 GB; the entries of a free span's first
  *          and last unit name it, those between are 0.
@@ -118,6 +118,17 @@ static struct span *bin_take(struct heap *hp, uint32_t units, unsigned tries)
     return NULL;
 }
 
+/* It is no span any more: free or a guard, in a region that goes.  Held: the span lock. */
+void ph_span_discard(struct heap *hp, struct span *sp)
+{
+    if (entry_kind(sp->tag) == KIND_FREE)
+        bin_remove(hp, sp);
+    else
+        ph_spanguard_forget(hp, sp);
+    ph_map_clear_ends(sp);
+    descriptor_give(hp, sp);
+}
+
 /* ---- joining and cutting -------------------------------------------------------------------- */
 
 /* File a free span: its two entries first (its first unit may be the region's), then its bin. */
@@ -181,7 +192,7 @@ static void span_absorb(struct span *low, const struct span *high)
 
 /* Free units that nobody names any more (their entries are clear but for the first): join them to
  * their free neighbours in the region and file the result. */
-static void span_join(struct heap *hp, const struct region *rg, struct span *sp)
+static struct span *span_join(struct heap *hp, const struct region *rg, struct span *sp)
 {
     const uint64_t base = (uintptr_t)rg->base >> UNIT_BITS;
     struct span *after = sp->start + sp->units < base + rg->top ? free_span_of_unit(hp, sp->start + sp->units) : NULL;
@@ -206,6 +217,7 @@ static void span_join(struct heap *hp, const struct region *rg, struct span *sp)
         sp = before;
     }
     span_file(hp, sp);
+    return sp;
 }
 
 /* `part` is a part of `whole`, which may be itself as it was before it was cut. */
@@ -332,12 +344,8 @@ static struct span *span_find(struct heap *hp, uint32_t units, uint32_t align)
 
 /* ---- the room's face ------------------------------------------------------------------------ */
 
-/* `units` at a multiple of `align_units` (a power of two), for that kind.  Its two entries say so
- * before the lock is given back: a neighbour that is freed meanwhile must not join it.  NULL: no
- * memory. */
-struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
+struct span *ph_span_take_locked(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
 {
-    ph_lock_take(&hp->span_lock);
     struct span *sp = span_find(hp, units, align_units);
     if (sp != NULL && !span_cut(hp, sp, units, align_units)) {
         span_file(hp, sp);
@@ -352,21 +360,41 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
         span_want(sp, 0, false); /* what was asked for in an earlier life */
         ph_map_ends(sp);
     }
+    return sp;
+}
+
+/* `units` at a multiple of `align_units` (a power of two), for that kind.  Its two entries say so
+ * before the lock is given back: a neighbour that is freed meanwhile must not join it.  NULL: no
+ * memory. */
+struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
+{
+    ph_lock_take(&hp->span_lock);
+    struct span *sp = unlikely(hp->guard_next != 0) ? ph_spanguard_take(hp, kind, units, align_units) : NULL;
+    if (likely(sp == NULL))
+        sp = ph_span_take_locked(hp, kind, units, align_units);
     ph_lock_give(&hp->span_lock);
     return sp;
+}
+
+/* Its entries but the first are clear; freed_ms is right.  The free span that it is part of now. */
+struct span *ph_span_free_locked(struct heap *hp, struct span *sp)
+{
+    hp->live_units -= sp->units;
+    dirty_all(sp);
+    sp->cell = 0;
+    return span_join(hp, ph_region_of(hp, ph_span_start(sp)), sp);
 }
 
 /* Its entries but the first are clear.  Held: the span lock. */
 static void span_give_locked(struct heap *hp, struct span *sp)
 {
-    hp->live_units -= sp->units;
-    dirty_all(sp);
-    sp->cell = 0;
     sp->freed_ms = (uint32_t)hp->purge_ms;
     const bool big = sp->units >= PURGE_LEAST_UNITS;
     if (++hp->gives >= GIVES_PER_CLOCK || big)
         sp->freed_ms = (uint32_t)ph_os_clock_ms();
-    span_join(hp, ph_region_of(hp, ph_span_start(sp)), sp);
+    sp = ph_span_free_locked(hp, sp);
+    if (unlikely(hp->guard_count != 0))
+        ph_spanguard_lift(hp, sp);
     if (hp->gives >= GIVES_PER_CLOCK || (big && hp->dirty_units > DIRTY_UNITS + DIRTY_UNITS / 4))
         ph_purge_as_due(hp);
 }
@@ -451,36 +479,6 @@ void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units)
     hp->live_units -= rest->units;
     dirty_all(rest);
     rest->freed_ms = (uint32_t)ph_os_clock_ms();
-    span_join(hp, ph_region_of(hp, ph_span_start(rest)), rest);
+    (void)span_join(hp, ph_region_of(hp, ph_span_start(rest)), rest);
     ph_lock_give(&hp->span_lock);
-}
-
-/* Is that region one free span, or nothing yet?  Then the span, out of its bin, is given up. */
-static bool region_empty(struct heap *hp, const struct region *rg)
-{
-    if (rg->packed != NULL || rg->top <= rg->first)
-        return rg->packed == NULL;
-    struct span *sp = free_span_of_unit(hp, ((uintptr_t)rg->base >> UNIT_BITS) + rg->first);
-    if (sp == NULL || sp->units != rg->top - rg->first)
-        return false;
-    bin_remove(hp, sp);
-    ph_map_clear_ends(sp);
-    descriptor_give(hp, sp);
-    return true;
-}
-
-/* Regions but the first in which nothing is in use go back whole; whether there were some. */
-bool ph_span_release(struct heap *hp)
-{
-    bool any = false;
-    ph_lock_take(&hp->span_lock);
-    for (struct region *rg = hp->regions; rg->next != NULL;)
-        if (region_empty(hp, rg->next)) {
-            ph_region_drop_next(hp, rg);
-            any = true;
-        } else {
-            rg = rg->next;
-        }
-    ph_lock_give(&hp->span_lock);
-    return any;
 }

@@ -50,7 +50,7 @@ bool ph_span_spares_are_valid(const struct heap *hp)
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp)
 {
     const uint32_t kind = sp->tag - hp->tag;
-    if (sp->units == 0 || kind == KIND_NONE || kind > KIND_FREE || ph_map_span(map_get(ph_span_start(sp))) != sp || !ph_map_names(sp))
+    if (sp->units == 0 || kind == KIND_NONE || kind > KIND_GUARD || ph_map_span(map_get(ph_span_start(sp))) != sp || !ph_map_names(sp))
         return false;
     if (sp->state != SPAN_DIRTY && sp->state != SPAN_PURGED && sp->state != SPAN_VIRGIN)
         return false;

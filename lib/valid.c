@@ -190,6 +190,7 @@ static bool spans_are_valid(struct heap *hp, const struct region *rg, struct tal
         const unsigned kind = entry_kind(sp->tag);
         if (kind == KIND_LARGE || (kind < KIND_RUN && !page_is_valid(hp, sp, sum)))
             return false;
+        sum->guards += kind == KIND_GUARD;
         if (kind != KIND_FREE)
             sum->live_units += sp->units;
         else if (sp->state == SPAN_DIRTY)
@@ -237,7 +238,7 @@ static bool heap_is_valid(struct heap *hp, bool *uncertain)
         if (!ph_region_is_valid(hp, rg) || !spans_are_valid(hp, rg, &sum) ||
             (rg->packed != NULL && (!ph_packed_is_valid(rg) || (hp->debug != 0 && !ph_debug_free_is_good(hp, rg)))))
             return false;
-    if (sum.live_units != hp->live_units || sum.dirty_units != hp->dirty_units || !ph_span_bins_are_valid(hp) ||
+    if (sum.live_units != hp->live_units || sum.dirty_units != hp->dirty_units || sum.guards != hp->guard_count || !ph_span_bins_are_valid(hp) ||
         !ph_span_spares_are_valid(hp) || !ph_shard_is_valid(hp, sum.units) || !large_list_is_valid(hp) || !fields_are_valid(hp) ||
         !ph_valid_stacks(hp, &stacks))
         return false;

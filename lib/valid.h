@@ -123,6 +123,7 @@ static inline void page_carved_set(struct span *pg, unsigned carved)
 /* Summed up over a heap's spans. */
 struct tally {
     uint64_t live_units, dirty_units;
+    uint64_t guards;  /* between spans */
     uint64_t missing; /* blocks of sized pages that are neither live nor free: in somebody's stacks */
     uint32_t units[2 * CLASS_COUNT]; /* of pages, by kind - KIND_PLAIN */
 };

@@ -196,8 +196,9 @@ static enum walk_result show_at(struct heap *hp, const struct region *rg, char *
             return WALK_BAD;
         const bool live = entry_kind(sp->tag) != KIND_FREE;
         const size_t bytes = ph_span_bytes(sp);
+        const bool is_guard = entry_kind(sp->tag) == KIND_GUARD; /* no element: who walks may look at what is shown */
         if (span_is_page(sp) ? show_page(sp, at, rg->index, we)
-                             : show_part(ph_span_start(sp), live && sp->sized ? sp->wanted : bytes, bytes, live, at, rg->index, we))
+                             : !is_guard && show_part(ph_span_start(sp), live && sp->sized ? sp->wanted : bytes, bytes, live, at, rg->index, we))
             return WALK_ENTRY;
         at = span_end(sp);
     }
@@ -248,7 +249,7 @@ static bool names_nothing(struct heap *hp, const struct region *rg, const char *
     if (span_is_page(sp))
         return is_within_page(sp, at);
     const size_t bytes = ph_span_bytes(sp);
-    return entry_kind(sp->tag) != KIND_FREE && is_within(ph_span_start(sp), sp->sized ? sp->wanted : bytes, bytes, at);
+    return entry_kind(sp->tag) == KIND_RUN && is_within(ph_span_start(sp), sp->sized ? sp->wanted : bytes, bytes, at);
 }
 
 static enum walk_result walk_step(struct heap *hp, struct walk_entry *we)
@@ -331,7 +332,7 @@ static void sum_spans(struct heap *hp, const struct region *rg, struct heap_sums
             sum_page(sp, out);
         } else if (entry_kind(sp->tag) == KIND_FREE) {
             sum_free(ph_span_bytes(sp), out);
-        } else {
+        } else if (entry_kind(sp->tag) != KIND_GUARD) {
             out->live_blocks++;
             out->live_bytes += sp->sized ? sp->wanted : ph_span_bytes(sp);
         }

@@ -18,6 +18,7 @@ static const char why_clock[] = "clock of a stop or a sweep: any value is a time
 static const char why_count[] = "counter for statistics";
 static const char why_sleep[] = "threads sleep on it: any value is right";
 static const char why_peak[] = "the most units that were live lately: how much dirty memory stays";
+static const char why_guard[] = "how much is live when the next guard is made: any value is right, other heaps make none";
 static const char why_thread[] = "the owning thread's, which may be in the middle of a change";
 static const char why_budget[] = "how much a stack may hold: within its room any value is right";
 static const char why_fresh[] = "which blocks of a carved page are fresh: the next of them says so itself when it is taken";
@@ -53,7 +54,7 @@ static const struct field heap_fields[] = {
     FIELD(heap, debug), FIELD(heap, packed_only), FIELD(heap, seal), FIELD(heap, uses), FIELD(heap, fork_held), FIELD(heap, lost),
     FIELD(heap, locals), FIELD(heap, local_count), FIELD(heap, locals_seal), UNREAD(heap, span_lock, why_lock), FIELD(heap, regions),
     FIELD(heap, last_region), FIELD(heap, reserved_units), FIELD(heap, live_units), FIELD(heap, dirty_units),
-    UNREAD(heap, peak_units, why_peak), FIELD(heap, spares), FIELD(heap, spare_count), FIELD(heap, bins_used),
+    FIELD(heap, guard_count), UNREAD(heap, guard_next, why_guard), UNREAD(heap, peak_units, why_peak), FIELD(heap, spares), FIELD(heap, spare_count), FIELD(heap, bins_used),
     UNREAD(heap, purge_ms, why_clock), UNREAD(heap, gives, why_clock), FIELD(heap, large), FIELD(heap, large_bytes),
     FIELD(heap, large_count), FIELD(heap, bin), FIELD(heap, shard), FIELD(heap, regions_seal), FIELD(heap, compatibility),
     FIELD(heap, name), FIELD(heap, name_seal),

@@ -104,6 +104,19 @@ environment=PRIVHEAP_MODE=secure
 expect write_after_names 134 'PH112 write behind the end'
 expect few_mappings 0 ''
 
+# Guards between pages, in secure mode, where no guarded sample lies in the way either.
+for environment in PRIVHEAP_MODE=secure 'PRIVHEAP_MODE=secure PRIVHEAP_GUARD_RATE=0' 'PRIVHEAP_MODE=secure PRIVHEAP_OS_PAGE=16384'; do
+    expect overrun_row 134 'PH112 write behind the end: 0x[0-9a-f]*, [0-9]+ bytes behind the end of block 0x[0-9a-f]* of 1[0-9]+ bytes'
+    expect underrun_row 134 'PH113 write before the start: 0x[0-9a-f]*, [0-9]+ bytes before block 0x[0-9a-f]* of 1[0-9]+ bytes'
+    expect read_over_row 134 'PH112 read behind the end'
+    grep -q 'in a guard between pages' "$work/err" || fail read_over_row 'nothing is said of pages'
+done
+for environment in PRIVHEAP_MODE=default PRIVHEAP_MODE=secure PRIVHEAP_MODE=tolerant 'PRIVHEAP_MODE=secure PRIVHEAP_CHECKS=0'; do
+    expect free_in_row 0 ''
+    [ "$environment" = PRIVHEAP_MODE=secure ] || expect read_over_row 0 ''
+    expect sandbox 0 ''
+done
+
 # Large blocks shrink, and are not bounded by the number of mappings; no report about what other threads are at.
 for environment in PRIVHEAP_MODE=default PRIVHEAP_MODE=secure PRIVHEAP_MODE=tolerant; do
     for action in shrink_large take_many_large exit_amid_threads exit_amid_threads exit_amid_threads exit_in_child_of_threads; do

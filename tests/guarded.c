@@ -452,6 +452,48 @@ static void few_mappings(void)
     NEED(mappings() - before <= MOST);
 }
 
+/* ---- blocks that lie side by side, guards between their pages ---- */
+
+enum { ROW = 20000, LONG = 1 << 20 };
+static char *row[ROW];
+
+static void take_row(void)
+{
+    for (int i = 0; i < ROW; i++)
+        NEED((row[i] = malloc(100 + (size_t)i % 100)) != NULL);
+}
+
+static void overrun_row(void)
+{
+    take_row();
+    memset(row[ROW / 4], 7, LONG);
+}
+
+static void underrun_row(void)
+{
+    take_row();
+    for (volatile char *at = row[ROW / 4 * 3], *end = at - LONG; at > end; at--)
+        *at = 7;
+}
+
+static void read_over_row(void)
+{
+    int sum = 0;
+    take_row();
+    for (volatile char *at = row[ROW / 4], *end = at + LONG; at < end; at++)
+        sum += *at;
+    NEED(sum != 1);
+}
+
+static void free_in_row(void)
+{
+    take_row();
+    for (int i = 0; i < ROW; i += 2)
+        free(row[i]);
+    for (int i = 1; i < ROW; i += 2)
+        free(row[i]);
+}
+
 /* ---- a sandbox that ends whoever asks for more than memory ---- */
 
 #define ALLOW(call) BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##call, 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
@@ -469,6 +511,8 @@ static void sandbox(void)
         _exit(0); /* no such thing here */
     take_many();
     use_all_of_it();
+    free_in_row();
+    take_row();
     syscall(SYS_exit_group, 0);
 }
 
@@ -484,7 +528,7 @@ static const struct action {
     ACTION(zero_again), ACTION(take_many), ACTION(take_in_threads), ACTION(read_freed_in_thread), ACTION(write_freed_in_child), ACTION(early_own),
     ACTION(early_raise), ACTION(late_own), ACTION(wild), ACTION(raised), ACTION(ignored),
     ACTION(alternative_stack), ACTION(default_and_back), ACTION(sandbox), ACTION(shrink_large), ACTION(take_many_large), ACTION(exit_amid_threads),
-    ACTION(exit_in_child_of_threads),
+    ACTION(exit_in_child_of_threads), ACTION(overrun_row), ACTION(underrun_row), ACTION(read_over_row), ACTION(free_in_row),
 };
 
 int main(int argc, char **argv)

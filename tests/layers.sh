@@ -18,8 +18,9 @@ rooms='
     debug=harden
     local=gate=sized=late=nested
     emergency shard=mend
-    page large=fence=guard=guardslot=guardfault packed=packedcheck
-    span=purge=forget=spancheck
+    large=fence=guard=guardslot=guardfault packed=packedcheck
+    page
+    span=spanguard=purge=forget=spancheck
     region
     map sizeclass
     meta

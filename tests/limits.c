@@ -6,6 +6,7 @@
  *   limits mixed           until NULL in small blocks; freed; then one big block
  *   limits threads         the same while threads that freed blocks of that size sit idle
  *   limits grow            one block by realloc until NULL, its contents kept
+ *   limits order MB        small blocks until NULL within that much more address space; then no larger one can be had either
  *   limits idle            address space and private (anonymous) memory of this process, in KiB
  *   limits work            eight threads that allocate; "done" */
 #include <errno.h>
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 enum { MOST = 4 << 20, IDLERS = 4, WORKERS = 8 };
@@ -158,6 +160,33 @@ static void *work(void *failed)
     return NULL;
 }
 
+/* Who ran out of memory for a few bytes does not expect to get ten OS pages. */
+static int small_ones_last(size_t space)
+{
+    enum { ROUNDS = 3, WIDE = 40000 };
+    struct rlimit limit;
+    unsigned long pages = 0;
+    FILE *file = fopen("/proc/self/statm", "r");
+    if (file == NULL || fscanf(file, "%lu", &pages) != 1 || getrlimit(RLIMIT_AS, &limit) != 0) return 99;
+    fclose(file);
+    limit.rlim_cur = pages * (size_t)sysconf(_SC_PAGESIZE) + space;
+    if (setrlimit(RLIMIT_AS, &limit) != 0) return 99;
+    for (int round = 0; round < ROUNDS; round++) {
+        struct link *list = NULL;
+        (void)take_all(4096 + sizeof *list, &list);
+        (void)take_all(sizeof *list, &list);
+        void *wide = malloc(WIDE);
+        give_all(list);
+        free(wide);
+        if (wide != NULL) {
+            puts("out of order");
+            return 1;
+        }
+    }
+    puts("in order");
+    return 0;
+}
+
 static int work_in_threads(void)
 {
     pthread_t thread[WORKERS];
@@ -183,6 +212,7 @@ int main(int argc, char **argv)
     if (strcmp(verb, "mixed") == 0) return eat_mixed();
     if (strcmp(verb, "threads") == 0) return eat_beside_threads();
     if (strcmp(verb, "grow") == 0) return grow();
+    if (strcmp(verb, "order") == 0 && argc == 3) return small_ones_last(strtoul(argv[2], NULL, 10) << 20);
     if (strcmp(verb, "idle") == 0) return idle();
     if (strcmp(verb, "work") == 0) return work_in_threads();
     fprintf(stderr, "limits: see the head of limits.c\n");

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 the privheap authors
 #
-# limits.sh -- programs under `ulimit -v 200000`; the process heap bounded by PRIVHEAP_MAX_SIZE;
+# limits.sh -- programs under `ulimit -v 200000`; the process heap bounded by PRIVHEAP_MAX_SIZE; which blocks fail last;
 # what an idle process costs.  preload_object=FILE tests another object than the one built here;
 # "none" does the first part without any, which must hold as well.
 
@@ -93,6 +93,15 @@ if [ "$preload_object" != none ]; then
     small_bound=$(ulimit -v 1000000; PRIVHEAP_MAX_SIZE=1m preloaded "$limits" eat 100 | cut -d' ' -f1)
     [ "$small_bound" = ENOMEM ] || fail "the least bound, 1m: $small_bound"
 fi
+
+# ---- at the end of memory the smallest blocks fail last -------------------------------------------------
+
+for mode in default secure tolerant; do
+    for space in 6 10 16 23 32; do
+        said=$(PRIVHEAP_MODE=$mode preloaded "$limits" order $space)
+        [ "$said" = 'in order' ] || fail "mode=$mode: small blocks until NULL within $space MB more: $said"
+    done
+done
 
 # ---- what a process that does nothing costs --------------------------------------------------------
 

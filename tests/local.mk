@@ -53,6 +53,7 @@ CHECK_SUITES += %D%/check_shard
 CHECK_SUITES += %D%/check_sizeclass
 CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
+CHECK_SUITES += %D%/check_spanguard
 CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk

@@ -7,7 +7,7 @@
 # argument `all`, every suite, the stress and misuse.
 
 suites='check_contract_create check_contract_fixed check_heap check_heapapi check_heapinfo check_large check_map check_meta
-    check_native check_packed check_region check_shard check_span check_walk'
+    check_native check_packed check_region check_shard check_span check_spanguard check_walk'
 failed=0 run=0
 
 report() { echo "FAILED with OS pages of $PRIVHEAP_OS_PAGE: $*"; failed=1; }
