@@ -73,6 +73,12 @@ void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum fami
 
 void *ph_malloc_bigger(size_t bytes, enum family family)
 {
+    if (bytes <= CLASS_BYTES) {
+        struct local *lo = ph_local;
+        const unsigned class = ph_class_medium[(bytes + 127) >> 7];
+        void *block = local_take(lo, class);
+        return likely(block != NULL) ? block : ph_malloc_refill(lo, class, bytes, family);
+    }
     const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
     return ph_process_heap.hard != 0 ? hard_malloc(&rq) : alloc_slow(&rq);
 }
@@ -94,6 +100,12 @@ static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned 
 
 static __attribute__((noinline)) void *calloc_bigger(size_t bytes)
 {
+    if (bytes <= CLASS_BYTES) {
+        struct local *lo = ph_local;
+        const unsigned class = ph_class_medium[(bytes + 127) >> 7];
+        void *block = local_take(lo, class);
+        return likely(block != NULL) ? __builtin_memset(block, 0, bytes) : calloc_refill(lo, class, bytes);
+    }
     return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
                                         .caller = __builtin_return_address(0)});
 }
