@@ -368,6 +368,8 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     }
     if (bi->kind == KIND_RUN && bytes > bi->capacity && bytes >= LARGE_BYTES && hp->bound_units == 0)
         return false;
+    if (bi->kind == KIND_LARGE && bytes > bi->capacity && thrifty)
+        return false; /* resize_large tries both */
     bool done = true;
     struct pass ps = ph_gate_enter(hp, rq->enter);
     if (bi->kind == KIND_SIZED)
@@ -375,8 +377,8 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     else if (bi->kind == KIND_RUN)
         done = resize_run(hp, bi->span, bytes);
     else if (bi->kind == KIND_LARGE)
-        done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, bytes), false);
-    if (done && (bi->kind == KIND_LARGE || bi->kind == KIND_RUN))
+        done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, bytes), bytes, rq->sized || hp->hard != 0, false);
+    if (done && bi->kind == KIND_RUN)
         ph_span_want(hp, bi->span, bytes, rq->sized || hp->hard != 0);
     ph_gate_leave(hp, ps);
     return done;
@@ -388,9 +390,7 @@ static void *resize_large(struct heap *hp, const struct block_info *bi, const st
     if (bi->kind != KIND_LARGE || rq->bytes < (bi->span->fenced ? FENCE_FROM_BYTES : LARGE_BYTES) || is_guarded(bi))
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    const bool done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, rq->bytes), true);
-    if (done)
-        ph_span_want(hp, bi->span, rq->bytes, rq->sized || hp->hard != 0);
+    const bool done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, rq->bytes), rq->bytes, rq->sized || hp->hard != 0, true);
     ph_gate_leave(hp, ps);
     return done ? ph_large_block(bi->span) : NULL;
 }

@@ -43,7 +43,7 @@
  *            |
  *        shard, mend         class locks; which page serves, whole batches; after a fork past us
  *            |
- *   page   packed   large, guard    equal-size blocks; blocks side by side; one mapping, or slot, for one block
+ *   page   packed   large, kept, guard    equal-size blocks; blocks side by side; one mapping, or slot, for one block
  *            |      (packedcheck; fence, guardslot, guardfault)
  *            |
  *   span, purge, forget, spancheck  units cut from regions and joined again; dirty memory goes back by age
@@ -96,7 +96,7 @@
  *   LOCK 5  class     shard.c   one shard and class: its pages
  *   LOCK 6  span      span.c    one heap: its free spans, regions, large blocks
  *   LOCK 7  map       map.c     process: leaves of the page map
- *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by large.c and fence.c
+ *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by kept.c and fence.c
  *   LOCK 9  meta      meta.c    process: cells for descriptors
  *
  * Signals.  A handler that the program set by libc's names is called by ours (preload/signals.c).  While its thread
@@ -691,11 +691,19 @@ bool ph_large_give(struct heap *hp, void *block); /* false: it is gone already *
 void ph_large_link(struct heap *hp, struct span *sp); /* into its heap's books */
 bool ph_large_was(const void *block, size_t *bytes); /* one of the last that went; not NULL */
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
-bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move);
-void ph_large_expire(void);
-bool ph_large_trim(void); /* kept mappings go; true: there were some */
+bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, size_t wanted, bool sized, bool may_move);
+bool ph_large_trim(void); /* kept mappings and fenced ones that wait go; true: there were some */
 void ph_large_fork_lock(void);
 void ph_large_fork_unlock(void);
+
+/* kept.c -- mappings of freed large blocks */
+char *ph_kept_take(size_t bytes, size_t align, size_t *got_bytes); /* dirty; NULL: none */
+bool ph_kept_behind(const char *end, size_t bytes); /* they belong to the block that ends there now */
+void ph_kept_give(char *base, size_t bytes, size_t live_bytes);
+void ph_kept_expire(void);
+bool ph_kept_trim(void); /* true: there were some */
+void ph_kept_fork_lock(void);
+void ph_kept_fork_unlock(void);
 
 /* span.c -- units cut out of regions, joined again.  Locks itself. */
 struct span *ph_span_take_for(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units, size_t wanted, bool sized);

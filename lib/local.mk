@@ -55,6 +55,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/heapinfo.c \
 	%D%/inspect.c \
 	%D%/invariant.c \
+	%D%/kept.c \
 	%D%/large.c \
 	%D%/late.c \
 	%D%/local.c \

@@ -3,7 +3,7 @@
 /* runs.c -- freed runs that one thread keeps for itself: taken and given without the heap's lock.
  *
  * Owns:    struct runs of a local; `carved` of runs: RUN_KEPT while one is here.
- * Calls:   span.c; large.c and region.c for what they keep.  Beside local.c and gate.c.
+ * Calls:   span.c; kept.c and region.c for what they keep.  Beside local.c and gate.c.
  * Locks:   none on the usual way: the local is busy, so nobody stops the heap, and only its own thread comes here.
  *          LOCK span to give some back.
  * Always:  a kept run is a run in the page map and in the heap's books, and dirty.  Its list is whole between any two
@@ -188,7 +188,7 @@ static void runs_expire(struct local *lo)
 void ph_local_expire(struct local *lo)
 {
     runs_expire(lo);
-    ph_large_expire();
+    ph_kept_expire();
     ph_region_expire();
 }
 

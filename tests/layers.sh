@@ -18,7 +18,7 @@ rooms='
     debug=harden
     local=gate=sized=late=nested=runs
     emergency shard=mend
-    page large=fence=guard=guardslot=guardfault packed=packedcheck
+    page large=kept=fence=guard=guardslot=guardfault packed=packedcheck
     span=purge=forget=spancheck
     region
     map sizeclass
