@@ -287,15 +287,33 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
 
 /* ---- resizing in place -------------------------------------------------------------------------- */
 
-static bool resize_run(struct heap *hp, struct span *sp, size_t wanted)
+enum { SLACK_PART = 8 };
+
+/* Who grows by a little will grow again: where nobody asked for an exact size there is an eighth more, if the heap has
+ * it behind the run; and so little is not given back. */
+static uint32_t run_wish(const struct heap *hp, const struct span *sp, uint32_t units, bool exact)
+{
+    const uint32_t had = (uint32_t)sp->units, little = had / SLACK_PART;
+    if (exact || hp->bound_units != 0)
+        return units;
+    if (units > had)
+        return units - had <= little ? units + little : units;
+    return had - units <= little ? had : units;
+}
+
+static bool resize_run(struct heap *hp, struct local *lo, struct span *sp, size_t wanted, bool exact)
 {
     const size_t bytes = wanted + ph_hard_pad(hp);
     if (bytes >= (size_t)HEAP_MOST_UNITS << UNIT_BITS)
         return false;
-    const uint32_t units = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
-    if (units > sp->units && !ph_span_grow(hp, sp, units))
+    const uint32_t least = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
+    const uint32_t units = run_wish(hp, sp, least, exact);
+    if (units > sp->units && !ph_span_grow(hp, sp, units) && (units == least || !ph_span_grow(hp, sp, least)))
         return false;
-    ph_span_want(hp, sp, wanted, sp->sized); /* at no moment more than there is: a child of fork may walk over it */
+    if (lo != NULL && units == sp->units && lo->runs.hand == SPAN_NONE)
+        ph_runs_want(lo, sp, wanted, exact);
+    else
+        ph_span_want(hp, sp, wanted, exact); /* at no moment more than there is: a child of fork may walk over it */
     if (units < sp->units) {
         if (hp->hard != 0)
             ph_bytes_zero((char *)ph_span_start(sp) + ((size_t)units << UNIT_BITS), (size_t)(sp->units - units) << UNIT_BITS);
@@ -375,11 +393,9 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     if (bi->kind == KIND_SIZED)
         ph_page_set_wanted(bi->span, ph_page_index(bi->span, block), bytes);
     else if (bi->kind == KIND_RUN)
-        done = resize_run(hp, bi->span, bytes);
+        done = resize_run(hp, ps.lo, bi->span, bytes, rq->sized || hp->hard != 0);
     else if (bi->kind == KIND_LARGE)
         done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, bytes), bytes, rq->sized || hp->hard != 0, false);
-    if (done && bi->kind == KIND_RUN)
-        ph_span_want(hp, bi->span, bytes, rq->sized || hp->hard != 0);
     ph_gate_leave(hp, ps);
     return done;
 }

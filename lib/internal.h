@@ -514,6 +514,7 @@ struct span *ph_runs_take(struct local *lo, uint32_t units, size_t wanted, bool 
 void *ph_runs_malloc(struct local *lo, size_t bytes);
 bool ph_runs_give(struct local *lo, struct span *sp, const void *block); /* busy on entry; false: not kept, or freed before */
 bool ph_runs_free(struct local *lo, uint64_t entry, const void *block);  /* the same where only the entry is known */
+void ph_runs_want(struct local *lo, struct span *sp, size_t wanted, bool sized); /* busy on entry */
 void ph_runs_empty(struct local *lo, uint32_t units); /* down to so many; held: gate lock, heap stopped (or the local is ours) */
 void ph_runs_none(struct local *lo);
 void ph_runs_settle(struct local *lo);

@@ -142,6 +142,16 @@ bool ph_runs_free(struct local *lo, uint64_t entry, const void *block)
     return seen->tag == (uint32_t)entry && seen->self == number && ph_span_start(seen) == block && ph_runs_give(lo, sp, block);
 }
 
+/* A live run has another size now, as far as one asks.  Busy on entry. */
+void ph_runs_want(struct local *lo, struct span *sp, size_t wanted, bool sized)
+{
+    lo->runs.hand = (uint32_t)sp->self;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    span_want_anew(sp, wanted, sized);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    lo->runs.hand = SPAN_NONE;
+}
+
 /* ---- emptying --------------------------------------------------------------------------------------------------- */
 
 /* One list after the other, the one after the last time's first.  Held: the span lock. */

@@ -150,6 +150,33 @@ START_TEST(runs_that_nobody_asks_for_go_when_the_clock_is_looked_at)
 }
 END_TEST
 
+static void *resize(void *run, size_t bytes, bool sized)
+{
+    struct block_info bi;
+    ck_assert_int_eq(ph_heap_look(run, &bi), BLOCK_OK);
+    return ph_heap_realloc(heap, &bi, run, &(struct request){.bytes = bytes, .sized = sized}, false);
+}
+
+/* It will grow again: a quarter of the steps asks the heap. */
+START_TEST(run_that_grows_by_a_little_gets_an_eighth_more)
+{
+    void *run = take(256 * KB);
+    const struct span *sp = ph_map_span(map_get(run));
+    ck_assert_ptr_eq(resize(run, 256 * KB + 1, false), run);
+    ck_assert_uint_eq(sp->units, 64 + 1 + 8);
+    ck_assert_uint_eq(sp->wanted, 256 * KB + 1);
+    ck_assert_ptr_eq(resize(run, 256 * KB, false), run); /* and so little stays */
+    ck_assert_uint_eq(sp->units, 64 + 1 + 8);
+    ck_assert_uint_eq(sp->wanted, 256 * KB);
+    ck_assert_ptr_eq(resize(run, 200 * KB, false), run);
+    ck_assert_uint_eq(sp->units, 50);
+    ck_assert_ptr_eq(resize(run, 201 * KB, true), run); /* nor who asks for an exact size */
+    ck_assert_uint_eq(sp->units, 51);
+    ck_assert(ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
+    ck_assert_int_eq(give(run), BLOCK_OK);
+}
+END_TEST
+
 /* ---- free for everybody who looks ---- */
 
 START_TEST(kept_run_is_free)
@@ -333,6 +360,7 @@ int main(void)
     tcase_add_test(keeps, long_runs_have_few_sizes);
     tcase_add_test(keeps, what_is_kept_is_bounded);
     tcase_add_test(keeps, runs_that_nobody_asks_for_go_when_the_clock_is_looked_at);
+    tcase_add_test(keeps, run_that_grows_by_a_little_gets_an_eighth_more);
     tcase_add_test(keeps, run_of_a_private_heap_knows_its_size);
     TCase *seen = room_case(suite, "free", setup, teardown);
     tcase_add_test(seen, kept_run_is_free);
