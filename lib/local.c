@@ -488,7 +488,7 @@ bool ph_local_give_slow(struct local *lo, void *block)
         const uint32_t class = (uint32_t)entry - (lo->heap->tag | KIND_PLAIN);
         if (class < CLASS_COUNT)
             return give_biased(lo, block, class);
-        if ((uint32_t)entry == (lo->heap->tag | KIND_RUN) && ph_runs_free(lo, entry, block)) {
+        if ((uint32_t)entry == (lo->heap->tag | KIND_RUN) && (ph_runs_free(lo, entry, block) || ph_span_give_run(lo->heap, block))) {
             local_leave(lo);
             return true;
         }

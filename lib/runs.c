@@ -14,6 +14,8 @@
 #include "hot.h"
 #include "valid.h"
 
+/* Made fast, not small: it is the way of every run of up to 256 KB. */
+
 enum {
     KEEP_FIRST_UNITS = (128 << 10) / UNIT_BYTES, /* a thread begins so, */
     KEEP_MOST_UNITS = (1 << 20) / UNIT_BYTES,    /* and doubles it when it gives more than fits, and takes as well */
