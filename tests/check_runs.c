@@ -4,7 +4,7 @@
 /* check_runs.c -- runs that a thread keeps after free: found again, free for everybody who looks, bounded, and given
  * back when the thread, or the heap, or the parent of a fork, goes. */
 #include "check_room.h"
-#include "options.h"
+#include "guard.h"
 #include "valid.h"
 
 #include <pthread.h>
@@ -28,6 +28,7 @@ static void become_biased(void)
 static void setup(void)
 {
     heap = ph_heap_process();
+    ph_guard_end(); /* no run lies between guards by chance */
     ph_fork_register();
     ck_assert_ptr_nonnull(ph_local_attach(heap));
     live_before = live();
