@@ -102,12 +102,26 @@ static struct kept kept_cut(unsigned i, size_t bytes)
     return found;
 }
 
-/* Two mappings side by side are none that can be moved: they stay here. */
-static char *kept_grow(const struct kept *one, size_t bytes)
+/* Where it is, or elsewhere. */
+static char *kept_stretch(const struct kept *one, size_t bytes)
 {
-    char *grown = ph_os_remap_anywhere(one->base, one->bytes, bytes);
-    if (grown != NULL)
+    if (ph_os_remap(one->base, one->bytes, bytes))
+        return one->base;
+    char *target = ph_os_reserve(bytes, ph_os_page_bytes());
+    if (target == NULL || ph_os_remap_to(one->base, one->bytes, target, bytes))
+        return target;
+    ph_os_unmap(target, bytes);
+    return NULL;
+}
+
+/* Two mappings side by side are none that can be moved: they stay here. */
+static char *kept_grow(const struct kept *one, size_t bytes, size_t *got_bytes)
+{
+    char *grown = kept_stretch(one, bytes);
+    if (grown != NULL) {
+        *got_bytes = bytes;
         return grown;
+    }
     ph_lock_take(&kept_lock);
     const bool room = kept_count < KEPT;
     if (room)
@@ -130,7 +144,7 @@ char *ph_kept_take(size_t bytes, size_t align, size_t *got_bytes)
         found = kept_cut(best, bytes);
     ph_lock_give(&kept_lock);
     if (found.base != NULL && found.bytes < bytes)
-        return kept_grow(&found, bytes);
+        return kept_grow(&found, bytes, got_bytes);
     *got_bytes = found.base != NULL ? found.bytes : *got_bytes;
     return found.base;
 }

@@ -197,14 +197,6 @@ bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes)
     return !os_failed(os_call(__NR_mremap, (long)at, (long)old_bytes, (long)new_bytes, 0, 0, 0));
 }
 
-/* Wherever the system has room; NULL: nothing done. */
-void *ph_os_remap_anywhere(void *at, size_t old_bytes, size_t new_bytes)
-{
-    os_check(at, old_bytes | new_bytes);
-    const long got = os_call(__NR_mremap, (long)at, (long)old_bytes, (long)new_bytes, MREMAP_MAYMOVE, 0, 0);
-    return os_failed(got) ? NULL : (void *)got;
-}
-
 bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes)
 {
     os_check(at, old_bytes | new_bytes);

@@ -49,7 +49,6 @@ bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes);
 
 /* Move a mapping onto the reservation at `target`, of new_bytes.  false: it stays as it was. */
 bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes);
-void *ph_os_remap_anywhere(void *at, size_t old_bytes, size_t new_bytes);
 
 /* Ask the system not to back a range with huge pages; refusal is ignored. */
 void ph_os_no_huge(void *at, size_t bytes);

@@ -264,7 +264,7 @@ START_TEST(what_is_kept_is_bounded)
         for (int part = 0; part < _i; part++)
             kept += room_is_mapped(at[i] + part * (size_t)MB, 1);
     ck_assert_int_le(kept, MOST_MB + 1);
-    ck_assert_int_ge(kept, MANY * _i < MOST_MB ? MANY * _i : MOST_MB - 1);
+    ck_assert_int_ge(kept, _i == 1 ? 32 : MOST_MB - 1); /* where they do not touch, 32 */
 }
 END_TEST
 
