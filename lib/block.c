@@ -120,7 +120,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
         return look_plain(entry, sp, block, out);
     if (kind == KIND_GUARD || block != (kind == KIND_LARGE ? ph_large_block(sp) : ph_span_start(sp)))
         return BLOCK_BAD;
-    if (kind == KIND_FREE) { /* what was asked for when it was a run still stands there */
+    if (kind == KIND_FREE || (kind == KIND_RUN && sp->carved == RUN_KEPT)) { /* what was asked for when it was a run still stands there */
         out->capacity = out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;
         return BLOCK_TWICE;
     }
@@ -141,7 +141,7 @@ static bool free_looked(struct heap *hp, void *block, const struct block_info *b
     if (bi->kind == KIND_LARGE)
         done = ph_large_give(hp, block);
     else if (bi->kind == KIND_RUN)
-        done = ph_span_give_run(hp, block);
+        done = (ps.lo != NULL && hp->hard == 0 && ph_runs_give(ps.lo, bi->span, block)) || ph_span_give_run(hp, block);
     else
         done = ph_shard_give(hp, bi->kind + bi->class, bi->span, block);
     ph_gate_leave(hp, ps);
@@ -287,15 +287,33 @@ enum block_verdict ph_heap_free(struct heap *hp, void *block, enum enter enter)
 
 /* ---- resizing in place -------------------------------------------------------------------------- */
 
-static bool resize_run(struct heap *hp, struct span *sp, size_t wanted)
+enum { SLACK_PART = 8 };
+
+/* Who grows by a little will grow again: where nobody asked for an exact size there is an eighth more, if the heap has
+ * it behind the run; and so little is not given back. */
+static uint32_t run_wish(const struct heap *hp, const struct span *sp, uint32_t units, bool exact)
+{
+    const uint32_t had = (uint32_t)sp->units, little = had / SLACK_PART;
+    if (exact || hp->bound_units != 0)
+        return units;
+    if (units > had)
+        return units - had <= little ? units + little : units;
+    return had - units <= little ? had : units;
+}
+
+static bool resize_run(struct heap *hp, struct local *lo, struct span *sp, size_t wanted, bool exact)
 {
     const size_t bytes = wanted + ph_hard_pad(hp);
     if (bytes >= (size_t)HEAP_MOST_UNITS << UNIT_BITS)
         return false;
-    const uint32_t units = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
-    if (units > sp->units && !ph_span_grow(hp, sp, units))
+    const uint32_t least = bytes > 0 ? (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS) : 1;
+    const uint32_t units = run_wish(hp, sp, least, exact);
+    if (units > sp->units && !ph_span_grow(hp, sp, units) && (units == least || !ph_span_grow(hp, sp, least)))
         return false;
-    ph_span_want(hp, sp, wanted, sp->sized); /* at no moment more than there is: a child of fork may walk over it */
+    if (lo != NULL && units == sp->units && lo->runs.hand == SPAN_NONE)
+        ph_runs_want(lo, sp, wanted, exact);
+    else
+        ph_span_want(hp, sp, wanted, exact); /* at no moment more than there is: a child of fork may walk over it */
     if (units < sp->units) {
         if (hp->hard != 0)
             ph_bytes_zero((char *)ph_span_start(sp) + ((size_t)units << UNIT_BITS), (size_t)(sp->units - units) << UNIT_BITS);
@@ -362,16 +380,16 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
     }
     if (bi->kind == KIND_RUN && bytes > bi->capacity && bytes >= LARGE_BYTES && hp->bound_units == 0)
         return false;
+    if (bi->kind == KIND_LARGE && bytes > bi->capacity && thrifty)
+        return false; /* resize_large tries both */
     bool done = true;
     struct pass ps = ph_gate_enter(hp, rq->enter);
     if (bi->kind == KIND_SIZED)
         ph_page_set_wanted(bi->span, ph_page_index(bi->span, block), bytes);
     else if (bi->kind == KIND_RUN)
-        done = resize_run(hp, bi->span, bytes);
+        done = resize_run(hp, ps.lo, bi->span, bytes, rq->sized || hp->hard != 0);
     else if (bi->kind == KIND_LARGE)
-        done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, bytes), false);
-    if (done && (bi->kind == KIND_LARGE || bi->kind == KIND_RUN))
-        ph_span_want(hp, bi->span, bytes, rq->sized || hp->hard != 0);
+        done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, bytes), bytes, rq->sized || hp->hard != 0, false);
     ph_gate_leave(hp, ps);
     return done;
 }
@@ -382,9 +400,7 @@ static void *resize_large(struct heap *hp, const struct block_info *bi, const st
     if (bi->kind != KIND_LARGE || rq->bytes < (bi->span->fenced ? FENCE_FROM_BYTES : LARGE_BYTES) || is_guarded(bi))
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    const bool done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, rq->bytes), true);
-    if (done)
-        ph_span_want(hp, bi->span, rq->bytes, rq->sized || hp->hard != 0);
+    const bool done = ph_large_resize(hp, bi->span, large_room(hp, bi->span, rq->bytes), rq->bytes, rq->sized || hp->hard != 0, true);
     ph_gate_leave(hp, ps);
     return done ? ph_large_block(bi->span) : NULL;
 }

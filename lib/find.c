@@ -56,7 +56,7 @@ static struct found find_in_runs(const struct region *rg, const void *address)
         const uint64_t entry = map_get(unit);
         const struct span *sp = entry != 0 ? ph_map_span(entry) : NULL;
         if (sp != NULL && entry_kind(entry) == KIND_RUN)
-            return found_span(sp, address, true);
+            return found_span(sp, address, sp->carved != RUN_KEPT);
         if (sp != NULL && entry_kind(entry) == KIND_GUARD)
             return (struct found){.what = FOUND_ROOM};
         if (sp != NULL)
@@ -112,7 +112,7 @@ static struct found find(const void *address)
         const struct span *sp = unseen_span(known, &room);
         if (kind == KIND_GUARD)
             return (struct found){.what = FOUND_ROOM};
-        return kind < KIND_RUN ? find_in_page(sp, address) : found_span(sp, address, kind != KIND_FREE);
+        return kind < KIND_RUN ? find_in_page(sp, address) : found_span(sp, address, kind != KIND_FREE && sp->carved != RUN_KEPT);
     }
     struct heap *hp = ph_heap_around(address);
     if (hp == NULL)

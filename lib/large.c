@@ -1,137 +1,38 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* large.c -- one mapping for one block, and a few mappings kept for the next.
+/* large.c -- one mapping for one block.
  *
  * Owns:    struct span of large blocks: wanted, mapped_bytes, the list of their heap.
- * Calls:   span.c for descriptors, map.c, os.c; beside guard.c for a block that has a slot.
- * Locks:   LOCK span of the heap for its list; then `kept_lock` (LOCK cache) for the kept ones.
+ * Calls:   span.c for descriptors, map.c, os.c; beside kept.c, and guard.c for a block that has a slot.
+ * Locks:   LOCK span of the heap for its list.
  * Always:  the entry of a large block's first unit names it; no other unit of it has an entry.
- * Why:     a mapping grows by mremap without copying; a touched one costs 0.3 us for each OS page
- *          to build anew, so a few stay for a second. */
+ * Why:     a mapping grows by mremap without copying. */
 #include "guard.h"
-#include "options.h"
 #include "valid.h"
 
 #include "small.h"
 
-enum { KEPT = 16, KEPT_EACH_BYTES = 32 << 20, KEPT_ALL_BYTES = 64 << 20 };
-
-static struct kept {
-    char *base;
-    size_t bytes;
-    uint32_t freed_ms;
-} kept[KEPT];
-static unsigned kept_count;
-static size_t kept_bytes;
-static ph_lock kept_lock;
-
 void ph_large_fork_lock(void)
 {
-    ph_lock_fork_take(&kept_lock);
+    ph_kept_fork_lock();
     ph_fence_fork_lock();
 }
 
 void ph_large_fork_unlock(void)
 {
     ph_fence_fork_unlock();
-    ph_lock_fork_give(&kept_lock);
-}
-
-/* ---- mappings kept back ---------------------------------------------------------------------- */
-
-/* Out of the list; the caller unmaps it when the lock is free.  Held: the lock. */
-static struct kept kept_drop(unsigned i)
-{
-    const struct kept gone = kept[i];
-    kept_bytes -= gone.bytes;
-    __atomic_store_n(&kept_count, kept_count - 1, __ATOMIC_RELAXED);
-    kept[i] = kept[kept_count];
-    return gone;
-}
-
-static void unmap_all(const struct kept *gone, unsigned count)
-{
-    for (unsigned i = 0; i < count; i++)
-        ph_os_unmap(gone[i].base, gone[i].bytes);
-}
-
-/* The smallest kept mapping that fits and wastes at most an eighth; NULL when none does. */
-static char *kept_take(size_t bytes, size_t align, size_t *got_bytes)
-{
-    unsigned best = KEPT;
-    ph_lock_take(&kept_lock);
-    for (unsigned i = 0; i < kept_count; i++)
-        if (kept[i].bytes >= bytes && kept[i].bytes - bytes <= bytes / 8 &&
-            ((uintptr_t)kept[i].base & (align - 1)) == 0 && (best == KEPT || kept[i].bytes < kept[best].bytes))
-            best = i;
-    char *base = NULL;
-    if (best != KEPT) {
-        const struct kept found = kept_drop(best);
-        base = found.base;
-        *got_bytes = found.bytes;
-    }
-    ph_lock_give(&kept_lock);
-    return base;
-}
-
-/* Those whose time is up, into `gone`; how many.  Held: the lock. */
-static unsigned kept_old(uint32_t now, struct kept *gone)
-{
-    const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
-    unsigned going = 0;
-    for (unsigned i = kept_count; i-- > 0;)
-        if (now - kept[i].freed_ms >= delay)
-            gone[going++] = kept_drop(i);
-    return going;
-}
-
-static void kept_give(char *base, size_t bytes)
-{
-    const uint32_t now = (uint32_t)ph_os_clock_ms();
-    struct kept gone[KEPT];
-    ph_lock_take(&kept_lock);
-    unsigned going = kept_old(now, gone);
-    const bool keep = ph_option(OPT_PURGE_DELAY) > 0 && bytes <= KEPT_EACH_BYTES;
-    while (keep && kept_count > 0 && (kept_count == KEPT || kept_bytes + bytes > KEPT_ALL_BYTES))
-        gone[going++] = kept_drop(0);
-    if (keep) {
-        kept[kept_count] = (struct kept){base, bytes, now};
-        __atomic_store_n(&kept_count, kept_count + 1, __ATOMIC_RELAXED);
-        kept_bytes += bytes;
-    }
-    ph_lock_give(&kept_lock);
-    unmap_all(gone, going);
-    if (!keep)
-        ph_os_unmap(base, bytes);
-}
-
-/* Kept mappings leave by age also in a program that frees no large block any more. */
-void ph_large_expire(void)
-{
-    struct kept gone[KEPT];
-    if (__atomic_load_n(&kept_count, __ATOMIC_RELAXED) == 0)
-        return;
-    ph_lock_take(&kept_lock);
-    const unsigned going = kept_old((uint32_t)ph_os_clock_ms(), gone);
-    ph_lock_give(&kept_lock);
-    unmap_all(gone, going);
+    ph_kept_fork_unlock();
 }
 
 bool ph_large_trim(void)
 {
-    struct kept gone[KEPT];
-    unsigned going = 0;
-    ph_lock_take(&kept_lock);
-    while (kept_count > 0)
-        gone[going++] = kept_drop(kept_count - 1);
-    ph_lock_give(&kept_lock);
-    unmap_all(gone, going);
-    return ph_fence_trim() || going > 0;
+    const bool any = ph_kept_trim();
+    return ph_fence_trim() || any;
 }
 
 /* ---- what was there lately, for reports ------------------------------------------------------- */
 
-enum { LATELY = 16 };
+enum { SLACK_PART = 8, LATELY = 16 };
 static struct lately {
     const void *block;
     size_t bytes;
@@ -208,7 +109,7 @@ struct span *ph_large_take(struct heap *hp, size_t bytes, size_t align, bool *ze
         return NULL;
     if (align < os_page)
         align = os_page;
-    char *base = fenced ? NULL : kept_take(mapped, align, &mapped);
+    char *base = fenced ? NULL : ph_kept_take(mapped, align, &mapped);
     *zero = base == NULL;
     if (base == NULL)
         base = fenced ? ph_fence_map(mapped) : ph_os_map(mapped, align);
@@ -261,7 +162,7 @@ static void large_drop(struct heap *hp, struct span *sp)
     else if (sp->sized || (hp->flags & HEAPF_EXECUTE)) /* W32 3.5: it goes back to the system */
         ph_os_unmap(base, sp->mapped_bytes);
     else
-        kept_give(base, sp->mapped_bytes);
+        ph_kept_give(base, sp->mapped_bytes, __atomic_load_n(&hp->large_bytes, __ATOMIC_RELAXED));
     ph_span_drop(sp);
 }
 
@@ -292,29 +193,57 @@ static char *large_move(char *base, size_t old_bytes, size_t new_bytes)
     return NULL;
 }
 
-/* Change the size of the mapping; where it cannot stay, move it when allowed.  On true sp->start
- * says where it is now. */
-bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, bool may_move)
+/* Change the size of the mapping to *mapped; where it cannot stay, move it when allowed.  Where it is now; NULL:
+ * nothing was done.  Held: the span lock. */
+static char *large_stretch(const struct heap *hp, const struct span *sp, size_t *mapped, bool may_move)
+{
+    char *base = (char *)ph_span_start(sp);
+    const size_t had = sp->mapped_bytes;
+    const bool plain = !sp->fenced && sp->slot == 0 && !(hp->flags & HEAPF_EXECUTE);
+    if (plain && *mapped > had && ph_kept_behind(base + had, *mapped - had))
+        return base;
+    if (*mapped == had || (sp->fenced ? ph_fence_shrink(base, had, *mapped) : ph_os_remap(base, had, *mapped)))
+        return base;
+    if (*mapped < had) {
+        *mapped = had; /* W32 3.4: not growing is always possible */
+        return base;
+    }
+    return !may_move ? NULL : sp->fenced ? ph_fence_move(base, had, *mapped) : large_move(base, had, *mapped);
+}
+
+/* Who grows by a little will grow again: where nobody asked for an exact size an eighth more is mapped, so that growing
+ * in small steps asks the system rarely; and so little is not given back. */
+static size_t large_wish(const struct span *sp, size_t mapped, bool exact)
+{
+    const size_t had = sp->mapped_bytes, little = had / SLACK_PART;
+    if (exact || sp->fenced || sp->slot != 0)
+        return mapped;
+    if (mapped > had)
+        return mapped - had < little ? ph_round_up(mapped + little, ph_os_page_bytes()) : mapped;
+    return had - mapped <= little ? had : mapped;
+}
+
+/* For `bytes`, of which `wanted` were asked for.  On true sp->start says where it is now. */
+bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, size_t wanted, bool sized, bool may_move)
 {
     if (bytes > PTRDIFF_MAX - UNIT_BYTES)
         return false;
-    size_t mapped = ph_round_up(sp->offset + bytes, ph_os_page_bytes());
+    const size_t least = ph_round_up(sp->offset + bytes, ph_os_page_bytes());
     char *base = (char *)ph_span_start(sp);
-    char *now = base;
     ph_lock_take(&hp->span_lock);
-    const bool resized = mapped == sp->mapped_bytes || (sp->fenced ? ph_fence_shrink(base, sp->mapped_bytes, mapped)
-                                                                    : ph_os_remap(base, sp->mapped_bytes, mapped));
-    if (!resized && mapped < sp->mapped_bytes)
-        mapped = sp->mapped_bytes; /* W32 3.4: not growing is always possible */
-    else if (!resized)
-        now = !may_move ? NULL : sp->fenced ? ph_fence_move(base, sp->mapped_bytes, mapped) : large_move(base, sp->mapped_bytes, mapped);
+    size_t mapped = large_wish(sp, least, sized);
+    char *now = large_stretch(hp, sp, &mapped, may_move);
+    if (now == NULL && mapped > least) {
+        mapped = least;
+        now = large_stretch(hp, sp, &mapped, may_move);
+    }
     if (now != NULL && now != base)
         lately_add(sp, ph_large_block(sp));
     if (now != NULL) {
         hp->large_bytes += mapped - sp->mapped_bytes;
         large_counted(hp);
         sp->mapped_bytes = mapped;
-        span_want(sp, bytes, sp->sized);
+        span_want(sp, wanted, sized);
     }
     if (now != NULL && now != base) {
         ph_map_clear_first(sp);

@@ -57,6 +57,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/heapinfo.c \
 	%D%/inspect.c \
 	%D%/invariant.c \
+	%D%/kept.c \
 	%D%/large.c \
 	%D%/late.c \
 	%D%/local.c \
@@ -77,6 +78,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/raise.c \
 	%D%/region.c \
 	%D%/report.c \
+	%D%/runs.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \
 	%D%/sized.c \

@@ -96,7 +96,7 @@ static void guard_close(struct heap *hp, struct span *guard)
 }
 
 /* A span with a guard behind it.  NULL: none is due, or there is no room for both. */
-struct span *ph_spanguard_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
+struct span *ph_spanguard_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units, size_t wanted, bool sized)
 {
     const uint32_t os_units = guard_units(), whole = (uint32_t)ph_round_up(units, os_units) + os_units;
     if (hp->live_units < hp->guard_next)
@@ -105,12 +105,13 @@ struct span *ph_spanguard_take(struct heap *hp, unsigned kind, uint32_t units, u
     struct span *guard = fence_has_room(hp) ? ph_span_descriptor(hp) : NULL;
     if (guard == NULL)
         return NULL;
-    struct span *sp = ph_span_take_locked(hp, kind, whole, align_units > os_units ? align_units : os_units);
+    struct span *sp = ph_span_take_locked(hp, kind, whole, align_units > os_units ? align_units : os_units, wanted, sized);
     if (sp == NULL) {
         ph_span_drop(guard);
         return NULL;
     }
     guard_cut(hp, sp, guard, units);
+    span_want(sp, wanted, sized); /* it is shorter now */
     guard_close(hp, guard);
     return sp;
 }

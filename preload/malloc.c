@@ -102,6 +102,11 @@ static __attribute__((noinline)) void *malloc_run(size_t bytes, enum family fami
 {
     if (unlikely(ph_process_heap.hard != 0))
         return hard_take(bytes, family);
+    void *block = ph_guard_left > GUARD_LEFT_ZERO ? ph_runs_malloc(ph_local, bytes) : NULL;
+    if (likely(block != NULL)) {
+        ph_guard_count(1);
+        return block;
+    }
     return alloc_slow(&(struct request){.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)});
 }
 

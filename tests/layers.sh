@@ -16,9 +16,9 @@ rooms='
     alloc
     heap
     debug=harden
-    local=gate=sized=late=nested
+    local=gate=sized=late=nested=runs
     emergency shard=mend
-    large=fence=guard=guardslot=guardfault packed=packedcheck
+    large=kept=fence=guard=guardslot=guardfault packed=packedcheck
     page
     span=spanguard=purge=forget=spancheck
     region
