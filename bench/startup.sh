@@ -23,7 +23,7 @@ END
 die() { echo "startup.sh: $1" >&2; exit 2; }
 . "$(dirname "$0")/peers.sh"
 
-max_instructions=40000 max_private_kib=200 max_space_kib=65536
+max_instructions=33000 max_private_kib=164 max_space_kib=65536
 
 check=0 build='' object='' others=0
 while getopts cad:p:h option; do

@@ -320,12 +320,6 @@ static bool resize_packed(struct heap *hp, const struct block_info *bi, void *bl
     return true;
 }
 
-/* Whether the size fits a page's block without wasting more than half of it. */
-static bool page_fits(const struct block_info *bi, size_t bytes)
-{
-    return bytes <= bi->capacity && (bytes > bi->capacity / 2 || bi->capacity <= 32);
-}
-
 /* Whatever can move does, so that an access through an old pointer is noticed. */
 static bool resize_guarded(struct heap *hp, const struct block_info *bi, const struct request *rq, bool thrifty)
 {
@@ -359,7 +353,7 @@ static bool resize_in_place(struct heap *hp, const struct block_info *bi, void *
         return resized;
     }
     if (bi->kind == KIND_PLAIN || bi->kind == KIND_SIZED) {
-        if (bytes + ph_hard_pad(hp) > bi->capacity || (thrifty && !page_fits(bi, bytes)))
+        if (bytes + ph_hard_pad(hp) > bi->capacity || (thrifty && !class_fits(bi->class, bytes)))
             return false;
         if (thrifty && rq->sized && bi->kind == KIND_PLAIN)
             return false; /* W32 2.5: it moves to a page that knows exact sizes */

@@ -3,13 +3,12 @@
 /* clock.c -- a coarse clock that is nobody's hook.
  *
  * Owns:    the address of the kernel's own function.
- * Calls:   that function; libc's where the kernel offers none.
+ * Calls:   that function; osproc.c where the kernel offers none.
  * Always:  errno is untouched; every function may be called from a signal handler.
  * Why:     we look at the clock while locks are held.  An object that stands between us and libc's clock_gettime (one
  *          that fakes the time, say) may allocate in it, and would wait for our lock for ever.
  * Source:  vdso(7); the ELF gABI, symbol table, and its DT_GNU_HASH. */
 #include <elf.h>
-#include <errno.h>
 #include <sys/auxv.h>
 #include <time.h>
 
@@ -96,11 +95,8 @@ void ph_os_clock_begin(void)
 uint64_t ph_os_clock_ms(void)
 {
     struct timespec now = {0, 0};
-    const int saved = errno;
     clock_function *kernel = __atomic_load_n(&kernel_clock, __ATOMIC_RELAXED);
-    if (kernel == NULL || kernel(CLOCK_MONOTONIC_COARSE, &now) != 0) {
-        (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-        errno = saved;
-    }
+    if (kernel == NULL || kernel(CLOCK_MONOTONIC_COARSE, &now) != 0)
+        ph_os_clock_ask(&now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }

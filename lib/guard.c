@@ -358,8 +358,8 @@ bool ph_guard_is_valid(const struct span *sp)
 
 void ph_guard_check_all(struct heap *hp)
 {
-    const uint32_t limit = ph_slot_limit();
-    for (uint32_t number = 1; number < limit; number++) {
+    const uint32_t top = ph_slot_top();
+    for (uint32_t number = 1; number < top; number++) {
         const struct slot *sl = ph_slot_at(number);
         if (sl == NULL)
             continue;

@@ -59,7 +59,7 @@ char *ph_slot_start(const struct slot *sl);
 char *ph_slot_end(const struct slot *sl);
 void ph_slot_note(struct slot *sl, enum slot_event event);        /* the stack of now, */
 struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct trace *room); /* and of then; NULL: never */
-uint32_t ph_slot_limit(void);              /* numbers are below; 0: no slots */
+uint32_t ph_slot_top(void);                /* numbers of those that were ever taken are below */
 bool ph_slot_many(void);                   /* the wide table: secure, tolerant, or asked for by a low rate */
 
 /* fence.c -- mappings of a hard heap's large blocks, with an inaccessible page on either side */

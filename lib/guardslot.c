@@ -40,6 +40,7 @@ static struct area {
 static struct slot *slots; /* by number - 1 */
 static struct stack_copy (*copies)[SLOT_EVENTS];
 static uint32_t limit;
+static uint32_t top; /* numbers of slots that were taken once are below */
 static uint32_t resident; /* pages */
 static bool many, refused;
 
@@ -118,7 +119,8 @@ bool ph_slot_ready(void)
 }
 
 bool ph_slot_many(void) { return many; }
-uint32_t ph_slot_limit(void) { return __atomic_load_n(&limit, __ATOMIC_ACQUIRE); }
+uint32_t ph_slot_top(void) { return __atomic_load_n(&top, __ATOMIC_RELAXED); }
+static uint32_t slot_limit(void) { return __atomic_load_n(&limit, __ATOMIC_ACQUIRE); }
 
 /* ---- taking and giving --------------------------------------------------------------------------- */
 
@@ -139,6 +141,8 @@ static struct slot *take_fresh(struct area *ar)
     struct slot *sl = &slots[ar->first - 1 + ar->used];
     sl->self = (uint16_t)(ar->first + ar->used);
     ar->used++;
+    if (sl->self >= top)
+        __atomic_store_n(&top, sl->self + 1u, __ATOMIC_RELAXED);
     return sl;
 }
 
@@ -210,13 +214,13 @@ struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct
 
 struct slot *ph_slot_at(uint32_t number)
 {
-    return number != 0 && number < ph_slot_limit() && slots[number - 1].self == number ? &slots[number - 1] : NULL;
+    return number != 0 && number < slot_limit() && slots[number - 1].self == number ? &slots[number - 1] : NULL;
 }
 
 /* The guard before the first slot counts as the first slot's. */
 struct slot *ph_slot_of(const void *address)
 {
-    if (ph_slot_limit() == 0)
+    if (slot_limit() == 0)
         return NULL;
     for (unsigned i = 0; i < GUARD_AREAS; i++) {
         const size_t at = (size_t)((const char *)address - areas[i].base);

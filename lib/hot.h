@@ -113,6 +113,14 @@ static inline unsigned class_of(size_t bytes) /* to CLASS_BYTES */
     return bytes <= SMALL_BYTES ? ph_class_small[(bytes + 15) >> 4] : ph_class_medium[(bytes + 127) >> 7];
 }
 
+/* Whether a block of that class can stay where it is without wasting more than half of itself. */
+static inline bool class_fits(unsigned class, size_t bytes)
+{
+    enum { HALF_IS_LITTLE = 32 };
+    const size_t room = ph_class_bytes[class];
+    return bytes <= room && (bytes > room / 2 || room <= HALF_IS_LITTLE);
+}
+
 /* The stack pointer as it is: a frame address would make every malloc build a frame. */
 static inline void local_enter(struct local *lo)
 {

@@ -86,6 +86,7 @@ bool ph_os_signal_again(int signal, const void *info);
 /* Milliseconds of a clock that never goes back, coarse (a few ms); cheap. */
 uint64_t ph_os_clock_ms(void); /* clock.c */
 void ph_os_clock_begin(void);  /* find it; asks libc */
+void ph_os_clock_ask(struct timespec *now); /* the same by a system call */
 
 /* 64 unpredictable bits, another word at each call. */
 uint64_t ph_os_random(void);

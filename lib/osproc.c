@@ -81,6 +81,11 @@ void ph_os_sleep(uint64_t nanoseconds)
 
 void ph_os_yield(void) { ph_os_sleep(1); }
 
+void ph_os_clock_ask(struct timespec *now)
+{
+    (void)os_call(__NR_clock_gettime, CLOCK_MONOTONIC_COARSE, (long)now, 0, 0, 0, 0);
+}
+
 uint32_t ph_os_pid(void) { return (uint32_t)os_call(__NR_getpid, 0, 0, 0, 0, 0, 0); }
 
 static uint32_t os_gettid(void) { return (uint32_t)os_call(__NR_gettid, 0, 0, 0, 0, 0, 0); }
@@ -92,7 +97,7 @@ static uint32_t tid_place;
 static void os_tid_find(void)
 {
 #if defined(__x86_64__) && defined(__GLIBC__)
-    enum { WORDS_BEFORE = 16, WORDS = 512 }; /* struct pthread is over 2 KB, and its head is ABI */
+    enum { WORDS_BEFORE = 176, WORDS = 512 }; /* struct pthread is over 2 KB, and its head, 704 bytes of it, is ABI */
     const uint32_t *self = (const uint32_t *)__builtin_thread_pointer(), tid = os_gettid();
     for (uint32_t i = WORDS_BEFORE; i < WORDS && tid_place == 0; i++)
         if (self[i] == tid)

@@ -271,6 +271,7 @@ static struct place {
     uintptr_t pc;
     uint32_t kind;
 } places[PLACES];
+static bool any_again; /* some place was met twice */
 
 static uint64_t place_key(enum diagnostic kind, const struct trace *trace)
 {
@@ -299,8 +300,12 @@ void ph_report(const struct report *rp)
     struct trace trace;
     ph_trace_here(&trace, rp->ucontext);
     struct place *pl = place_of(place_key(rp->kind, &trace));
-    if (pl == NULL || __atomic_fetch_add(&pl->count, 1, __ATOMIC_RELAXED) != 0)
+    if (pl == NULL)
         return;
+    if (__atomic_fetch_add(&pl->count, 1, __ATOMIC_RELAXED) != 0) {
+        __atomic_store_n(&any_again, true, __ATOMIC_RELAXED);
+        return;
+    }
     pl->kind = rp->kind;
     pl->pc = trace.depth > 0 ? trace.pc[0] : 0;
     report_write(rp, &trace, true);
@@ -308,7 +313,7 @@ void ph_report(const struct report *rp)
 
 void ph_report_totals(void)
 {
-    for (unsigned i = 0; i < PLACES; i++) {
+    for (unsigned i = 0; i < PLACES && __atomic_load_n(&any_again, __ATOMIC_RELAXED); i++) {
         const struct place *pl = &places[i];
         const uint64_t count = __atomic_load_n(&pl->count, __ATOMIC_RELAXED);
         struct message m;

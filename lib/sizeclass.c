@@ -73,16 +73,17 @@ const uint8_t ph_class_medium[CLASS_BYTES / 128 + 1] = {
     63,
 };
 
-/* The first class whose blocks, side by side from an OS page, all stand at that alignment. */
+/* The first class whose blocks, side by side from an OS page, all stand at that alignment, a power of two: mostly that of
+ * the next multiple. */
 unsigned ph_class_aligned(size_t bytes, size_t align)
 {
-    const size_t need = bytes > align ? bytes : align;
-    if (need > CLASS_BYTES || align > UNIT_BYTES)
+    if (bytes > CLASS_BYTES || align > UNIT_BYTES)
         return CLASS_COUNT;
-    for (unsigned c = ph_class_medium[(need + 127) / 128] & ~15u; c < CLASS_COUNT; c++)
-        if (ph_class_bytes[c] >= need && ph_class_bytes[c] % align == 0)
-            return c;
-    return CLASS_COUNT;
+    const size_t need = bytes > align ? ph_round_up(bytes, align) : align;
+    unsigned c = need <= SMALL_BYTES ? ph_class_small[(need + 15) >> 4] : ph_class_medium[(need + 127) >> 7];
+    while (c < CLASS_COUNT && (ph_class_bytes[c] & (align - 1)) != 0)
+        c++;
+    return c;
 }
 
 static unsigned left_over(unsigned units, unsigned bytes) { return units * UNIT_BYTES % bytes; }

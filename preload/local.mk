@@ -26,7 +26,7 @@ if HAVE_MALLINFO2
 endif
 %C%_libprivheap_preload_la_LIBADD = lib/libcore.la
 # nodelete: dlclose of whoever brought us must not unmap a heap.  initfirst: our fork handlers
-# must be the first registered.
+# must be the first registered.  symbolic-functions, not symbolic: that has the loader look for each name in us first.
 %C%_libprivheap_preload_la_LDFLAGS = $(AM_LDFLAGS) \
 	-module -avoid-version -shared \
 	$(NO_UNDEFINED) \
@@ -35,7 +35,8 @@ endif
 	-Wl,-z,relro \
 	-Wl,-z,nodelete \
 	-Wl,-z,initfirst \
-	-Wl,-Bsymbolic \
+	-Wl,-Bsymbolic-functions \
+	-XCClinker -nostartfiles \
 	-XCClinker -static-libgcc \
 	-Wl,--version-script=$(top_srcdir)/%D%/preload.map
 EXTRA_%C%_libprivheap_preload_la_DEPENDENCIES = %D%/preload.map

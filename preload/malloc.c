@@ -54,8 +54,18 @@ COLD static void *take_guarded(struct local *lo, const struct request *rq)
     return block;
 }
 
-/* The stack is empty, the heap is stopped, this thread is new: in the order of how often.  Reached by a jump: what it
- * returns to is the caller of malloc, or operator new. */
+/* The stack is empty, the heap is stopped, this thread is new: in the order of how often. */
+static void *refill(struct local *lo, unsigned class, const struct request *rq)
+{
+    void *block = ph_guard_due() ? take_guarded(lo, rq) : NULL;
+    if (block == NULL)
+        block = ph_local_take_slow(lo, class, NULL);
+    if (unlikely(ph_later_count != 0) && !ph_is_nested())
+        ph_heap_free_later();
+    return likely(block != NULL) ? block : alloc_slow(rq);
+}
+
+/* Reached by a jump: what it returns to is the caller of malloc, or operator new. */
 void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum family family)
 {
     const struct request rq = {.bytes = not_nothing(bytes), .family = kept_family(family), .caller = __builtin_return_address(0)};
@@ -63,18 +73,24 @@ void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum fami
         local_leave(lo);
         return hard_malloc(&rq);
     }
-    void *block = ph_guard_due() ? take_guarded(lo, &rq) : NULL;
-    if (block == NULL)
-        block = ph_local_take_slow(lo, class, NULL);
-    if (unlikely(ph_later_count != 0) && !ph_is_nested())
-        ph_heap_free_later();
-    return likely(block != NULL) ? block : alloc_slow(&rq);
+    return refill(lo, class, &rq);
 }
 
-void *ph_malloc_bigger(size_t bytes, enum family family)
+static __attribute__((noinline)) void *malloc_run(size_t bytes, enum family family)
 {
     const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
     return ph_process_heap.hard != 0 ? hard_malloc(&rq) : alloc_slow(&rq);
+}
+
+/* Likewise.  Pages serve most of these too, by a table of their own that is no concern of the smaller ones. */
+void *ph_malloc_bigger(size_t bytes, enum family family)
+{
+    if (unlikely(bytes > CLASS_BYTES))
+        return malloc_run(bytes, family);
+    struct local *lo = ph_local;
+    const unsigned class = ph_class_medium[(bytes + 127) >> 7];
+    void *block = local_take(lo, class);
+    return likely(block != NULL) ? block : ph_malloc_refill(lo, class, bytes, family);
 }
 
 /* The same for zeroed ones, */
@@ -94,17 +110,22 @@ static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned 
 
 static __attribute__((noinline)) void *calloc_bigger(size_t bytes)
 {
+    if (bytes <= CLASS_BYTES) {
+        struct local *lo = ph_local;
+        const unsigned class = ph_class_medium[(bytes + 127) >> 7];
+        void *block = local_take(lo, class);
+        return likely(block != NULL) ? __builtin_memset(block, 0, bytes) : calloc_refill(lo, class, bytes);
+    }
     return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
                                         .caller = __builtin_return_address(0)});
 }
 
 /* and for aligned ones, which are for the program, whoever asks. */
-static COLD void *aligned_refill(struct local *lo, unsigned class, const struct request *rq)
+static __attribute__((noinline)) void *aligned_refill(struct local *lo, unsigned class, size_t align, size_t bytes, enum family family)
 {
-    void *block = ph_guard_due() ? take_guarded(lo, rq) : NULL;
-    if (block != NULL || (block = ph_local_take_slow(lo, class, NULL)) != NULL)
-        return block;
-    return alloc_slow(rq);
+    const struct request rq = {.bytes = not_nothing(bytes), .align = align, .family = kept_family(family),
+                               .caller = __builtin_return_address(0)};
+    return class < CLASS_COUNT ? refill(lo, class, &rq) : alloc_slow(&rq);
 }
 
 EXPORT void *malloc(size_t bytes) { return malloc_as(bytes, FAMILY_MALLOC); }
@@ -124,19 +145,28 @@ EXPORT void *calloc(size_t count, size_t each)
     return __builtin_memset(block, 0, bytes);
 }
 
+static __attribute__((noinline)) void *aligned_bigger(size_t align, size_t bytes, enum family family)
+{
+    struct local *lo = ph_local;
+    const unsigned class = ph_class_aligned(bytes, align);
+    void *block = class < CLASS_COUNT ? local_take(lo, class) : NULL;
+    return likely(block != NULL) ? block : aligned_refill(lo, class, align, bytes, family);
+}
+
+/* The class of the next multiple is a multiple itself, mostly: then it is what ph_class_aligned says. */
 void *ph_malloc_aligned(size_t align, size_t bytes, enum family family)
 {
     if (align <= 16)
         return malloc_as(bytes, family);
-    const struct request rq = {.bytes = not_nothing(bytes), .align = align, .family = kept_family(family),
-                               .caller = __builtin_return_address(0)};
-    if (bytes <= SMALL_BYTES && align <= SMALL_BYTES) {
-        struct local *lo = ph_local;
-        const unsigned class = ph_class_aligned(bytes, align);
-        void *block = local_take(lo, class);
-        return likely(block != NULL) ? block : aligned_refill(lo, class, &rq);
-    }
-    return alloc_slow(&rq);
+    const size_t multiple = ((bytes - 1) | (align - 1)) + 1; /* of nothing 0, too little */
+    if (unlikely(multiple > SMALL_BYTES))
+        return aligned_bigger(align, bytes, family);
+    const unsigned class = ph_class_small[(multiple + 15) >> 4];
+    if (unlikely((ph_class_bytes[class] & (align - 1)) != 0))
+        return aligned_bigger(align, bytes, family);
+    struct local *lo = ph_local;
+    void *block = local_take(lo, class);
+    return likely(block != NULL) ? block : aligned_refill(lo, class, align, bytes, family);
 }
 
 /* ---- giving back -------------------------------------------------------------------------------- */
@@ -190,7 +220,25 @@ static bool hard_realloc(void **block, size_t bytes, const void *caller)
     return true;
 }
 
-EXPORT void *realloc(void *block, size_t bytes)
+static COLD void *moved_refill(struct local *lo, unsigned class, size_t bytes, const void *caller)
+{
+    return refill(lo, class, &(struct request){.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = caller});
+}
+
+/* A plain block to another class. */
+static __attribute__((noinline)) void *realloc_move(struct local *lo, void *block, unsigned class, size_t bytes)
+{
+    const unsigned to = class_of(bytes);
+    void *now = local_take(lo, to);
+    if (unlikely(now == NULL) && (now = moved_refill(lo, to, bytes, __builtin_return_address(0))) == NULL)
+        return NULL;
+    const size_t had = ph_class_bytes[class];
+    __builtin_memcpy(now, block, had < bytes ? had : bytes);
+    free_as(block, FAMILY_MALLOC, SIZE_MAX);
+    return now;
+}
+
+static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes)
 {
     struct block_info bi;
     if (block == NULL)
@@ -206,6 +254,15 @@ EXPORT void *realloc(void *block, size_t bytes)
         return ph_foreign_realloc(block, bytes, verdict, &bi);
     void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)}, false);
     return now != NULL ? now : no_memory();
+}
+
+EXPORT void *realloc(void *block, size_t bytes)
+{
+    struct local *lo = ph_local;
+    const unsigned class = plain_class(lo, block);
+    if (unlikely(class == CLASS_COUNT || bytes - 1 >= CLASS_BYTES))
+        return realloc_unusual(block, bytes);
+    return class_fits(class, bytes) ? block : realloc_move(lo, block, class, bytes);
 }
 
 EXPORT void *reallocarray(void *block, size_t count, size_t each)
@@ -273,7 +330,7 @@ EXPORT void *pvalloc(size_t bytes)
     return ph_malloc_aligned(os_page, (bytes + os_page - 1) & ~(os_page - 1), FAMILY_MALLOC);
 }
 
-EXPORT size_t malloc_usable_size(void *block)
+static __attribute__((noinline)) size_t usable_unusual(void *block)
 {
     struct block_info bi;
     if (block == NULL)
@@ -282,6 +339,12 @@ EXPORT size_t malloc_usable_size(void *block)
     if (unlikely(verdict == BLOCK_NOT_OURS))
         return ph_foreign_usable(block);
     return verdict == BLOCK_OK ? bi.wanted : 0;
+}
+
+EXPORT size_t malloc_usable_size(void *block)
+{
+    const unsigned class = plain_class(ph_local, block);
+    return likely(class != CLASS_COUNT) ? ph_class_bytes[class] : usable_unusual(block);
 }
 
 /* ---- the names inside glibc ------------------------------------------------------------------------ */

@@ -22,6 +22,22 @@ static inline void *malloc_as(size_t bytes, enum family family)
     return likely(block != NULL) ? block : ph_malloc_refill(lo, class, bytes, family);
 }
 
+/* The class of a live plain block that this thread could free at once, by free's own proof, and its key says that it is
+ * live; CLASS_COUNT: anything else.  Nothing changes, so the local need not be busy: the block is the caller's, and
+ * its page with it. */
+static inline unsigned plain_class(const struct local *lo, void *block)
+{
+    const uint64_t entry = map_get(block);
+    const uint32_t class = (uint32_t)entry - __atomic_load_n(&lo->tag, __ATOMIC_RELAXED);
+    if (unlikely(class >= CLASS_COUNT))
+        return CLASS_COUNT;
+    const uint64_t magic = ph_class_magic[class];
+    if (unlikely(entry_distance(entry, block) * magic >= magic))
+        return CLASS_COUNT;
+    const uint64_t difference = *block_key(block) ^ block_key_value(block);
+    return likely(difference + 1 > 1) ? class : CLASS_COUNT; /* in some stack, or by its complement in its page */
+}
+
 static inline void free_as(void *block, enum family family, size_t bytes)
 {
     struct local *lo = ph_local;

@@ -5,6 +5,8 @@
 
 #include "preloaded.h"
 
+#include <pthread.h>
+
 START_TEST(realloc_of_null_is_malloc)
 {
     void *block = realloc(hide_block(NULL), 100), *empty = realloc(hide_block(NULL), hide(0));
@@ -151,6 +153,57 @@ START_TEST(realloc_to_the_same_size_never_moves)
 }
 END_TEST
 
+/* How many of 64 blocks stay where they are.  A guarded one moves, but few are. */
+static unsigned stayed(size_t bytes, size_t to)
+{
+    enum { COUNT = 64 };
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < COUNT; i++) {
+        void *block = malloc(hide(bytes));
+        must(block != NULL);
+        fill(block, bytes, i);
+        errno = ERRNO_MARK;
+        void *now = realloc(block, hide(to));
+        must(now != NULL && errno == ERRNO_MARK && malloc_usable_size(now) >= to);
+        must(is_filled(now, bytes < to ? bytes : to, i));
+        count += now == block;
+        free(now);
+    }
+    return count;
+}
+
+START_TEST(a_block_stays_while_more_than_half_of_it_is_used)
+{
+    if (!preloaded()) return;
+    for (size_t bytes = 64; bytes <= 16384; bytes *= 2) {
+        ck_assert_uint_gt(stayed(bytes, bytes / 2 + 1), 32);
+        ck_assert_uint_gt(stayed(bytes - 15, bytes), 32);
+        ck_assert_uint_eq(stayed(bytes, bytes / 2), 0);
+        ck_assert_uint_eq(stayed(bytes, bytes + 1), 0);
+    }
+    ck_assert_uint_gt(stayed(32, 1), 32);
+}
+END_TEST
+
+static void *resize_it(void *block)
+{
+    fill(block = realloc(block, hide(200)), 200, 3);
+    return realloc(block, hide(3000));
+}
+
+START_TEST(another_thread_resizes_a_block)
+{
+    for (unsigned i = 0; i < 100; i++) {
+        pthread_t thread;
+        void *block = malloc(150);
+        must(block != NULL && pthread_create(&thread, NULL, resize_it, block) == 0);
+        must(pthread_join(thread, &block) == 0 && block != NULL && is_filled(block, 200, 3));
+        free(block);
+    }
+}
+END_TEST
+
 START_TEST(a_realloc_that_fails_keeps_the_block)
 {
     const size_t sizes[] = { TOO_BIG, SIZE_MAX, SIZE_MAX - 15, PTRDIFF_MAX, (size_t)1 << 60 };
@@ -254,6 +307,8 @@ TCase *tcase_realloc(void)
     tcase_add_test(tc, neighbours_survive_while_a_block_grows);
     tcase_add_test(tc, realloc_to_the_usable_size_never_moves);
     tcase_add_test(tc, realloc_to_the_same_size_never_moves);
+    tcase_add_test(tc, a_block_stays_while_more_than_half_of_it_is_used);
+    tcase_add_test(tc, another_thread_resizes_a_block);
     tcase_add_test(tc, a_realloc_that_fails_keeps_the_block);
     tcase_add_test(tc, an_aligned_block_can_be_reallocated);
     tcase_add_test(tc, shrinking_a_big_block_gives_memory_back);

@@ -3,6 +3,8 @@
  * check_malloc_usable.c -- malloc_usable_size: what it says may be written, all of it. */
 #include "check_malloc.h"
 
+#include "preloaded.h"
+
 START_TEST(the_usable_size_of_null_is_0)
 {
     ck_assert_uint_eq(malloc_usable_size(hide_block(NULL)), 0);
@@ -97,6 +99,21 @@ START_TEST(the_usable_size_stays_while_the_block_lives)
 }
 END_TEST
 
+START_TEST(what_was_freed_has_no_usable_size)
+{
+    enum { COUNT = 400 };
+    static void *block[COUNT];
+
+    if (!preloaded()) return;
+    for (unsigned i = 0; i < COUNT; i++) must((block[i] = malloc(hide(100))) != NULL);
+    for (unsigned i = 0; i < COUNT; i++) {
+        free(block[i]);
+        must(malloc_usable_size(hide_block(block[i])) == 0);
+    }
+    for (unsigned i = 0; i < COUNT; i++) must(malloc_usable_size(hide_block(block[i])) == 0); /* in a page by now, most of them */
+}
+END_TEST
+
 START_TEST(the_usable_size_used_as_capacity_survives_realloc)
 {
     size_t length = 0;
@@ -135,6 +152,7 @@ TCase *tcase_usable(void)
     tcase_add_test(tc, all_of_the_usable_size_can_be_written_between_neighbours);
     tcase_add_test(tc, all_of_an_aligned_blocks_usable_size_can_be_written);
     tcase_add_test(tc, the_usable_size_stays_while_the_block_lives);
+    tcase_add_test(tc, what_was_freed_has_no_usable_size);
     tcase_add_test(tc, the_usable_size_used_as_capacity_survives_realloc);
     tcase_add_test(tc, the_size_is_within_an_eighth_of_what_was_asked_for);
     return tc;

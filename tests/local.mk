@@ -190,6 +190,7 @@ EXTRA_DIST += %D%/misuse/nothing.c
 EXTRA_DIST += %D%/misuse/realloc_interior.c
 EXTRA_DIST += %D%/misuse/realloc_misaligned.c
 EXTRA_DIST += %D%/misuse/realloc_twice.c
+EXTRA_DIST += %D%/misuse/realloc_twice_after_many.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
 EXTRA_DIST += %D%/misuse/write_before_heap.c
 EXTRA_DIST += %D%/modes_audit.c

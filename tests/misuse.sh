@@ -63,6 +63,7 @@ free_unmapped               unmapped     now
 realloc_interior            interior     now
 realloc_misaligned          misaligned   now
 realloc_twice               twice        now
+realloc_twice_after_many    twice        now
 "
 
 sources=${top_srcdir:-$(dirname "$0")/..}/tests/misuse

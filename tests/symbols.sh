@@ -24,10 +24,13 @@ default | '-g -O2 debug 0' | '-O2 -g debug 0') asked='^' ;;
 esac
 
 # Names offered, names asked for, libraries asked for, flags.  Versions of libc's symbols are left
-# out: they differ from one machine to the next.  So are the compiler's weak hooks.
+# out: they differ from one machine to the next.  So are the weak names of the library, the compiler's hooks; the preload
+# object has none of those, which cost every process that starts.
 describe() {
     LC_ALL=C nm -D --defined-only "$1" | awk '$2 != "A" { print "offers", $2, $3 }' | LC_ALL=C sort
     LC_ALL=C nm -D --undefined-only "$1" | awk '$1 == "U" { sub(/@.*/, "", $2); print "asks for", $2 }' |
+        LC_ALL=C sort
+    [ "$1" != "$preload" ] || LC_ALL=C nm -D --undefined-only "$1" | awk '$1 ~ /^[vw]$/ { sub(/@.*/, "", $2); print "asks for, if there is,", $2 }' |
         LC_ALL=C sort
     LC_ALL=C readelf -dW "$1" | awk '
         $2 == "(NEEDED)" || $2 == "(SONAME)" { gsub(/[][]/, "", $NF); print tolower(substr($2, 2, length($2) - 2)), $NF }
