@@ -89,6 +89,12 @@ static bool is_packed_first(struct heap *hp, unsigned class)
     return true;
 }
 
+/* Where exact sizes do not matter a run that will be kept has one of few sizes. */
+static uint32_t run_units(const struct heap *hp, const struct request *rq, uint32_t units)
+{
+    return rq->sized || hp->bound_units != 0 ? units : ph_runs_round(units);
+}
+
 static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
 {
     const size_t bytes = rq->bytes + rq->pad > 0 ? rq->bytes + rq->pad : 1;
@@ -97,11 +103,11 @@ static void *alloc_run(struct heap *hp, const struct request *rq, bool *zero)
     if (units + align >= 1u << 24)
         return NULL;
     struct pass ps = ph_gate_enter(hp, rq->enter);
-    struct span *sp = ph_span_take(hp, KIND_RUN, (uint32_t)units, (uint32_t)align);
-    if (sp != NULL) {
-        ph_span_want(hp, sp, rq->bytes, rq->sized);
+    struct span *sp = ps.lo != NULL && align == 1 ? ph_runs_take(ps.lo, (uint32_t)units, rq->bytes, rq->sized) : NULL;
+    if (sp == NULL)
+        sp = ph_span_take_for(hp, KIND_RUN, run_units(hp, rq, (uint32_t)units), (uint32_t)align, rq->bytes, rq->sized);
+    if (sp != NULL)
         *zero = sp->state != SPAN_DIRTY;
-    }
     ph_gate_leave(hp, ps);
     return sp != NULL ? ph_span_start(sp) : NULL;
 }

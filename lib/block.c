@@ -120,7 +120,7 @@ enum block_verdict ph_heap_look(const void *block, struct block_info *out)
         return look_plain(entry, sp, block, out);
     if (block != (kind == KIND_LARGE ? ph_large_block(sp) : ph_span_start(sp)))
         return BLOCK_BAD;
-    if (kind == KIND_FREE) { /* what was asked for when it was a run still stands there */
+    if (kind == KIND_FREE || (kind == KIND_RUN && sp->carved == RUN_KEPT)) { /* what was asked for when it was a run still stands there */
         out->capacity = out->wanted = sp->wanted != 0 ? sp->wanted : SIZE_MAX;
         return BLOCK_TWICE;
     }
@@ -141,7 +141,7 @@ static bool free_looked(struct heap *hp, void *block, const struct block_info *b
     if (bi->kind == KIND_LARGE)
         done = ph_large_give(hp, block);
     else if (bi->kind == KIND_RUN)
-        done = ph_span_give_run(hp, block);
+        done = (ps.lo != NULL && hp->hard == 0 && ph_runs_give(ps.lo, bi->span, block)) || ph_span_give_run(hp, block);
     else
         done = ph_shard_give(hp, bi->kind + bi->class, bi->span, block);
     ph_gate_leave(hp, ps);

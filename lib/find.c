@@ -56,7 +56,7 @@ static struct found find_in_runs(const struct region *rg, const void *address)
         const uint64_t entry = map_get(unit);
         const struct span *sp = entry != 0 ? ph_map_span(entry) : NULL;
         if (sp != NULL && entry_kind(entry) == KIND_RUN)
-            return found_span(sp, address, true);
+            return found_span(sp, address, sp->carved != RUN_KEPT);
         if (sp != NULL)
             break;
     }
@@ -108,7 +108,7 @@ static struct found find(const void *address)
         if (known == NULL)
             return (struct found){.what = FOUND_DAMAGE};
         const struct span *sp = unseen_span(known, &room);
-        return kind < KIND_RUN ? find_in_page(sp, address) : found_span(sp, address, kind != KIND_FREE);
+        return kind < KIND_RUN ? find_in_page(sp, address) : found_span(sp, address, kind != KIND_FREE && sp->carved != RUN_KEPT);
     }
     struct heap *hp = ph_heap_around(address);
     if (hp == NULL)

@@ -38,7 +38,7 @@
  *            |
  *     debug, harden          what stands in free memory and behind blocks: debug flags; secure, tolerant mode
  *            |
- *     local, sized, late -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
+ *     local, sized, late, runs -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
  *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
  *        shard, mend         class locks; which page serves, whole batches; after a fork past us
@@ -174,7 +174,7 @@ struct span {
     uint32_t none : 1;
     uint32_t prev;
     uint16_t free_count; /* page: set bits */
-    uint16_t carved;     /* page: blocks below were handed out at least once, or have a key */
+    uint16_t carved;     /* page: blocks below were handed out at least once, or have a key; run: 0, or RUN_KEPT */
     /* In a page the rest stays as it is: who frees a block reads it without a lock. */
     uint64_t self : 26;     /* its own number */
     uint64_t cell : 26;     /* sized page: its struct size_cell */
@@ -253,6 +253,22 @@ struct shard {
     struct shard_class class[2 * CLASS_COUNT]; /* plain, then sized: kind - KIND_PLAIN */
 };
 
+/* ---- runs.c --------------------------------------------------------------------------------- */
+
+enum {
+    RUN_KEEP_UNITS = 64, /* the largest run that a thread keeps for itself: 256 KB */
+    RUN_BINS = 33,
+    RUN_KEPT = 0x5aa5,   /* carved of a run that a thread keeps: it is free */
+};
+struct runs {
+    uint64_t used;           /* bit: that bin has some */
+    uint32_t head[RUN_BINS]; /* descriptors, by units, linked by next */
+    uint32_t hand;           /* the one that is being taken or given */
+    uint32_t units, most;    /* of all; how many may be here */
+    uint32_t takes;          /* asked for, since there were too many or the clock was looked at */
+    uint32_t turn;           /* the bin that was emptied last */
+};
+
 /* ---- local.c -------------------------------------------------------------------------------- */
 
 struct stack {
@@ -293,6 +309,7 @@ struct local {
     struct local *sibling, *elder; /* sized: the next and the previous of the same thread; the next in the pool */
     struct late *late;   /* of a hard heap; NULL: none yet */
     struct stack stack[CLASS_COUNT];
+    struct runs runs;
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
 };
 enum {
@@ -484,12 +501,24 @@ void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh); /* NULL
 bool ph_local_give_slow(struct local *lo, void *block); /* false: not a plain block of this heap */
 struct local *ph_local_attach(struct heap *hp); /* this thread's local, made if need be; may be none */
 bool ph_local_detach(struct local *lo); /* false: its heap has ended, and it is still the caller's */
-void ph_local_expire(void); /* now and then: what dead heaps and large blocks left goes by age */
+void ph_local_expire(struct local *lo); /* now and then: what dead heaps and large blocks left, and runs that nobody asks for, go by age */
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
 void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
 void ph_local_without(bool wish); /* this thread may be cancelled at any moment */
 void ph_local_thread_key(void);             /* make the key whose destructor detaches; without it nobody has stacks */
+
+/* runs.c -- freed runs that one thread keeps for itself */
+uint32_t ph_runs_round(uint32_t units);
+struct span *ph_runs_take(struct local *lo, uint32_t units, size_t wanted, bool sized); /* busy on entry */
+void *ph_runs_malloc(struct local *lo, size_t bytes);
+bool ph_runs_give(struct local *lo, struct span *sp, const void *block); /* busy on entry; false: not kept, or freed before */
+bool ph_runs_free(struct local *lo, uint64_t entry, const void *block);  /* the same where only the entry is known */
+void ph_runs_empty(struct local *lo, uint32_t units); /* down to so many; held: gate lock, heap stopped (or the local is ours) */
+void ph_runs_none(struct local *lo);
+void ph_runs_settle(struct local *lo);
+void ph_runs_salvage(struct local *lo);
+bool ph_runs_are_valid(const struct local *lo, uint64_t *count);
 
 /* sized.c -- locals of private heaps, and how a thread finds them */
 extern const struct thread ph_thread_none;
@@ -669,8 +698,13 @@ void ph_large_fork_lock(void);
 void ph_large_fork_unlock(void);
 
 /* span.c -- units cut out of regions, joined again.  Locks itself. */
-struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units);
+struct span *ph_span_take_for(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units, size_t wanted, bool sized);
+static inline struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
+{
+    return ph_span_take_for(hp, kind, units, align_units, 0, false);
+}
 void ph_span_give(struct heap *hp, struct span *sp);
+void ph_span_give_held(struct heap *hp, struct span *sp); /* its entries but the first are clear; held: span lock */
 bool ph_span_give_run(struct heap *hp, void *block); /* false: no run starts there (any more) */
 bool ph_span_grow(struct heap *hp, struct span *sp, uint32_t units);
 void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units);

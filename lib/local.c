@@ -69,6 +69,7 @@ void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
     }
     if (wide > LOCAL_SLOTS * stride)
         ph_check_failed("wide <= LOCAL_SLOTS", __FILE__, __LINE__);
+    ph_runs_none(lo);
     __atomic_store_n(&lo->heap, hp, __ATOMIC_RELEASE);
     ph_gate_unbias(lo);
 }
@@ -127,9 +128,8 @@ static void local_salvage(struct local *lo)
     }
     if (lo->late != NULL) /* the sweep finds them */
         lo->late->first = lo->late->count = 0, lo->late->bytes = 0;
-    lo->slots_used = 0;
-    lo->cap_bytes = 0;
-    lo->left = 0;
+    ph_runs_salvage(lo);
+    lo->slots_used = lo->cap_bytes = lo->left = 0;
     if (lo->state == LOCAL_STRAY)
         lo->state = LOCAL_POOLED;
     lo->seal = local_seal(lo);
@@ -281,6 +281,7 @@ void ph_local_empty(struct local *lo)
         ph_late_empty(lo);
     for (unsigned c = 0; c < CLASS_COUNT; c++)
         stack_empty(lo, &lo->stack[c], c);
+    ph_runs_empty(lo, 0);
     lo->cap_bytes = 0;
 }
 
@@ -325,6 +326,7 @@ void ph_local_forget_others(struct heap *hp)
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
         if (lo->state != LOCAL_OWNED || lo->owner == ph_thread_self())
             continue;
+        ph_runs_settle(lo);
         lo->state = LOCAL_STRAY;
         lo->owner = NULL;
         lo->busy = 0;
@@ -400,7 +402,7 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
     if (stack_count(lo, st) == 0 && st->fresh_count == 0) {
         ph_shard_refill(lo->heap, KIND_PLAIN + class, st, stack_cap(lo, st) / REFILL_PART + 1);
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
-            ph_local_expire();
+            ph_local_expire(lo);
         if (stack_count(lo, st) > 0) { /* the class lives on what it frees, and wants more of it at hand */
             ph_guard_count(stack_count(lo, st)); /* never-used ones come here one by one */
             ph_stack_widen(lo, st, class);
@@ -412,12 +414,6 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
         block = stack_pop_fresh(st, class, fresh);
     local_leave(lo);
     return block;
-}
-
-void ph_local_expire(void)
-{
-    ph_large_expire();
-    ph_region_expire();
 }
 
 /* Under the gate lock, or in a thread that has no stacks. */
@@ -493,6 +489,10 @@ bool ph_local_give_slow(struct local *lo, void *block)
         const uint32_t class = (uint32_t)entry - (lo->heap->tag | KIND_PLAIN);
         if (class < CLASS_COUNT)
             return give_biased(lo, block, class);
+        if ((uint32_t)entry == (lo->heap->tag | KIND_RUN) && ph_runs_free(lo, entry, block)) {
+            local_leave(lo);
+            return true;
+        }
     }
     local_leave(lo);
     return false;

@@ -76,6 +76,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/raise.c \
 	%D%/region.c \
 	%D%/report.c \
+	%D%/runs.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \
 	%D%/sized.c \

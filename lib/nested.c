@@ -58,6 +58,7 @@ static void local_abandon(struct local *lo)
     if (hp == NULL || (lo->busy == 0 && !lo->left)) /* left: a handler came while we were at it */
         return;
     __atomic_store_n(&lo->left, 1, __ATOMIC_RELAXED);
+    ph_runs_settle(lo);
     local_leave(lo);
     ph_lock_take(&hp->gate.lock);
     if (lo->heap == hp && lo->left)

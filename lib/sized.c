@@ -308,7 +308,7 @@ static void *take_biased(struct local *lo, unsigned class, size_t wanted)
     if (stack_count(lo, st) == 0) {
         ph_shard_refill_sized(lo->heap, KIND_SIZED + class, st, stack_cap(lo, st));
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
-            ph_local_expire();
+            ph_local_expire(lo);
         ph_stack_widen(lo, st, class);
         if (lo->heap->hard == MODE_SECURE)
             shuffle(lo, st);

@@ -335,7 +335,7 @@ static struct span *span_find(struct heap *hp, uint32_t units, uint32_t align)
 /* `units` at a multiple of `align_units` (a power of two), for that kind.  Its two entries say so
  * before the lock is given back: a neighbour that is freed meanwhile must not join it.  NULL: no
  * memory. */
-struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units)
+struct span *ph_span_take_for(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units, size_t wanted, bool sized)
 {
     ph_lock_take(&hp->span_lock);
     struct span *sp = span_find(hp, units, align_units);
@@ -349,7 +349,7 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
             hp->peak_units = hp->live_units;
         sp->tag = hp->tag | kind;
         sp->next = sp->prev = SPAN_NONE;
-        span_want(sp, 0, false); /* what was asked for in an earlier life */
+        span_want(sp, wanted, sized);
         ph_map_ends(sp);
     }
     ph_lock_give(&hp->span_lock);
@@ -357,11 +357,14 @@ struct span *ph_span_take(struct heap *hp, unsigned kind, uint32_t units, uint32
 }
 
 /* Its entries but the first are clear.  Held: the span lock. */
-static void span_give_locked(struct heap *hp, struct span *sp)
+void ph_span_give_held(struct heap *hp, struct span *sp)
 {
     hp->live_units -= sp->units;
     dirty_all(sp);
     sp->cell = 0;
+    sp->tag = hp->tag | KIND_FREE; /* before carved says that no thread keeps it: another may be about to free it again */
+    ph_map_first(sp);
+    __atomic_store_n(&sp->carved, 0, __ATOMIC_RELEASE);
     sp->freed_ms = (uint32_t)hp->purge_ms;
     const bool big = sp->units >= PURGE_LEAST_UNITS;
     if (++hp->gives >= GIVES_PER_CLOCK || big)
@@ -376,7 +379,7 @@ void ph_span_give(struct heap *hp, struct span *sp)
 {
     CHECK_CALLER(sp->units > 0 && ph_region_of(hp, ph_span_start(sp)) != NULL);
     ph_lock_take(&hp->span_lock);
-    span_give_locked(hp, sp);
+    ph_span_give_held(hp, sp);
     ph_lock_give(&hp->span_lock);
 }
 
@@ -386,10 +389,12 @@ bool ph_span_give_run(struct heap *hp, void *block)
     ph_lock_take(&hp->span_lock);
     const uint64_t entry = map_get(block);
     struct span *sp = (uint32_t)entry == (hp->tag | KIND_RUN) ? ph_span_at(entry_span(entry)) : NULL;
-    const bool live = sp != NULL && ph_span_start(sp) == block;
+    uint16_t none = 0; /* else some thread keeps it: it was freed */
+    const bool live = sp != NULL && ph_span_start(sp) == block &&
+                      __atomic_compare_exchange_n(&sp->carved, &none, RUN_KEPT, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
     if (live) {
         ph_map_clear_last(sp);
-        span_give_locked(hp, sp);
+        ph_span_give_held(hp, sp);
     }
     ph_lock_give(&hp->span_lock);
     return live;

@@ -58,7 +58,9 @@ bool ph_span_is_valid(const struct heap *hp, const struct span *sp)
         return true;
     if (sp->cell != 0 || sp->seal != span_seal(sp))
         return false;
-    return kind == KIND_FREE ? is_linked(hp, sp) : sp->next == SPAN_NONE && sp->prev == SPAN_NONE;
+    if (kind == KIND_FREE)
+        return sp->carved == 0 && is_linked(hp, sp);
+    return sp->prev == SPAN_NONE && (sp->carved == RUN_KEPT ? sp->state == SPAN_DIRTY : sp->carved == 0 && sp->next == SPAN_NONE);
 }
 
 /* The page, run or free span around an address: backwards to the nearest entry.  Held: span lock,

@@ -155,7 +155,7 @@ static bool stacks_are_valid(const struct heap *hp, struct local *lo, struct sta
         count->sized += lo->stride == 2 ? stack_count(lo, st) : 0;
         count->all += stack_count(lo, st) + st->fresh_count;
     }
-    return lo->slots_used == opened && lo->cap_bytes <= LOCAL_BYTES && late_is_valid(hp, lo, count);
+    return lo->slots_used == opened && lo->cap_bytes <= LOCAL_BYTES && late_is_valid(hp, lo, count) && ph_runs_are_valid(lo, &count->runs);
 }
 
 bool ph_valid_stacks(const struct heap *hp, struct stacked *out)
@@ -167,7 +167,7 @@ bool ph_valid_stacks(const struct heap *hp, struct stacked *out)
         else if (!stacks_are_valid(hp, lo, out) || (hp->gate.emptied && lo->cap_bytes != 0))
             return false;
     }
-    return out->all == 0 || hp->gate.emptied == 0;
+    return (out->all == 0 && out->runs == 0) || hp->gate.emptied == 0;
 }
 
 /* ---- the whole heap --------------------------------------------------------------------------------- */
@@ -188,6 +188,7 @@ static bool spans_are_valid(struct heap *hp, const struct region *rg, struct tal
         const unsigned kind = entry_kind(sp->tag);
         if (kind == KIND_LARGE || (kind < KIND_RUN && !page_is_valid(hp, sp, sum)))
             return false;
+        sum->kept += kind == KIND_RUN && sp->carved == RUN_KEPT;
         if (kind != KIND_FREE)
             sum->live_units += sp->units;
         else if (sp->state == SPAN_DIRTY)
@@ -204,7 +205,7 @@ static bool large_list_is_valid(const struct heap *hp)
     for (; i != SPAN_NONE && count <= hp->large_count; count++) {
         const struct span *sp = ph_span_known(i);
         if (sp == NULL || sp->self != i || sp->tag != (hp->tag | KIND_LARGE) || sp->prev != before || sp->units != 0 ||
-            sp->state != SPAN_DIRTY || sp->cell != 0 || sp->seal != span_seal(sp) || !ph_map_names(sp) || !ph_guard_is_valid(sp))
+            sp->state != SPAN_DIRTY || sp->cell != 0 || sp->carved != 0 || sp->seal != span_seal(sp) || !ph_map_names(sp) || !ph_guard_is_valid(sp))
             return false;
         bytes += sp->mapped_bytes;
         before = i;
@@ -240,7 +241,7 @@ static bool heap_is_valid(struct heap *hp, bool *uncertain)
         !ph_valid_stacks(hp, &stacks))
         return false;
     *uncertain = stacks.uncertain;
-    return stacks.uncertain || stacks.sized == sum.missing;
+    return stacks.uncertain || (stacks.sized == sum.missing && stacks.runs == sum.kept);
 }
 
 /* What a vanished thread left is put in order first: until then nobody can say what is missing. */

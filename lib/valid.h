@@ -98,7 +98,7 @@ static inline uint32_t span_seal(const struct span *sp)
     uint64_t seal = seal_mix(ph_secret, sp->wanted);
     seal = seal_mix(seal, sp->mapped_bytes);
     seal = seal_two(seal, sp->dirty_first, sp->dirty_count);
-    seal = seal_two(seal, sp->freed_ms, (uint32_t)sp->free_count << 16 | sp->carved);
+    seal = seal_two(seal, sp->freed_ms, sp->free_count); /* without carved, which has two values: see runs.c */
     return seal_half(seal) ^ ((uint32_t)sp->nought << 13 | (uint32_t)sp->fenced << 14 | (uint32_t)sp->odd << 12 | (uint32_t)sp->none << 11 | (uint32_t)sp->capacity << 2 |
                               (uint32_t)sp->listed << 1 | (uint32_t)sp->sized);
 }
@@ -109,6 +109,16 @@ static inline void span_want(struct span *sp, size_t wanted, bool sized)
     sp->wanted = wanted;
     sp->sized = sized;
     sp->seal = span_seal(sp);
+}
+
+/* The same where the seal is known to be good, or what is wrong with it must stay to be seen: only what changes is
+ * changed in it.  A sum of shifted words, so that each can be taken out again. */
+static inline void span_want_anew(struct span *sp, size_t wanted, bool sized)
+{
+    const uint64_t change = (uint64_t)(sp->wanted ^ wanted);
+    sp->seal ^= seal_half(change << 27 | change >> 37) ^ (uint32_t)(sp->sized ^ sized);
+    sp->wanted = wanted;
+    sp->sized = sized;
 }
 
 /* Plain pages: nothing else would tell how many were carved. */
@@ -123,6 +133,7 @@ static inline void page_carved_set(struct span *pg, unsigned carved)
 /* Summed up over a heap's spans. */
 struct tally {
     uint64_t live_units, dirty_units;
+    uint64_t kept;    /* runs that some thread keeps */
     uint64_t missing; /* blocks of sized pages that are neither live nor free: in somebody's stacks */
     uint32_t units[2 * CLASS_COUNT]; /* of pages, by kind - KIND_PLAIN */
 };
@@ -145,6 +156,7 @@ bool ph_gate_is_valid(const struct gate *gt);
  * caller opens it in either case. */
 bool ph_valid_close(struct heap *hp, enum enter enter);
 struct stacked {
+    uint64_t runs;       /* free ones that threads keep */
     uint64_t all, sized; /* blocks in all stacks; in those of sized locals */
     bool uncertain;      /* a vanished thread left some */
 };

@@ -78,6 +78,17 @@ void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum fami
 
 static __attribute__((noinline)) void *malloc_run(size_t bytes, enum family family)
 {
+    if (bytes <= CLASS_BYTES) {
+        struct local *lo = ph_local;
+        const unsigned class = ph_class_medium[(bytes + 127) >> 7];
+        void *block = local_take(lo, class);
+        return likely(block != NULL) ? block : ph_malloc_refill(lo, class, bytes, family);
+    }
+    void *block = ph_guard_left > GUARD_LEFT_ZERO ? ph_runs_malloc(ph_local, bytes) : NULL;
+    if (likely(block != NULL)) {
+        ph_guard_count(1);
+        return block;
+    }
     const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
     return ph_process_heap.hard != 0 ? hard_malloc(&rq) : alloc_slow(&rq);
 }

@@ -85,6 +85,10 @@ static const struct field local_fields[] = {
     UNREAD(local, refills, why_count), FIELD(local, slots_used), FIELD(local, seal), UNREAD(local, found_at, why_thread),
     UNREAD(local, sibling, why_thread), UNREAD(local, elder, why_thread),
 };
+static const struct field runs_fields[] = {
+    FIELD(runs, used), FIELD(runs, head), FIELD(runs, hand), FIELD(runs, units), UNREAD(runs, most, why_budget),
+    UNREAD(runs, takes, why_count), UNREAD(runs, turn, why_count),
+};
 static const struct field cell_fields[] = { FIELD(size_cell, end), FIELD(size_cell, magic), FIELD(size_cell, span) };
 
 /* ---- everything else ---- */
@@ -165,6 +169,7 @@ void damage_collect(struct heap *hp, void *block)
         add_fields(&hp->shard->class[i], class_fields, COUNT(class_fields));
     for (const struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
         add_fields(lo, local_fields, COUNT(local_fields));
+        add_fields(&lo->runs, runs_fields, COUNT(runs_fields));
         for (unsigned class = 0; class < CLASS_COUNT; class++)
             add_stack(lo, &lo->stack[class]);
     }

@@ -16,7 +16,7 @@ rooms='
     alloc
     heap
     debug=harden
-    local=gate=sized=late=nested
+    local=gate=sized=late=nested=runs
     emergency shard=mend
     page large=fence=guard=guardslot=guardfault packed=packedcheck
     span=purge=forget=spancheck

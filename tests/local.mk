@@ -48,6 +48,7 @@ CHECK_SUITES += %D%/check_page
 CHECK_SUITES += %D%/check_raise
 CHECK_SUITES += %D%/check_region
 CHECK_SUITES += %D%/check_report
+CHECK_SUITES += %D%/check_runs
 CHECK_SUITES += %D%/check_shard
 CHECK_SUITES += %D%/check_sizeclass
 CHECK_SUITES += %D%/check_sized
