@@ -17,10 +17,11 @@
 
 #include "small.h"
 
+/* By name, for preload/layout.ld. */
 #if defined(__x86_64__)
-#define CLOCK_NAME "__vdso_clock_gettime"
+static const char clock_name[] = "__vdso_clock_gettime";
 #else
-#define CLOCK_NAME "__kernel_clock_gettime"
+static const char clock_name[] = "__kernel_clock_gettime";
 #endif
 
 typedef int clock_function(clockid_t, struct timespec *);
@@ -89,7 +90,7 @@ void ph_os_clock_begin(void)
     const Elf64_Ehdr *object = (const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR);
     struct tables tb = {0};
     if (object != NULL && tables_find(object, &tb))
-        __atomic_store_n(&kernel_clock, symbol_find(&tb, CLOCK_NAME), __ATOMIC_RELAXED);
+        __atomic_store_n(&kernel_clock, symbol_find(&tb, clock_name), __ATOMIC_RELAXED);
 }
 
 uint64_t ph_os_clock_ms(void)

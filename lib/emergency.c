@@ -42,13 +42,12 @@ struct later {
     void *block;
 };
 
-/* All common as ph_map_root is. */
 extern char ph_emergency_room[ROOM_BYTES];
 extern struct slot ph_emergency_slots[SLOTS];
 extern struct later ph_later[LATER];
-char ph_emergency_room[ROOM_BYTES] __attribute__((common, aligned(ROOM_ALIGN)));
-struct slot ph_emergency_slots[SLOTS] __attribute__((common));
-struct later ph_later[LATER] __attribute__((common));
+char ph_emergency_room[ROOM_BYTES] __attribute__((aligned(ROOM_ALIGN)));
+struct slot ph_emergency_slots[SLOTS];
+struct later ph_later[LATER];
 uint32_t ph_later_count;
 
 static bool claim(uint32_t *heap)

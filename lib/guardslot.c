@@ -38,7 +38,7 @@ static struct area {
     uint32_t oldest, newest; /* freed ones, by number */
 } areas[GUARD_AREAS];
 static struct slot *slots; /* by number - 1 */
-static struct stack_copy (*copies)[SLOT_EVENTS];
+static struct stack_copy *copies[SLOT_EVENTS]; /* by number - 1: those of freed ones are rarely written */
 static uint32_t limit;
 static uint32_t top; /* numbers of slots that were taken once are below */
 static uint32_t resident; /* pages */
@@ -56,12 +56,6 @@ static size_t slot_count(const uint16_t *counts)
     return slots_in_all;
 }
 
-static size_t table_bytes(const uint16_t *counts)
-{
-    const size_t slots_in_all = slot_count(counts);
-    return slots_in_all * (sizeof(struct slot) + sizeof *copies);
-}
-
 static size_t slots_bytes(const uint16_t *counts)
 {
     size_t bytes = ph_os_page_bytes();
@@ -70,17 +64,32 @@ static size_t slots_bytes(const uint16_t *counts)
     return ph_round_up(bytes, HUGE_BYTES);
 }
 
-/* A small table shares its OS pages with other descriptors. */
+static void *table_take(size_t bytes)
+{
+    if (!many)
+        return ph_meta_take(bytes);
+    bytes = ph_round_up(bytes, ph_os_page_bytes());
+    void *table = ph_os_map(bytes, ph_os_page_bytes());
+    if (table != NULL)
+        ph_os_no_huge(table, bytes);
+    return table;
+}
+
+/* The first span's descriptor stands between a small table and its copies of stacks: so those that a small process uses
+ * share OS pages.  What is taken in vain is little, and happens once. */
 static bool table_make(const uint16_t *counts)
 {
-    const size_t bytes = ph_round_up(table_bytes(counts), ph_os_page_bytes());
-    void *table = many ? ph_os_map(bytes, ph_os_page_bytes()) : ph_meta_take(table_bytes(counts));
-    if (table == NULL)
+    const size_t slots_in_all = slot_count(counts);
+    if (slots == NULL)
+        slots = table_take(slots_in_all * sizeof *slots);
+    struct span *sp = ph_span_new();
+    if (sp != NULL)
+        ph_span_drop(sp);
+    copies[0] = table_take(SLOT_EVENTS * slots_in_all * sizeof **copies);
+    if (slots == NULL || copies[0] == NULL)
         return false;
-    if (many)
-        ph_os_no_huge(table, bytes);
-    slots = table;
-    copies = (void *)(slots + slot_count(counts));
+    for (unsigned i = 1; i < SLOT_EVENTS; i++)
+        copies[i] = copies[i - 1] + slots_in_all;
     return true;
 }
 
@@ -198,7 +207,7 @@ void ph_slot_give(struct slot *sl, bool used)
 void ph_slot_note(struct slot *sl, enum slot_event event)
 {
     const size_t index = (size_t)(sl - slots);
-    ph_stack_copy(&copies[index][event]);
+    ph_stack_copy(&copies[event][index]);
 }
 
 struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct trace *room)
@@ -206,7 +215,7 @@ struct trace *ph_slot_stack(const struct slot *sl, enum slot_event event, struct
     const size_t index = (size_t)(sl - slots);
     if (event == SLOT_WAS_FREED && sl->state != SLOT_FREED)
         return NULL;
-    ph_trace_of(room, &copies[index][event]);
+    ph_trace_of(room, &copies[event][index]);
     return room;
 }
 

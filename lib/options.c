@@ -327,11 +327,13 @@ enum option_id ph_option_nearest(const char *name)
 
 /* ---- the environment --------------------------------------------------- */
 
+static const char own_prefix[] = "PRIVHEAP_"; /* by name, for preload/layout.ld */
+
 /* What follows PRIVHEAP_ in an entry; NULL for a variable that is none of ours.  The first
  * letter alone rules out almost every variable: start-up pays for each of them. */
 static inline const char *own_part(const char *entry)
 {
-    return entry[0] == 'P' ? text_after(entry, "PRIVHEAP_") : NULL;
+    return entry[0] == 'P' ? text_after(entry, own_prefix) : NULL;
 }
 
 /* The value in NAME=value, "" without '='; *name_bytes is what stands before it. */

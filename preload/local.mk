@@ -25,13 +25,18 @@ if HAVE_MALLINFO2
 %C%_libprivheap_preload_la_SOURCES += %D%/report.c
 endif
 %C%_libprivheap_preload_la_LIBADD = lib/libcore.la
+if LAYOUT
+layout_flags = -Wl,-z,separate-code -Wl,-T,$(top_srcdir)/%D%/layout.ld
+else
+layout_flags = -Wl,-z,noseparate-code
+endif
 # nodelete: dlclose of whoever brought us must not unmap a heap.  initfirst: our fork handlers
 # must be the first registered.  symbolic-functions, not symbolic: that has the loader look for each name in us first.
 %C%_libprivheap_preload_la_LDFLAGS = $(AM_LDFLAGS) \
 	-module -avoid-version -shared \
 	$(NO_UNDEFINED) \
 	-Wl,-z,now \
-	-Wl,-z,noseparate-code \
+	$(layout_flags) \
 	-Wl,-z,relro \
 	-Wl,-z,nodelete \
 	-Wl,-z,initfirst \
@@ -39,8 +44,8 @@ endif
 	-XCClinker -nostartfiles \
 	-XCClinker -static-libgcc \
 	-Wl,--version-script=$(top_srcdir)/%D%/preload.map
-EXTRA_%C%_libprivheap_preload_la_DEPENDENCIES = %D%/preload.map
-EXTRA_DIST += %D%/preload.map
+EXTRA_%C%_libprivheap_preload_la_DEPENDENCIES = %D%/preload.map %D%/layout.ld
+EXTRA_DIST += %D%/preload.map %D%/layout.ld
 
 bin_PROGRAMS += privheap
 privheap_CPPFLAGS = $(AM_CPPFLAGS) -DPH_PKGLIBDIR='"$(pkglibdir)"'
