@@ -11,6 +11,8 @@ BENCHES += %D%/bench_heaps_jemalloc
 BENCHES += %D%/bench_heaps_mimalloc
 BENCHES += %D%/bench_mixed
 BENCHES += %D%/bench_one_size
+BENCHES += %D%/bench_patterns
+BENCHES += %D%/bench_run
 BENCHES += %D%/bench_startup
 
 # Plain programs, on whatever malloc is preloaded; the compiler may not know what malloc is.
@@ -20,6 +22,19 @@ BENCHES += %D%/bench_startup
 %C%_bench_one_size_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_bench_one_size_LDADD =
 %C%_bench_one_size_SOURCES = %D%/bench.h %D%/bench_one_size.c
+%C%_bench_patterns_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_bench_patterns_LDADD =
+%C%_bench_patterns_SOURCES = \
+	%D%/bench.h \
+	%D%/bench_patterns.c \
+	%D%/pattern.h \
+	%D%/patterns_large.c \
+	%D%/patterns_process.c \
+	%D%/patterns_queue.c \
+	%D%/patterns_shape.c \
+	%D%/patterns_small.c \
+	%D%/patterns_threads.c
+%C%_bench_run_LDADD =
 %C%_bench_startup_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_bench_startup_LDADD =
 
