@@ -11,8 +11,10 @@ set -eu
 
 usage() {
     cat <<'END'
-usage: bench.sh [-q] [-d BUILD] [-o FOLDER] [-r ROUNDS] [-b MS] [-l SECONDS] [-B BASE] [-x NAMES] [-w ROWS] [NAME=FILE...]
+usage: bench.sh [-q] [-N] [-d BUILD] [-o FOLDER] [-r ROUNDS] [-b MS] [-l SECONDS] [-B BASE] [-x NAMES] [-w ROWS]
+                [NAME=FILE...]
   -q          quick: short rows, smaller inputs, one round
+  -N          only ours and those named: not glibc, none that is installed
   -d BUILD    build folder, where bench/bench_patterns is (here, else ./build)
   -o FOLDER   where table.md, results.json, raw.txt and the charts go (BUILD/bench/results)
   -r ROUNDS   rounds at most (5; quick: 1)
@@ -31,10 +33,11 @@ here=$(dirname "$0")
 . "$here/peers.sh"
 . "$here/programs.sh"
 
-quick=0 build='' folder='' rounds='' box='' limit='' base='' left_out='' rows=''
-while getopts qd:o:r:b:l:B:x:w:h option; do
+quick=0 only=0 build='' folder='' rounds='' box='' limit='' base='' left_out='' rows=''
+while getopts qNd:o:r:b:l:B:x:w:h option; do
     case $option in
     q) quick=1 ;;
+    N) only=1 ;;
     d) build=$OPTARG ;;
     o) folder=$OPTARG ;;
     r) rounds=$OPTARG ;;
@@ -88,14 +91,17 @@ given() { # NAME: its FILE, when given
     case $given in *" $1="*) rest=${given#*" $1="}; echo "${rest%% *}" ;; esac
 }
 known='jemalloc:libjemalloc.so.2 mimalloc:libmimalloc.so.2 tcmalloc:libtcmalloc_minimal.so.4
-    tbbmalloc:libtbbmalloc_proxy.so.2 scudo:libclang_rt.scudo_standalone-*.so'
+    tbbmalloc:libtbbmalloc_proxy.so.2 scudo:libclang_rt.scudo_standalone-'$(uname -m).so
 libc=$("$patterns" where)
-have glibc ''
+[ $only = 1 ] || have glibc ''
 for peer in $known; do
     name=${peer%%:*}
     file=$(given "$name")
-    [ -n "$file" ] || file=$(library "${peer#*:}")
-    if [ -n "$file" ]; then have "$name" "$file"; else echo "not installed: $name" >&2; fi
+    if [ -z "$file" ] && [ $only = 0 ]; then
+        file=$(library "${peer#*:}")
+        [ -n "$file" ] || echo "not installed: $name" >&2
+    fi
+    [ -z "$file" ] || have "$name" "$file"
 done
 for word in $given; do
     case $word in

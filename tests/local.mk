@@ -59,6 +59,7 @@ CHECK_SUITES += %D%/check_walk
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
 SCRIPT_TESTS += %D%/baseline.sh
+SCRIPT_TESTS += %D%/bench.sh
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/bugs.sh
 SCRIPT_TESTS += %D%/diagnostics.sh
