@@ -4,7 +4,7 @@
 /* bench_patterns.c -- one pattern of allocations, on whatever malloc is preloaded; the patterns are in patterns_*.c.
  *
  * Prints one line: `pattern/threads ns_per_operation operations peak_kib rest_kib`.  CPU time of the whole process,
- * user and system, children too, per operation, the mean after a first tenth that warms up; highest resident memory;
+ * user and system, children too, per operation, the mean after some steps of each thread that warm up; highest resident memory;
  * private memory that is left when every block has been freed and every thread is gone.
  *
  * The box is CPU time as well: on a busy machine the run takes longer and not less.  A single thread runs in main, as
@@ -15,10 +15,18 @@
 static const struct pattern *const lists[] = {patterns_small, patterns_shape, patterns_large,
                                               patterns_queue, patterns_threads, patterns_process};
 
-enum { LISTS = sizeof lists / sizeof *lists, LINE_BYTES = 64, WAKE_NS = 2000000, WALL_BOXES = 8 };
+enum {
+    LISTS = sizeof lists / sizeof *lists,
+    LINE_BYTES = 64,
+    WAKE_NS = 1000000,
+    WALL_BOXES = 8,
+    WARM_STEPS = 10,
+    THREAD_BOX_NS = 5000000, /* for each thread at least: a machine's turns are not much shorter */
+};
 
 struct runner { /* a line of its own: main reads what the thread writes */
     _Alignas(LINE_BYTES) uint64_t operations;
+    unsigned steps;
     struct worker worker;
     pthread_t thread;
 };
@@ -66,7 +74,10 @@ static void patterns_step(struct runner *runner)
 {
     uint64_t done = runner->operations + the_pattern->step(&runner->worker);
     __atomic_store_n(&runner->operations, done, __ATOMIC_RELAXED);
+    __atomic_store_n(&runner->steps, runner->steps + 1, __ATOMIC_RELAXED);
 }
+
+static unsigned patterns_warm_steps(void) { return the_pattern->warm ? the_pattern->warm : WARM_STEPS; }
 
 static void *patterns_thread(void *arg)
 {
@@ -91,14 +102,25 @@ static struct reading patterns_let(unsigned threads, uint64_t box)
     return patterns_read(threads);
 }
 
+/* No barrier: a thread that waits there would keep those waiting that need what it makes. */
+static void patterns_warm(unsigned threads)
+{
+    struct timespec wake = {.tv_nsec = WAKE_NS};
+    for (unsigned i = 0; i < threads; i++)
+        while (__atomic_load_n(&runners[i].steps, __ATOMIC_RELAXED) < patterns_warm_steps())
+            nanosleep(&wake, NULL);
+}
+
 static void patterns_together(unsigned threads, uint64_t box, struct reading *from, struct reading *to)
 {
+    if (box < (uint64_t)threads * THREAD_BOX_NS) box = (uint64_t)threads * THREAD_BOX_NS;
     missing = threads;
     for (unsigned i = 0; i < threads; i++)
         if (pthread_create(&runners[i].thread, NULL, patterns_thread, &runners[i]) != 0) exit(2);
     while (__atomic_load_n(&missing, __ATOMIC_ACQUIRE) > 0)
         sched_yield();
-    *from = patterns_let(threads, box / 10);
+    patterns_warm(threads);
+    *from = patterns_read(threads);
     *to = patterns_let(threads, box);
     while (to->operations == from->operations) /* steps longer than the box */
         *to = patterns_let(threads, box);
@@ -121,7 +143,9 @@ static struct reading patterns_alone_for(uint64_t box)
 static void patterns_alone(uint64_t box, struct reading *from, struct reading *to)
 {
     if (the_pattern->start) the_pattern->start(&runners[0].worker);
-    *from = patterns_alone_for(box / 10);
+    while (runners[0].steps < patterns_warm_steps())
+        patterns_step(&runners[0]);
+    *from = patterns_read(1);
     *to = patterns_alone_for(box);
     if (the_pattern->stop) the_pattern->stop(&runners[0].worker);
 }

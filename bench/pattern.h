@@ -26,6 +26,7 @@ struct pattern {
     const char *name;
     unsigned threads;                       /* unless -t says another number */
     unsigned fewest, multiple;              /* what -t may say */
+    unsigned warm;                          /* steps of each thread before it is measured (10) */
     void (*begin)(unsigned, uint64_t);      /* threads, seed: before the threads; or NULL */
     void (*start)(struct worker *);         /* in each thread, before it is measured; or NULL */
     uint64_t (*step)(struct worker *);      /* some work, a millisecond at most where it can be; operations done */

@@ -33,27 +33,27 @@ static void large_big_stop(struct worker *worker)
         pattern_free(large_live[i]);
 }
 
-/* -- Growth: what a vector does, by halves or in steps, while its owner takes small blocks that stay. */
+/* -- Growth: two vectors side by side, so that neither is always the last thing in memory; by halves or in steps. */
 
-enum { GROW_FROM = 4 * KIB, GROW_TO = 64 * MIB, LINEAR_STEP = 4 * KIB, LINEAR_TO = 4 * MIB };
-enum { GROW_SMALL = 64, GROW_STEPS = (LINEAR_TO - GROW_FROM) / LINEAR_STEP + 1 };
+enum { GROW_FROM = 4 * KIB, GROW_TO = 64 * MIB, LINEAR_STEP = 4 * KIB, LINEAR_TO = 4 * MIB, VECTORS = 2 };
 
 static uint64_t large_grow(size_t to, size_t step)
 {
-    size_t bytes = GROW_FROM;
-    unsigned count = 0;
-    void *small[GROW_STEPS], *block = pattern_block(bytes);
-    while (bytes < to && count < GROW_STEPS) {
-        size_t more = step ? bytes + step : bytes + bytes / 2;
-        small[count++] = pattern_block(GROW_SMALL);
-        block = pattern_used(realloc(bench_keep(block), more), more);
-        pattern_touch(block, bytes, more);
-        bytes = more;
+    void *block[VECTORS];
+    uint64_t operations = 0;
+    for (unsigned v = 0; v < VECTORS; v++)
+        block[v] = pattern_block(GROW_FROM);
+    for (size_t more, bytes = GROW_FROM; bytes < to; bytes = more) {
+        more = step ? bytes + step : bytes + bytes / 2;
+        if (more > to) more = to;
+        for (unsigned v = 0; v < VECTORS; v++, operations++) {
+            block[v] = pattern_used(realloc(bench_keep(block[v]), more), more);
+            pattern_touch(block[v], bytes, more);
+        }
     }
-    pattern_free(block);
-    for (unsigned i = 0; i < count; i++)
-        pattern_free(small[i]);
-    return count;
+    for (unsigned v = 0; v < VECTORS; v++)
+        pattern_free(block[v]);
+    return operations;
 }
 
 static uint64_t large_regrow(struct worker *worker) { (void)worker; return large_grow(GROW_TO, 0); }
@@ -95,8 +95,10 @@ const struct pattern patterns_large[] = {
      .operation = "one of 16 live blocks of 32 KB to 1 MB replaced"},
     {.name = "bigtouch", .step = large_bigtouch, .stop = large_big_stop,
      .operation = "the same, every OS page written"},
-    {.name = "regrow", .step = large_regrow, .operation = "realloc of a block that grows by halves to 64 MB, written"},
-    {.name = "relin", .step = large_relin, .operation = "realloc of a block that grows to 4 MB in steps of 4 KB, written"},
+    {.name = "regrow", .warm = 1, .step = large_regrow,
+     .operation = "realloc of one of two blocks that grow by halves to 64 MB, written"},
+    {.name = "relin", .warm = 2, .step = large_relin,
+     .operation = "realloc of one of two blocks that grow to 4 MB in steps of 4 KB, written"},
     {.name = "calloc4k", .step = large_calloc4k, .operation = ZEROED "4 KB, one word written"},
     {.name = "calloc4kdirty", .step = large_calloc4kdirty, .operation = ZEROED "4 KB, all of it written"},
     {.name = "calloc1m", .step = large_calloc1m, .operation = ZEROED "1 MB, one word written"},

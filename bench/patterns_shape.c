@@ -104,6 +104,15 @@ static uint64_t shape_phase(struct worker *worker)
     return count;
 }
 
+/* All sizes once: a part of them would be another bench. */
+static uint64_t shape_round(struct worker *worker)
+{
+    uint64_t operations = 0;
+    for (unsigned i = 0; i < PHASE_SIZES; i++)
+        operations += shape_phase(worker);
+    return operations;
+}
+
 static void shape_phases_stop(struct worker *worker)
 {
     for (unsigned back = 0; back < PHASES_BACK; back++)
@@ -113,7 +122,7 @@ static void shape_phases_stop(struct worker *worker)
 const struct pattern patterns_shape[] = {
     {.name = "lifetimes", .start = shape_wheel_start, .step = shape_wheel, .stop = shape_wheel_stop,
      .operation = "pair of malloc and free, lives of 1 to 65,535 allocations, 16 to 4,095 bytes"},
-    {.name = "phases", .start = shape_phases_start, .step = shape_phase, .stop = shape_phases_stop,
+    {.name = "phases", .warm = 1, .start = shape_phases_start, .step = shape_round, .stop = shape_phases_stop,
      .operation = "pair of malloc and free, phases of one size after another, one block in eight stays longer"},
     {.name = NULL},
 };
