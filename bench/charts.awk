@@ -28,8 +28,8 @@ function threads_chart(    i, j, line) {
         print "EOD"
     }
     begin_chart("threads", "CPU time of one replaced block")
-    print "set style data linespoints\nset logscale x 2\nset xlabel 'threads'\nset ylabel 'ns'\nset yrange [0:*]"
-    for (j = 1; j <= allocators; j++) line = line (j > 1 ? ", " : "") "$threads_" j " using 1:2 title '" allocator[j] "'"
+    print "set style data linespoints\nset logscale x 2\nset xlabel 'threads'\nset ylabel 'ns'\nset yrange [*:*]\nset logscale y"
+    for (j = 1; j <= allocators; j++) line = line (j > 1 ? ", " : "") "$threads_" j " using 1:2 linewidth " (allocator[j] == ours ? 3 : 1) " title '" allocator[j] "'"
     print "plot " line
 }
 

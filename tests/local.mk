@@ -126,6 +126,7 @@ LONG_TESTS += %D%/programs_modes.sh
 LONG_TESTS += %D%/modes_overcommit.sh
 LONG_TESTS += %D%/aarch64.sh
 LONG_TESTS += %D%/musl.sh
+LONG_TESTS += %D%/bench_against.sh
 LONG_TESTS += %D%/fault_all.sh
 LONG_TESTS += %D%/fuzz_long.sh
 LONG_TESTS += %D%/models.sh
@@ -149,6 +150,7 @@ LINKED_TESTS += %D%/check_throw
 endif
 
 EXTRA_DIST += %D%/aarch64.sh
+EXTRA_DIST += %D%/bench_against.sh
 EXTRA_DIST += %D%/check_empty_heap.h
 EXTRA_DIST += %D%/check_process.h
 EXTRA_DIST += %D%/check_room.h
