@@ -22,7 +22,8 @@ const char *const ph_metric_keys[METRIC_COUNT] = { "real_time", "cpu_time", "pea
 
 /* ---- notes ------------------------------------------------------------- */
 
-static void note_add(struct comparison *c, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void note_add(struct comparison *c, const char *format,
+                                                           va_list arguments)
 {
     char *text;
     if (c->note_count == COMPARE_NOTES || vasprintf(&text, format, arguments) < 0) return;

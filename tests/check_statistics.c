@@ -11,7 +11,6 @@
 #include <string.h>
 
 #define NONE ((double)NAN)
-#define COUNT(table) (unsigned)(sizeof table / sizeof table[0])
 
 static void near(double is, double expected, double by)
 {
@@ -35,6 +34,19 @@ START_TEST(rounds_without_a_figure_are_left_out)
     near(ph_median(some, 5), 8, 0);
     ck_assert(isnan(ph_median(none, 2)));
     ck_assert(isnan(ph_median(some, 0)));
+}
+END_TEST
+
+START_TEST(median_is_that_of_the_sorted_figures)
+{
+    uint64_t state = 3;
+    for (unsigned count = 1; count <= 60; count++) {
+        double figures[60], sorted[60];
+        for (unsigned i = 0; i < count; i++) figures[i] = (double)(ph_random(&state) % (_i + 2));
+        ck_assert_uint_eq(ph_sorted(figures, count, sorted), count);
+        for (unsigned i = 1; i < count; i++) ck_assert(sorted[i - 1] <= sorted[i]);
+        near(ph_median(figures, count), (sorted[(count - 1) / 2] + sorted[count / 2]) / 2, 0);
+    }
 }
 END_TEST
 
@@ -79,7 +91,7 @@ END_TEST
 START_TEST(interval_holds_the_truth_in_95_of_100)
 {
     uint64_t state = 7;
-    unsigned held = 0, trials = 400;
+    unsigned held = 0, trials = 200;
     for (unsigned i = 0; i < trials; i++) {
         double figures[15];
         for (int j = 0; j < 15; j++) figures[j] = (double)(ph_random(&state) >> 11) / 9007199254740992.0;
@@ -185,7 +197,7 @@ END_TEST
 START_TEST(chance_is_seldom_called_significant)
 {
     uint64_t state = 11;
-    unsigned called = 0, trials = 300;
+    unsigned called = 0, trials = 150;
     for (unsigned i = 0; i < trials; i++) {
         double ones[10], others[10];
         for (int j = 0; j < 10; j++) {
@@ -256,6 +268,7 @@ int main(void)
     TCase *figures = tcase_create("figures");
     tcase_set_timeout(figures, 60);
     tcase_add_test(figures, median_is_the_middle_whatever_the_order);
+    tcase_add_loop_test(figures, median_is_that_of_the_sorted_figures, 0, 40);
     tcase_add_test(figures, rounds_without_a_figure_are_left_out);
     tcase_add_test(figures, interval_of_equal_figures_is_a_point);
     tcase_add_test(figures, interval_is_that_of_the_binomial_distribution);

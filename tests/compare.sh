@@ -65,10 +65,10 @@ void *malloc(size_t bytes) { return __libc_malloc(bytes); }
 __attribute__((constructor)) static void begin(void)
 {
 #ifdef SLOW
-    usleep(60000);
+    usleep(40000);
 #endif
 #ifdef BUSY
-    for (volatile long i = 0; i < 20000000; i++) continue;
+    for (volatile long i = 0; i < 6000000; i++) continue;
 #endif
 #ifdef BIG
     char *block = malloc(48 << 20);
@@ -119,10 +119,30 @@ int main(void)
     return 0;
 }
 END
+cat >sandbox.c <<'END'
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    struct sock_filter steps[] = { BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+                                   BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_ptrace, 0, 1),
+                                   BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                                   BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW) };
+    struct sock_fprog program = { sizeof steps / sizeof steps[0], steps };
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0) return 77;
+    execv(argv[1], argv + 1);
+    return argc;
+}
+END
 for kind in SLOW BUSY BIG CRASH CHATTY HANG; do
     $CC -shared -fPIC -D$kind -o "lib$kind.so" allocator.c -ldl || exit 99
 done
-$CC -o work work.c && $CC -fno-builtin -rdynamic -o own own.c && $CC -o threads threads.c -pthread || exit 99
+$CC -o work work.c && $CC -fno-builtin -rdynamic -o own own.c && $CC -o threads threads.c -pthread && $CC -o sandbox sandbox.c || exit 99
 : >work.txt
 
 # ---- figures --------------------------------------------------------------------------------
@@ -132,7 +152,7 @@ says '^size: ./work 20$'
 says '^  ratio to glibc '
 says '^  privheap  *[0-9.]* \[ *[0-9.]*, *[0-9.]*\] '
 says '^  BIG .* [0-9.]* \[[0-9., ]*\]   [0-9.]* \[[0-9., ]*\]$'
-says '^  Least wall time  *\(privheap\|glibc\), 0\.[0-9]* \['
+says '^  Least wall time  *[A-Za-z]*, [01]\.[0-9]* \['
 is_silent_about active
 is_silent_about ended
 is_silent_about served
@@ -140,8 +160,8 @@ verdict 'no colour and no progress in a file' [ "$(cat out err | grep -c "$(prin
 verdict "peak of 20 MB: $(figure glibc peak_rss_bytes)" is_between "$(figure glibc peak_rss_bytes)" 20971520 25000000
 verdict "peak of 48 MB: $(figure BIG peak_rss_bytes)" is_between "$(figure BIG peak_rss_bytes)" 50331648 54000000
 verdict "faults of 20 MB: $(figure glibc page_faults)" is_between "$(figure glibc page_faults)" 5120 6000
-verdict "60 ms: $(figure slow real_time)" is_between "$(figure slow real_time)" 60 5000
-verdict "sleep is no CPU time: $(figure slow cpu_time)" is_between "$(figure slow cpu_time)" 0.1 59
+verdict "40 ms: $(figure slow real_time)" is_between "$(figure slow real_time)" 40 5000
+verdict "sleep is no CPU time: $(figure slow cpu_time)" is_between "$(figure slow cpu_time)" 0.1 39
 verdict 'work is CPU time' is_between "$(figure busy cpu_time)" "$(figure glibc cpu_time)" 10000
 
 if command -v python3 >/dev/null; then
@@ -177,7 +197,7 @@ fi
 
 # A small program is not charged with our own size.
 compare 0 --runs=1 --with=glibc --json=out.json -- ./work 0
-verdict "floor: $(figure glibc peak_rss_floor_bytes)" is_between "$(figure glibc peak_rss_floor_bytes)" 1 "$(figure glibc peak_rss_bytes)"
+verdict "floor: $(figure glibc peak_rss_floor_bytes)" is_between "$(figure glibc peak_rss_floor_bytes)" 1 900000
 says 'below 4 no difference is significant'
 
 # Each round has each allocator once, in an order of its own that the seed decides.
@@ -238,10 +258,16 @@ if $CC -static -o static work.c 2>/dev/null; then
     refuses 125 './static cannot be preloaded: it is statically linked, no loader reads LD_PRELOAD' -- ./static 1
 fi
 
+# Where ptrace is forbidden, as in some containers, it is said that nobody looked.
+./sandbox "$privheap" compare --runs=1 --with=glibc -- ./work 1 >out 2>err
+code=$?
+[ $code -eq 77 ] || verdict 'works without ptrace' [ $code -eq 0 ]
+[ $code -eq 77 ] || says 'whether they were active could not be seen (privheap, glibc): Operation not permitted'
+
 # ---- interruption ---------------------------------------------------------------------------
 
 mkfifo begun
-"$privheap" compare --runs=1000 --warmup=0 --with=glibc -- sh -c 'echo $$ >>pids; [ "$(wc -l <pids)" -ne 7 ] || { echo >begun; sleep 100; }' >out 2>err &
+"$privheap" compare --runs=1000 --warmup=0 --with=glibc -- sh -c 'echo $$ >>pids; [ "$(wc -l <pids)" -ne 7 ] || { trap "echo term >ended; exit" TERM; sleep 100 & echo >begun; wait; }' >out 2>err &
 compared=$!
 read -r _ <begun
 kill -TERM $compared
@@ -249,7 +275,8 @@ wait $compared
 verdict 'exit code after an interruption' [ $? -eq 130 ]
 says '^3 runs of each of 2 allocators'
 says 'interrupted: these are the runs until then'
-verdict 'the program was ended too' [ "$(ps -o pid= -p "$(tail -n 1 pids)" | wc -l)" -eq 0 ]
+verdict 'the program got the signal' [ "$(cat ended)" = term ]
+verdict 'the program was ended' [ "$(ps -o pid= -p "$(tail -n 1 pids)" | wc -l)" -eq 0 ]
 
 # ---- what else goes in and comes out --------------------------------------------------------
 
@@ -268,8 +295,8 @@ says '^glibc,4,0,[01],0\.[0-9]*'
 compare 0 --runs=4 --with=glibc --base=privheap --markdown=- -- ./work 1
 says '^| ratio to privheap |'
 says '^| privheap | 1.00 |'
-compare 0 --runs=1 --with=glibc --json=- --label='a"\	é' -- ./work 1
-says '"name": "a\\"\\\\\\u0009é/privheap"'
+compare 0 --runs=1 --with=glibc --json=- --label="$(printf 'a"\\\té\377\355\240\200')" -- ./work 1
+says '"name": "a\\"\\\\\\u0009é\\ufffd\\ufffd\\ufffd\\ufffd/privheap"'
 
 if command -v script >/dev/null; then
     on_terminal() { script -qec "$1 '$privheap' compare --runs=5 --with=./libSLOW.so -- ./work 1" /dev/null >out 2>&1; }
