@@ -70,6 +70,7 @@ static enum run_end warm_up(struct comparison *c, struct progress *p, unsigned r
         if (a->is_given_up) continue;
         progress_show(p, "warm-up", round + 1, a->name);
         enum run_end end = ph_run_once(&q, &run);
+        if (end == RUN_FAILED) c->failure = run.status;
         if (end != RUN_ENDED) return end;
         a->is_given_up = run.is_timed_out;
         p->done++;
@@ -85,6 +86,7 @@ static enum run_end measure(struct comparison *c, struct progress *p, unsigned r
         if (a->is_given_up) continue;
         progress_show(p, "round", round + 1, a->name);
         enum run_end end = ph_run_once(&q, &a->runs[a->run_count]);
+        if (end == RUN_FAILED) c->failure = a->runs[a->run_count].status;
         if (end != RUN_ENDED) return end;
         a->is_given_up = a->runs[a->run_count++].is_timed_out;
         p->done++;
@@ -186,7 +188,7 @@ int ph_verb_compare(int argc, char **argv)
     ph_noise_end(c.noise);
     ph_runs_end();
     c.is_interrupted = end == RUN_INTERRUPTED;
-    if (end == RUN_FAILED) return EXIT_CANNOT_EXECUTE;
+    if (end == RUN_FAILED) return c.failure;
     if (!has_runs(&c))
         return ph_complain(COMPARE, c.is_interrupted ? EXIT_INTERRUPTED : COMPARE_FOUND,
                            c.is_interrupted ? "interrupted before the first measured run"

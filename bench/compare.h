@@ -45,13 +45,17 @@ struct settings {
     unsigned rounds, warmups;
     double timeout_s; /* 0: none */
     uint64_t seed;
-    const char *base, *label, *input;
+    const char *base, *input;
+    const char *label; /* NULL: the program's name */
     const char *json, *csv, *markdown, *plot;
     bool is_quiet, shows_output, keeps_outliers;
     struct word_list with, without, environment;
     char **argv; /* the program and its arguments */
     char program[LOCATE_PATH_BYTES];
 };
+
+/* What the benchmark is called. */
+const char *ph_compare_label(const struct settings *s);
 
 /* Read the command line; -1 to go on, else the exit code. */
 int ph_compare_options(struct settings *s, int argc, char **argv);
@@ -62,7 +66,7 @@ int ph_compare_options(struct settings *s, int argc, char **argv);
 struct presence {
     bool is_known;
     int error; /* why not: errno */
-    unsigned processes;
+    unsigned processes; /* those that could be looked at */
     unsigned without; /* of these: the object was not there */
     unsigned own; /* of these: the program has a malloc of its own, which comes first */
     char without_name[COMPARE_NAME_BYTES], own_name[COMPARE_NAME_BYTES];
@@ -75,7 +79,7 @@ struct run {
     uint64_t major_faults, involuntary_switches;
     uint64_t floor_bytes; /* our own child's peak before the program began: no peak below it can be seen */
     uint64_t output_bytes, error_bytes;
-    int status; /* as of wait(2) */
+    int status; /* as of wait(2); of a run that could not begin: our exit code */
     bool is_timed_out, is_wrong, is_outlier; /* wrong: not the status of the others */
 };
 
@@ -121,6 +125,7 @@ struct comparison {
     char *notes[COMPARE_NOTES];
     unsigned note_count;
     bool has_finding, is_interrupted;
+    int failure; /* exit code, when a run could not begin */
     struct noise *noise;
 };
 

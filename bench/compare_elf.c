@@ -92,7 +92,7 @@ static enum object_kind kind_of(const struct view *v)
 enum object_kind ph_object_kind(const char *path)
 {
     struct view v;
-    if (!view_open(path, &v)) return OBJECT_UNREADABLE;
+    if (!view_open(path, &v)) return access(path, R_OK) == 0 ? OBJECT_NO_LIBRARY : OBJECT_UNREADABLE;
     enum object_kind kind = kind_of(&v);
     munmap((void *)(uintptr_t)v.bytes, v.size);
     return kind;

@@ -144,7 +144,7 @@ static void put_context(const struct comparison *c, FILE *out)
 static void put_name(const struct comparison *c, const struct allocator *a, const char *more, const char *type, FILE *out)
 {
     char name[512], run_name[512];
-    snprintf(run_name, sizeof run_name, "%.400s/%s", c->settings.label, a->name);
+    snprintf(run_name, sizeof run_name, "%.400s/%s", ph_compare_label(&c->settings), a->name);
     snprintf(name, sizeof name, "%.470s%s", run_name, more);
     fputs("    { ", out);
     key_text(out, "name", name);
@@ -171,9 +171,10 @@ static void put_run(const struct comparison *c, const struct allocator *a, unsig
     key_number(out, "system_time", r->system_s * 1000);
     fprintf(out,
             ",\n      \"major_faults\": %llu, \"involuntary_switches\": %llu, \"output_bytes\": %llu, "
-            "\"error_bytes\": %llu,\n      ",
+            "\"error_bytes\": %llu, \"peak_rss_floor_bytes\": %llu,\n      ",
             (unsigned long long)r->major_faults, (unsigned long long)r->involuntary_switches,
-            (unsigned long long)r->output_bytes, (unsigned long long)r->error_bytes);
+            (unsigned long long)r->output_bytes, (unsigned long long)r->error_bytes,
+            (unsigned long long)r->floor_bytes);
     if (WIFSIGNALED(r->status)) fprintf(out, "\"exit_code\": null, \"signal\": %d, ", WTERMSIG(r->status));
     else fprintf(out, "\"exit_code\": %d, \"signal\": null, ", WEXITSTATUS(r->status));
     fprintf(out, "\"timed_out\": %s, \"error_occurred\": %s, \"outlier\": %s }", yes(r->is_timed_out), yes(r->is_wrong),

@@ -241,6 +241,13 @@ static int check_outputs(const struct settings *s)
     return -1;
 }
 
+const char *ph_compare_label(const struct settings *s)
+{
+    const char *slash = strrchr(s->argv[0], '/');
+    if (s->label != NULL) return s->label;
+    return slash == NULL ? s->argv[0] : slash + 1;
+}
+
 int ph_compare_options(struct settings *s, int argc, char **argv)
 {
     *s = (struct settings){ .rounds = ROUNDS_USUAL, .warmups = WARMUPS_USUAL, .seed = SEED_USUAL, .base = "glibc" };
@@ -250,9 +257,5 @@ int ph_compare_options(struct settings *s, int argc, char **argv)
         return ph_complain(COMPARE, EXIT_OWN_ERROR,
                            "which program? usage: privheap compare [options] [--] PROGRAM [ARGS]");
     s->argv = argv + optind;
-    if (s->label == NULL) {
-        const char *slash = strrchr(s->argv[0], '/');
-        s->label = slash == NULL ? s->argv[0] : slash + 1;
-    }
     return check_outputs(s);
 }

@@ -80,7 +80,7 @@ static void put_script(const struct comparison *c, FILE *out)
     const char *file = c->settings.plot;
     fprintf(out, "set terminal %s size %d,%d\nset output '%s'\n", terminal_for(file), CHART_WIDTH, CHART_HEIGHT, file);
     fprintf(out, "data = '%s.dat'\nset multiplot layout 1,2 title ", file);
-    put_quoted(out, c->settings.label);
+    put_quoted(out, ph_compare_label(&c->settings));
     fputs(" noenhanced\n"
           "set style data histograms\n"
           "set style histogram errorbars gap 1 lw 1\n"

@@ -5,8 +5,9 @@
  * Owns:    struct run's measured part; the signals of this process while runs go on.
  * Calls:   compare_trace.c.  Locks: none.
  * Why:     the child writes down its clock and its use just before exec, so that our fork is not measured.  Linux
- *          hands a process's peak on over exec: ours is small after fork, since only what we wrote to is copied,
- *          and it is kept (floor_bytes) to say so where a program would be smaller. */
+ *          hands a process's peak on over exec: our child's is small, since only what we wrote to is copied and
+ *          it calls nothing of libc but syscall(), whose pages would be mapped 64 KB around each; what it was is
+ *          kept (floor_bytes), to say so where a program would be smaller. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -17,6 +18,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,6 +29,7 @@
 enum {
     PIPE_BYTES = 1 << 20, /* the program seldom waits for us */
     READ_BYTES = 1 << 16,
+    KERNEL_SIGSET_BYTES = 8,
     GRACE_MS = 2000, /* between an interruption and the end of patience */
 };
 
@@ -64,11 +67,17 @@ struct child {
 
 bool ph_runs_begin(void)
 {
+    static const int interruptions[] = { SIGINT, SIGTERM, SIGHUP };
+    int fd;
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO) continue; /* no pipe may be 0, 1 or 2 */
+    if (fd >= 0) close(fd);
     sigemptyset(&waited);
     sigaddset(&waited, SIGCHLD);
-    sigaddset(&waited, SIGINT);
-    sigaddset(&waited, SIGTERM);
-    sigaddset(&waited, SIGHUP);
+    for (size_t i = 0; i < sizeof interruptions / sizeof interruptions[0]; i++) {
+        struct sigaction was;
+        bool is_ignored = sigaction(interruptions[i], NULL, &was) == 0 && was.sa_handler == SIG_IGN;
+        if (!is_ignored) sigaddset(&waited, interruptions[i]); /* ignored: nohup(1), a shell's background */
+    }
     told = mmap(NULL, sizeof *told, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     bool can = told != MAP_FAILED && sigprocmask(SIG_BLOCK, &waited, &usual) == 0;
     if (can) signals = signalfd(-1, &waited, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -98,29 +107,22 @@ static double now(void)
 static void start_program(void *request)
 {
     const struct request *q = request;
-    getrusage(RUSAGE_SELF, &told->before);
-    clock_gettime(CLOCK_MONOTONIC, &told->started);
-    execve(q->settings->program, q->settings->argv, q->allocator->environment);
+    syscall(SYS_getrusage, RUSAGE_SELF, &told->before);
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &told->started);
+    syscall(SYS_execve, q->settings->program, q->settings->argv, q->allocator->environment);
     told->exec_error = errno;
     _exit(EXIT_NOT_FOUND);
 }
 
-static bool take_input(const char *file)
+static void become(const struct request *q, pid_t parent, const int *ends)
 {
-    int fd = open(file == NULL ? "/dev/null" : file, O_RDONLY);
-    if (fd < 0 || dup2(fd, STDIN_FILENO) < 0) return false;
-    if (fd != STDIN_FILENO) close(fd);
-    return true;
-}
-
-static void become(const struct request *q, pid_t parent, int out, int error)
-{
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    bool can = getppid() == parent && take_input(q->settings->input);
-    if (out >= 0) can = can && dup2(out, STDOUT_FILENO) >= 0 && dup2(error, STDERR_FILENO) >= 0;
-    sigprocmask(SIG_SETMASK, &usual, NULL);
-    if (!can) {
+    bool can = true;
+    syscall(SYS_setpgid, 0, 0);
+    syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    for (int i = 0; i < 3; i++)
+        if (ends[i] >= 0) can = can && syscall(SYS_dup3, ends[i], i, 0) == i;
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &usual, NULL, KERNEL_SIGSET_BYTES);
+    if (!can || syscall(SYS_getppid) != parent) {
         told->exec_error = errno;
         _exit(EXIT_NOT_FOUND);
     }
@@ -176,22 +178,31 @@ static void stream_drain(struct stream *s)
     }
 }
 
+/* fork() runs through much of libc, which the program's peak would begin with. */
+static pid_t fork_lean(bool is_traced)
+{
+    return is_traced ? fork() : (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+}
+
 static bool child_start(struct child *c)
 {
     const struct request *q = c->request;
-    int out = -1, error = -1;
     pid_t parent = getpid();
+    int ends[3] = { open(q->settings->input == NULL ? "/dev/null" : q->settings->input, O_RDONLY | O_CLOEXEC), -1, -1 };
+    bool can = ends[0] >= 0;
     memset(told, 0, sizeof *told);
     if (!q->settings->shows_output) {
-        out = stream_open(&c->out);
-        error = stream_open(&c->error);
-        if (out < 0 || error < 0) return false;
+        ends[1] = stream_open(&c->out);
+        ends[2] = stream_open(&c->error);
+        can = can && ends[1] >= 0 && ends[2] >= 0;
     }
-    c->id = fork();
-    if (c->id == 0) become(q, parent, out, error);
+    c->id = can ? fork_lean(q->is_traced) : -1;
+    if (c->id == 0) become(q, parent, ends);
+    int error = errno;
     if (c->id > 0) setpgid(c->id, c->id);
-    if (out >= 0) close(out);
-    if (error >= 0) close(error);
+    for (int i = 0; i < 3; i++)
+        if (ends[i] >= 0) close(ends[i]);
+    errno = error;
     return c->id > 0;
 }
 
@@ -263,10 +274,9 @@ static void run_fill(struct run *run, const struct child *c)
     run->is_timed_out = c->is_timed_out;
 }
 
-static enum run_end could_not(const struct settings *s, int error)
+static enum run_end could_not(struct run *run, int code, const struct settings *s, int error)
 {
-    ph_complain(COMPARE, error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE, "cannot start %s: %s", s->program,
-                strerror(error));
+    run->status = ph_complain(COMPARE, code, "cannot start %s: %s", s->program, strerror(error));
     return RUN_FAILED;
 }
 
@@ -274,11 +284,13 @@ enum run_end ph_run_once(const struct request *q, struct run *run)
 {
     struct child c = { .request = q, .out = { .fd = -1 }, .error = { .fd = -1, .tail = q->allocator->error_tail } };
     q->allocator->error_tail[0] = '\0';
-    if (!child_start(&c)) return could_not(q->settings, errno);
+    if (!child_start(&c)) return could_not(run, EXIT_OWN_ERROR, q->settings, errno);
     if (q->settings->timeout_s > 0) c.kill_at = now() + q->settings->timeout_s;
     child_wait(&c);
     if (c.is_interrupted) return RUN_INTERRUPTED;
-    if (told->exec_error != 0) return could_not(q->settings, told->exec_error);
+    if (told->exec_error != 0)
+        return could_not(run, told->exec_error == ENOENT ? EXIT_NOT_FOUND : EXIT_CANNOT_EXECUTE, q->settings,
+                         told->exec_error);
     run_fill(run, &c);
     if (q->is_traced) q->allocator->presence = told->presence;
     return RUN_ENDED;

@@ -14,6 +14,8 @@
 
 enum { CELL_BYTES = 64 };
 
+#define RATIO_NARROW 0.02
+
 #define BETTER "\033[32m"
 #define WORSE "\033[31m"
 #define STRONG "\033[1m"
@@ -104,17 +106,34 @@ static void fill_medians(const struct comparison *c, struct table *t)
     }
 }
 
+/* A third digit where it is known: of memory and faults mostly. */
+static int ratio_decimals(const struct interval *v) { return v->high - v->low < RATIO_NARROW ? 3 : 2; }
+
+static int column_decimals(const struct comparison *c, int which)
+{
+    int narrow = 0, wide = 0;
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct interval *v = &c->allocators[i].ratios[which];
+        if (i == c->base || isnan(v->value)) continue;
+        if (ratio_decimals(v) == 3) narrow++;
+        else wide++;
+    }
+    return narrow > wide ? 3 : 2;
+}
+
 static void fill_ratios(const struct comparison *c, struct table *t)
 {
     for (int which = 0; which < METRIC_COUNT; which++) {
         struct widths w = { 0, 0, 0 };
+        int decimals = column_decimals(c, which);
         snprintf(t->cells[0][which], CELL_BYTES, "%s", ph_compare_unit(c, (enum metric)which).title);
-        for (unsigned i = 0; i < c->count; i++) widen(&w, &c->allocators[i].ratios[which], 2);
+        for (unsigned i = 0; i < c->count; i++) widen(&w, &c->allocators[i].ratios[which], decimals);
         for (unsigned i = 0; i < c->count; i++) {
             const struct allocator *a = &c->allocators[i];
             const struct interval *v = &a->ratios[which];
             bool is_sure = ph_is_significant(v, a->same_probability[which]);
-            cell(t->cells[i + 1][which], v, 2, &w, is_sure || i == c->base || isnan(v->value) ? "" : " ~");
+            cell(t->cells[i + 1][which], v, decimals, &w, is_sure ? "" : " ~");
+            if (i == c->base && !isnan(v->value)) snprintf(t->cells[i + 1][which], CELL_BYTES, "%*.*f", w.value, decimals, 1.0);
             t->paint[i + 1][which] = !is_sure ? FAINT : v->value < 1 ? BETTER : WORSE;
         }
     }
@@ -159,11 +178,24 @@ static bool wants_colour(FILE *out)
            && (terminal == NULL || strcmp(terminal, "dumb") != 0);
 }
 
+/* As a shell would take it. */
+static void print_word(const char *word, FILE *out)
+{
+    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/@%";
+    const char *quote = *word != '\0' && word[strspn(word, plain)] == '\0' ? "" : "'";
+    fputs(quote, out);
+    for (const char *at = word; *at != '\0'; at++) {
+        if (*at == '\'') fputs("'\\''", out);
+        else fputc((unsigned char)*at < ' ' ? '?' : *at, out);
+    }
+    fputs(quote, out);
+}
+
 static void print_command(const struct comparison *c, FILE *out)
 {
     for (char **word = c->settings.argv; *word != NULL; word++) {
-        fputc(' ', out);
-        for (const char *at = *word; *at != '\0'; at++) fputc((unsigned char)*at < ' ' ? '?' : *at, out);
+        if (word != c->settings.argv || c->settings.label != NULL) fputc(' ', out);
+        print_word(*word, out);
     }
 }
 
@@ -187,9 +219,10 @@ static void print_least(const struct comparison *c, enum metric which, bool has_
     ph_compare_figures(c, next, which, others);
     struct interval ratio = ph_ratio_interval(ones, others, rounds, c->settings.seed);
     bool is_sure = ph_is_significant(&ratio, ph_same_probability(ones, others, rounds));
-    fprintf(out, "  least %-12s %s%s%s, %.2f [%.2f, %.2f] of %s%s\n", ph_compare_unit(c, which).title,
-            has_colour ? STRONG : "", first->name, has_colour ? PLAIN : "", ratio.value, ratio.low, ratio.high,
-            next->name, is_sure ? "" : ": not significantly less");
+    int digits = ratio_decimals(&ratio);
+    fprintf(out, "  Least %-12s %s%s%s, %.*f [%.*f, %.*f] of %s%s\n", ph_compare_unit(c, which).title,
+            has_colour ? STRONG : "", first->name, has_colour ? PLAIN : "", digits, ratio.value, digits, ratio.low,
+            digits, ratio.high, next->name, is_sure ? "" : ": not significantly less");
     free(ones);
 }
 
@@ -227,17 +260,17 @@ void ph_compare_table(const struct comparison *c, FILE *out)
     ratios->corner = corner;
     fill_medians(c, medians);
     fill_ratios(c, ratios);
-    fprintf(out, "%s%s", has_colour ? STRONG : "", c->settings.label);
-    fprintf(out, "%s:", has_colour ? PLAIN : "");
+    if (c->settings.label != NULL) fprintf(out, "%s:", c->settings.label);
+    fputs(has_colour ? STRONG : "", out);
     print_command(c, out);
-    fprintf(out, "\n%u run%s of each of %u allocators, in turn, order shuffled; medians, [95 %% interval]\n",
-            rounds_done(c), rounds_done(c) == 1 ? "" : "s", c->count);
+    fprintf(out, "%s\n%u run%s of each of %u allocators, in turn, order shuffled; medians, [95 %% interval]\n",
+            has_colour ? PLAIN : "", rounds_done(c), rounds_done(c) == 1 ? "" : "s", c->count);
     print_table(c, medians, has_colour, out);
     print_table(c, ratios, has_colour, out);
     for (unsigned i = 1; i <= c->count; i++)
         for (int which = 0; which < METRIC_COUNT; which++) has_mark |= strchr(ratios->cells[i][which], '~') != NULL;
     if (has_mark) fputs("  ~ no significant difference\n", out);
-    fputc('\n', out);
+    if (c->count > 1) fputc('\n', out);
     print_least(c, METRIC_WALL, has_colour, out);
     print_least(c, METRIC_CPU, has_colour, out);
     print_least(c, METRIC_RSS, has_colour, out);

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -31,7 +32,7 @@ static void keep_name(char name[COMPARE_NAME_BYTES], const char *path)
     if (name[0] == '\0') snprintf(name, COMPARE_NAME_BYTES, "%.31s", name_in(path));
 }
 
-/* Is this thread the last, or the first, of its process?  Each process counts once: as its first thread ends. */
+/* Each process counts once: as its first thread ends. */
 static bool is_process(pid_t id)
 {
     char path[64], line[128];
@@ -45,26 +46,28 @@ static bool is_process(pid_t id)
     return group == id;
 }
 
+enum mapped { MAPPED_NOT, MAPPED, MAPPED_UNKNOWN };
+
 /* Is the object mapped?  On the way, an allocator that nobody asked for is remembered. */
-static bool is_mapped(pid_t id, const char *object, struct presence *p)
+static enum mapped find_mapped(pid_t id, const char *object, struct presence *p)
 {
     char path[64];
     char *line = NULL;
     size_t room = 0;
-    bool is_there = false;
+    enum mapped found = MAPPED_NOT;
     snprintf(path, sizeof path, "/proc/%d/maps", (int)id);
     FILE *maps = fopen(path, "re");
-    if (maps == NULL) return false;
+    if (maps == NULL) return MAPPED_UNKNOWN; /* of a file that may be executed but not read */
     while (getline(&line, &room, maps) > 0) {
         const char *file = strchr(line, '/');
         line[strcspn(line, "\n")] = '\0';
         if (file == NULL) continue;
-        if (object != NULL && strcmp(file, object) == 0) is_there = true;
+        if (object != NULL && strcmp(file, object) == 0) found = MAPPED;
         else if (ph_is_allocator_name(name_in(file))) keep_name(p->other, file);
     }
     free(line);
     fclose(maps);
-    return is_there;
+    return found;
 }
 
 static void look_at(pid_t id, const char *object, struct presence *p)
@@ -75,8 +78,10 @@ static void look_at(pid_t id, const char *object, struct presence *p)
     ssize_t bytes = readlink(link, program, sizeof program - 1);
     if (bytes <= 0) return;
     program[bytes] = '\0';
+    enum mapped mapped = find_mapped(id, object, p);
+    if (mapped == MAPPED_UNKNOWN) return;
     p->processes++;
-    if (!is_mapped(id, object, p) && object != NULL) {
+    if (mapped == MAPPED_NOT && object != NULL) {
         p->without++;
         keep_name(p->without_name, program);
     } else if (ph_object_kind(link) == OBJECT_ALLOCATOR) {
@@ -117,6 +122,7 @@ void ph_trace(const char *object, void (*start)(void *), void *with, struct pres
     pid_t first = fork();
     if (first < 0) _exit(125);
     if (first == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         close(gate[1]);
         while (read(gate[0], &byte, 1) < 0 && errno == EINTR) continue;
         close(gate[0]);

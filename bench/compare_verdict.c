@@ -22,7 +22,8 @@ const char *const ph_metric_keys[METRIC_COUNT] = { "real_time", "cpu_time", "pea
 
 /* ---- notes ------------------------------------------------------------- */
 
-static void note_add(struct comparison *c, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void note_add(struct comparison *c, const char *format,
+                                                           va_list arguments)
 {
     char *text;
     if (c->note_count == COMPARE_NOTES || vasprintf(&text, format, arguments) < 0) return;
@@ -175,25 +176,40 @@ static void judge_outliers(struct comparison *c, struct allocator *a)
 
 /* ---- who served -------------------------------------------------------- */
 
+static bool is_seen(const struct allocator *a) { return a->presence.is_known && a->presence.processes > 0; }
+
 static void judge_presence(struct comparison *c, const struct allocator *a)
 {
     const struct presence *p = &a->presence;
     char words[COMPARE_TAIL_BYTES + 32];
-    if (c->settings.warmups == 0) return;
-    if (!p->is_known || p->processes == 0) {
-        if (a == c->allocators)
-            ph_note(c, "nobody could see whether the allocators were active: %s",
-                    p->is_known ? "no process was seen to end" : strerror(p->error));
-    } else if (a->object == NULL && p->other[0] != '\0') {
+    if (!is_seen(a)) return;
+    if (a->object == NULL && p->other[0] != '\0')
         ph_note(c, "%s: the program brings %s of its own; this row shows that", a->name, p->other);
-    } else if (p->own == p->processes) {
+    else if (p->own == p->processes)
         ph_finding(c, "%s was not active: %s has a malloc of its own, which comes first", a->name, p->own_name);
-    } else if (p->without == p->processes) {
+    else if (p->without == p->processes)
         ph_finding(c, "%s was not active: it is not loaded in %s%s", a->name, p->without_name, last_words(a, words));
-    } else if (p->without + p->own > 0) {
+    else if (p->without + p->own > 0)
         ph_note(c, "%s served %u of %u processes; not, for one, %s", a->name, p->processes - p->without - p->own,
                 p->processes, p->without > 0 ? p->without_name : p->own_name);
+}
+
+/* Those of whom nothing is known, in one line: it is mostly all, where ptrace is forbidden. */
+static void judge_unseen(struct comparison *c)
+{
+    char names[COMPARE_ALLOCATORS * (COMPARE_NAME_BYTES + 2)] = "";
+    const struct presence *p = NULL;
+    size_t used = 0;
+    for (unsigned i = 0; i < c->count; i++) {
+        const struct allocator *a = &c->allocators[i];
+        if (is_seen(a) || a->is_given_up) continue;
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", a->name);
+        p = &a->presence;
     }
+    if (c->settings.warmups == 0) ph_note(c, "whether the allocators were active was not checked: --warmup=0");
+    else if (p != NULL)
+        ph_note(c, "whether they were active could not be seen (%s): %s", names,
+                p->is_known ? "no process could be looked at" : strerror(p->error));
 }
 
 /* ---- figures ----------------------------------------------------------- */
@@ -259,7 +275,8 @@ static void judge_doubts(struct comparison *c)
     if (c->is_interrupted) ph_note(c, "interrupted: these are the runs until then");
     if (before != NULL && *before != '\0') ph_note(c, "LD_PRELOAD was set: %s is loaded in every run too", before);
     if (c->settings.rounds < RUNS_FEW)
-        ph_note(c, "%u runs are few: the intervals are narrower than they should be", c->settings.rounds);
+        ph_note(c, "%u run%s few: intervals are narrower than they should be, and below 4 no difference is significant",
+                c->settings.rounds, c->settings.rounds == 1 ? " is" : "s are");
     doubt_widths(c);
     doubt_floor(c);
     ph_noise_notes(c);
@@ -269,6 +286,7 @@ void ph_compare_verdict(struct comparison *c)
 {
     judge_status(c);
     for (unsigned i = 0; i < c->count; i++) judge_presence(c, &c->allocators[i]);
+    judge_unseen(c);
     for (unsigned i = 0; i < c->count; i++) judge_outliers(c, &c->allocators[i]);
     figures_all(c);
     judge_doubts(c);

@@ -52,6 +52,7 @@ CHECK_SUITES += %D%/check_shard
 CHECK_SUITES += %D%/check_sizeclass
 CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
+CHECK_SUITES += %D%/check_statistics
 CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk
@@ -62,6 +63,7 @@ SCRIPT_TESTS += %D%/baseline.sh
 SCRIPT_TESTS += %D%/bench.sh
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/bugs.sh
+SCRIPT_TESTS += %D%/compare.sh
 SCRIPT_TESTS += %D%/diagnostics.sh
 SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/dlopen.sh
@@ -298,6 +300,9 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_check_message_SOURCES = %D%/check_message.c %D%/check_said.h
 %C%_check_options_SOURCES = %D%/check_options.c %D%/check_said.h
 %C%_check_sized_SOURCES = %D%/check_heapapi.h %D%/check_sized.c
+%C%_check_statistics_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bench
+%C%_check_statistics_LDADD = $(CHECK_LIBS) -lm
+%C%_check_statistics_SOURCES = %D%/check_statistics.c bench/statistics.h bench/statistics.c
 %C%_check_walk_SOURCES = %D%/check_heapapi.h %D%/check_walk.c %D%/churn.h %D%/churn.c
 
 # Nothing of ours is linked to these; and the compiler must not leave calls of malloc out.
