@@ -28,7 +28,7 @@ enum {
 bool ph_gate_bias(struct local *lo)
 {
     struct heap *hp = lo->heap;
-    if (hp->gate.owner != NULL || hp->gate.no_membarrier)
+    if (hp->gate.owner != NULL || hp->gate.no_membarrier || ph_must_do_without())
         return false;
     if (hp->gate.rebias_ms != 0 && ph_os_clock_ms() < hp->gate.rebias_ms)
         return false;

@@ -28,7 +28,7 @@
  *
  *   entrance, heapapi, heapinfo, native, raise, visit      preload
  *            |
- *       stats, fork
+ *       stats, fork, cancel
  *            |
  *     walk, valid, inspect   a heap from outside: one step, all of it, what stands in its free memory
  *            |
@@ -488,7 +488,7 @@ void ph_local_expire(void); /* now and then: what dead heaps and large blocks le
 void ph_local_empty(struct local *lo);      /* held: gate lock, heap stopped (or the local is ours) */
 void ph_local_empty_all(struct heap *hp);   /* held: gate lock, heap stopped */
 void ph_local_forget_others(struct heap *hp); /* child of fork: other threads' locals become orphans */
-void ph_local_without(bool wish); /* this thread may be cancelled at any moment: it gets no stacks */
+void ph_local_without(bool wish); /* this thread may be cancelled at any moment */
 void ph_local_thread_key(void);             /* make the key whose destructor detaches; without it nobody has stacks */
 
 /* sized.c -- locals of private heaps, and how a thread finds them */
@@ -728,6 +728,7 @@ void ph_map_clear_first(const struct span *sp);
 void ph_map_clear_last(const struct span *sp);  /* if it is not the first too */
 void ph_map_clear_ends(const struct span *sp);
 bool ph_map_own(const void *base, size_t bytes, uint32_t heap);
+void ph_map_disown(const void *base, size_t bytes);
 uint32_t ph_map_owner(const void *at);
 void ph_map_fork_lock(void);
 void ph_map_fork_unlock(void);
@@ -798,6 +799,9 @@ void ph_inspect_own(void); /* empty this thread's stacks, checking each block */
 
 /* stats.c -- figures as text */
 void ph_stats_print(struct heap *hp);
+
+/* cancel.c -- before a thread is cancelled; its thread pointer */
+void ph_cancel_begin(const void *thread_pointer);
 
 /* fork.c -- what must hold across fork() */
 void ph_fork_register(void);

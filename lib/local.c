@@ -202,15 +202,16 @@ static void thread_exits(void *mark)
     detach_all();
 }
 
-/* From now on, or no longer: nothing of this thread is in the middle of anything without a lock. */
+/* From now on, or no longer: once threads are cancelled, this one is in the middle of nothing without a lock. */
 void ph_local_without(bool wish)
 {
     if (!wish) {
         ph_signals &= (uint8_t)~SIGNALS_CANCEL;
         return;
     }
+    ph_async_ever = true;
     ph_signals |= SIGNALS_CANCEL;
-    if (!ph_is_nested())
+    if (ph_must_do_without() && !ph_is_nested())
         detach_all();
 }
 
@@ -222,7 +223,7 @@ void ph_local_thread_key(void)
 
 bool ph_local_may_attach(void)
 {
-    return __atomic_load_n(&exit_key_made, __ATOMIC_ACQUIRE) && ph_nest == 0 && !(ph_signals & (SIGNALS_CANCEL | SIGNALS_EXITING));
+    return __atomic_load_n(&exit_key_made, __ATOMIC_ACQUIRE) && ph_nest == 0 && !(ph_signals & SIGNALS_EXITING) && !ph_must_do_without();
 }
 
 /* Setting the key's value may allocate, so what the caller made stands first. */

@@ -44,6 +44,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/find.c \
 	%D%/fence.c \
 	%D%/forget.c \
+	%D%/cancel.c \
 	%D%/fork.c \
 	%D%/gate.c \
 	%D%/guard.c \

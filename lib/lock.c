@@ -19,6 +19,7 @@ enum {
 __thread struct ph_own ph_own __attribute__((tls_model("initial-exec")));
 #define mode ph_own.mode
 
+bool ph_async_ever, ph_cancels;
 static uint32_t ending; /* the thread that ends the process after a diagnostic */
 
 /* A handler of SIGABRT may leave by siglongjmp: then this thread goes on as if it held nothing. */
@@ -131,7 +132,7 @@ void ph_section_begin(void)
 {
     ph_locks_held++;
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
-    if (unlikely(ph_signals & SIGNALS_CANCEL) && ph_locks_held == 1)
+    if (ph_must_do_without() && ph_locks_held == 1)
         cancel_later();
 }
 

@@ -47,6 +47,14 @@ extern __thread struct ph_own {
 enum { SIGNALS_WAIT = 1, SIGNALS_CANCEL = 2, SIGNALS_EXITING = 4 };
 void ph_signals_go(void);
 
+extern bool ph_async_ever; /* some thread may, or might once, be cancelled at any moment */
+extern bool ph_cancels;    /* and one was: from now on such threads have no stacks, and cannot be while they hold a lock */
+
+static inline bool ph_must_do_without(void)
+{
+    return unlikely(ph_signals & SIGNALS_CANCEL) && __atomic_load_n(&ph_cancels, __ATOMIC_RELAXED);
+}
+
 /* Thread control blocks are kilobytes apart, and lie within 2^41 bytes of each other. */
 static inline uint32_t ph_lock_self(void) { return ((uint32_t)((uintptr_t)ph_thread_self() >> 9) & ~7u) | LOCK_BY_THREAD; }
 

@@ -203,8 +203,6 @@ static void find_jumps(void)
 static void find_jumps(void) {}
 #endif
 
-/* A thread that may be cancelled at any moment has no stacks, and cannot be cancelled while it holds a lock of ours.  It pays
- * for that: few threads are ever so. */
 EXPORT int pthread_setcanceltype(int type, int *old)
 {
     static void *found;
@@ -215,4 +213,17 @@ EXPORT int pthread_setcanceltype(int type, int *old)
     if (type == PTHREAD_CANCEL_DEFERRED && result == 0)
         ph_local_without(false);
     return result;
+}
+
+EXPORT int pthread_cancel(pthread_t thread)
+{
+    static void *found;
+    int (*next)(pthread_t) = (int (*)(pthread_t))behind_us(&found, "pthread_cancel");
+#if defined(__x86_64__)
+    const ptrdiff_t away = 0; /* one import less */
+#else
+    const ptrdiff_t away = (char *)ph_thread_self() - (char *)pthread_self(); /* the same in each thread */
+#endif
+    ph_cancel_begin((char *)thread + away);
+    return next(thread);
 }

@@ -10,7 +10,7 @@
 # The rooms, top first.  A room may call those on lower lines; rooms joined by = may call each other.
 rooms='
     entrance=heapapi=heapinfo=native=raise=visit
-    stats fork
+    stats fork cancel
     walk=valid inspect
     block=find
     alloc

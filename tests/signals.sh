@@ -32,7 +32,7 @@ run() { # PROGRAM ARGUMENTS...
     failed=$((failed + 1))
 }
 
-for mode in atfork raw-fork shared-memory destructors thousand exit quick-exit small-stacks coroutines cancellation read-back; do
+for mode in atfork raw-fork shared-memory destructors thousand exit quick-exit small-stacks coroutines cancellation first-cancellation read-back; do
     run modes $mode
 done
 for storm in keep fork jump; do

@@ -337,6 +337,28 @@ static void cancellation(void)
     stop_churn();
 }
 
+/* The first of a process, each time: until then such a thread goes as fast as others. */
+static void first_cancellation(void)
+{
+    for (unsigned i = 0; i < 60; i++) {
+        int status = 0;
+        const pid_t child = fork();
+        if (child == 0) {
+            pthread_t thread;
+            alarm(20);
+            if (pthread_create(&thread, NULL, be_cancelled, NULL) != 0) _exit(2);
+            usleep(i % 13 * 70);
+            pthread_cancel(thread);
+            pthread_join(thread, NULL);
+            for (unsigned k = 0; k < 2000; k++) free(malloc(k * 31 % 40000));
+            _exit(HeapValidate(GetProcessHeap(), 0, NULL) ? 7 : 3);
+        }
+        if (child < 0) storm_fail("no child");
+        while (waitpid(child, &status, 0) != child) {}
+        if (!WIFEXITED(status) || WEXITSTATUS(status) != 7) storm_fail("the child of the first cancellation did not end well");
+    }
+}
+
 /* ---- what handlers are told ---------------------------------------------------------------------------- */
 
 static volatile int seen_code, seen_number;
@@ -377,7 +399,7 @@ static const struct {
 } modes[] = {
     {"atfork", atfork},           {"raw-fork", raw_fork},     {"shared-memory", shared_memory}, {"destructors", destructors},
     {"thousand", thousand},       {"exit", leave_by_exit},    {"quick-exit", leave_by_quick_exit}, {"small-stacks", small_stacks},
-    {"coroutines", coroutines},   {"cancellation", cancellation}, {"read-back", read_back},
+    {"coroutines", coroutines},   {"cancellation", cancellation}, {"first-cancellation", first_cancellation}, {"read-back", read_back},
 };
 
 int main(int count, char **arguments)
