@@ -17,7 +17,7 @@ rooms='
     heap
     debug=harden
     local=gate=sized=late=nested=runs
-    emergency shard=mend
+    emergency shard=mend=depot
     page large=fence=guard=guardslot=guardfault packed=packedcheck
     span=purge=forget=spancheck
     region
