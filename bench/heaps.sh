@@ -83,7 +83,7 @@ if [ -z "$build" ]; then
     build=.
     [ -x bench/bench_heaps ] || build=build
 fi
-[ -x "$build/bench/bench_heaps" ] || die "no bench/bench_heaps under '$build': make bench first, or say -d BUILD"
+[ -x "$build/bench/bench_heaps" ] || die "no bench/bench_heaps under '$build': make bench-programs first, or say -d BUILD"
 
 raw=$(mktemp)
 trap 'rm -f "$raw" "$raw.table"' EXIT

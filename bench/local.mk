@@ -1,7 +1,14 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 the privheap authors
 #
-# bench/: programs that measure; built by `make bench`, never by `make` or `make check`.
+# bench/: programs that measure.  Built by `make bench-programs`, never by `make`; those of the goals below by
+# `make check` too, as tests/bench.sh tries them.
+#
+#     make bench                 patterns and real programs under every allocator at hand, under 15 minutes
+#     make bench-quick           the same, rough, under 2 minutes
+#     make bench-against REV=x   this engine against that of commit x
+#
+# PEERS='NAME=FILE ...' adds allocators, BENCHFLAGS options of bench.sh (or against.sh).  Results: bench/results/.
 
 BENCHES =
 BENCHES += %D%/bench_heap_lock
@@ -13,6 +20,12 @@ BENCHES += %D%/bench_mixed
 BENCHES += %D%/bench_one_size
 BENCHES += %D%/bench_startup
 
+# What the goals need.
+BENCHES_OF_GOALS =
+BENCHES_OF_GOALS += %D%/bench_patterns
+BENCHES_OF_GOALS += %D%/bench_ratio
+BENCHES_OF_GOALS += %D%/bench_run
+
 # Plain programs, on whatever malloc is preloaded; the compiler may not know what malloc is.
 %C%_bench_mixed_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_bench_mixed_LDADD =
@@ -20,6 +33,21 @@ BENCHES += %D%/bench_startup
 %C%_bench_one_size_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_bench_one_size_LDADD =
 %C%_bench_one_size_SOURCES = %D%/bench.h %D%/bench_one_size.c
+%C%_bench_patterns_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_bench_patterns_LDADD =
+%C%_bench_patterns_SOURCES = \
+	%D%/bench.h \
+	%D%/bench_patterns.c \
+	%D%/pattern.h \
+	%D%/patterns_large.c \
+	%D%/patterns_process.c \
+	%D%/patterns_queue.c \
+	%D%/patterns_shape.c \
+	%D%/patterns_small.c \
+	%D%/patterns_threads.c
+%C%_bench_ratio_LDADD = -lm
+%C%_bench_ratio_SOURCES = %D%/bench_ratio.c %D%/statistics.c %D%/statistics.h
+%C%_bench_run_LDADD =
 %C%_bench_startup_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_bench_startup_LDADD =
 
@@ -44,16 +72,34 @@ HEAPS_CFLAGS = $(AM_CFLAGS) -fno-builtin -fno-plt
 %C%_bench_heaps_mimalloc_SOURCES = \
 	%D%/bench.h %D%/bench_memory.h %D%/bench_heaps.h %D%/bench_heaps_mimalloc.c
 
+EXTRA_DIST += %D%/against.sh
+EXTRA_DIST += %D%/bench.sh
+EXTRA_DIST += %D%/charts.awk
 EXTRA_DIST += %D%/compare.awk
 EXTRA_DIST += %D%/compare.sh
 EXTRA_DIST += %D%/heaps.awk
 EXTRA_DIST += %D%/heaps.sh
+EXTRA_DIST += %D%/json.awk
 EXTRA_DIST += %D%/modes.sh
 EXTRA_DIST += %D%/peers.sh
+EXTRA_DIST += %D%/programs.sh
+EXTRA_DIST += %D%/results.awk
 EXTRA_DIST += %D%/startup.sh
+EXTRA_DIST += %D%/table.awk
 
 EXTRA_PROGRAMS += $(BENCHES)
+check_PROGRAMS += $(BENCHES_OF_GOALS)
 CLEANFILES += $(BENCHES)
 
-bench: all $(BENCHES)
-.PHONY: bench
+bench-programs: all $(BENCHES) $(BENCHES_OF_GOALS)
+bench: bench-programs
+	PEERS='$(PEERS)' $(SHELL) $(srcdir)/%D%/bench.sh -d . $(BENCHFLAGS)
+bench-quick: bench-programs
+	PEERS='$(PEERS)' $(SHELL) $(srcdir)/%D%/bench.sh -q -d . $(BENCHFLAGS)
+bench-against: bench-programs
+	@test -n '$(REV)' || { echo 'say which commit: make bench-against REV=HEAD~1' >&2; exit 2; }
+	$(SHELL) $(srcdir)/%D%/against.sh -d . $(BENCHFLAGS) '$(REV)'
+clean-bench:
+	-rm -rf %D%/results
+clean-local: clean-bench
+.PHONY: bench bench-against bench-programs bench-quick clean-bench

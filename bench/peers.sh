@@ -3,13 +3,15 @@
 #
 # peers.sh -- the other allocators at hand; read by the scripts here, not run.
 
-# library NAME: its file where the loader looks; empty when it is not installed.
+# library NAME: its file where the loader looks, or where clang keeps its runtime; empty when it is not installed.  One
+# for another machine's programs is none.
 library() {
-    for dir in $(/sbin/ldconfig -v -N 2>/dev/null | sed -n 's/^\(\/[^:]*\):.*/\1/p') /usr/lib/*-linux-gnu /usr/lib; do
-        if [ -e "$dir/$1" ]; then
-            echo "$dir/$1"
-            return
-        fi
+    for dir in $(/sbin/ldconfig -v -N 2>/dev/null | sed -n 's/^\(\/[^:]*\):.*/\1/p') /usr/lib/*-linux-gnu /usr/lib \
+        /usr/lib/llvm-*/lib/clang/*/lib/*; do
+        [ -e "$dir/$1" ] || continue
+        case $(LD_PRELOAD=$dir/$1 /bin/true 2>&1 >/dev/null) in *"cannot be preloaded"*) continue ;; esac
+        echo "$dir/$1"
+        return
     done
 }
 

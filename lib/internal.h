@@ -41,7 +41,7 @@
  *     local, sized, late, runs -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
  *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
- *        shard, mend         class locks; which page serves, whole batches; after a fork past us
+ *        shard, depot, mend  class locks; which page serves, whole batches; after a fork past us
  *            |
  *   packed   large, kept, guard    blocks side by side; one mapping, or slot, for one block
  *            |      (packedcheck; fence, guardslot, guardfault)
@@ -249,9 +249,15 @@ struct shard_class {
     uint32_t pages;  /* descriptors: pages with free blocks, the one in use first */
     uint32_t empty;  /* one wholly free page kept back, or SPAN_NONE */
     uint32_t units;  /* of all its pages */
+    void **depot;    /* plain: free blocks in no stack and in no page; NULL: none yet */
+    uint32_t depot_count, depot_most;
+    uint32_t depot_low; /* the fewest that were there since the last look: nobody missed those */
+    bool flushed;       /* blocks went to pages since the last refill from there */
 } __attribute__((aligned(64)));
 
 struct shard {
+    uint64_t depot_bytes; /* of the blocks in all depots */
+    uint64_t depot_ms;    /* when they were last looked at */
     struct shard_class class[2 * CLASS_COUNT]; /* plain, then sized: kind - KIND_PLAIN */
 };
 
@@ -644,7 +650,9 @@ struct sized_entry;
 void ph_shard_sweep(struct heap *hp);
 void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_entry *entry);
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
-void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count);
+enum flush { FLUSH_TO_PAGES, FLUSH_TO_DEPOT };
+void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count, enum flush where);
+void ph_shard_empty_depots(struct heap *hp, bool all); /* or what nobody misses */
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
 bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block); /* false: already free */
 bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block); /* give it, if it is a free block in no page */
@@ -653,6 +661,16 @@ void ph_shard_trim(struct heap *hp);
 void ph_shard_mend(struct heap *hp);
 void ph_shard_fork_lock(struct heap *hp);
 void ph_shard_fork_unlock(struct heap *hp);
+
+/* depot.c -- batches of free plain blocks between stacks and pages.  Held: the class lock */
+uint32_t ph_depot_cap(unsigned kind);
+uint32_t ph_depot_give(struct heap *hp, struct shard_class *sc, unsigned kind, void *const *blocks, uint32_t count);
+uint32_t ph_depot_take(struct heap *hp, struct shard_class *sc, unsigned kind, void **out, uint32_t want);
+void ph_depot_missed(struct shard_class *sc, unsigned kind);
+bool ph_depot_look(struct heap *hp); /* no lock needed */
+uint32_t ph_depot_excess(struct shard_class *sc);
+void ph_depot_forget(struct shard_class *sc);
+void ph_depot_recount(struct heap *hp);
 
 /* page.c -- equal-size blocks in one page; held: its class lock */
 struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units);

@@ -261,7 +261,7 @@ static void stack_empty(struct local *lo, struct stack *st, unsigned class)
 {
     if (stack_count(lo, st) > 0) {
         if (lo->stride == 1)
-            ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_count(lo, st));
+            ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_count(lo, st), FLUSH_TO_PAGES);
         else
             ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_count(lo, st));
     }
@@ -291,6 +291,7 @@ void ph_local_empty_all(struct heap *hp)
         return;
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         ph_local_empty(lo);
+    ph_shard_empty_depots(hp, true);
     if (hp->lost)
         ph_shard_sweep(hp);
     hp->lost = 0;
@@ -461,7 +462,7 @@ static bool give_biased(struct local *lo, void *block, unsigned class)
     if (st->top >= st->limit)
         ph_stack_widen(lo, st, class);
     if (st->top >= st->limit)
-        ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
+        ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class), FLUSH_TO_DEPOT);
     /* now, because the flush may have given its page away: then it was freed twice */
     const uint64_t entry = map_get(block);
     const bool starts = (uint32_t)entry == (lo->heap->tag | KIND_PLAIN) + class &&

@@ -63,6 +63,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/local.c \
 	%D%/lock.c \
 	%D%/map.c \
+	%D%/depot.c \
 	%D%/mend.c \
 	%D%/message.c \
 	%D%/meta.c \

@@ -46,7 +46,8 @@ void ph_shard_forget(struct heap *hp)
     if (hp->shard == NULL)
         return;
     for (unsigned i = 0; i < 2 * CLASS_COUNT; i++)
-        hp->shard->class[i] = (struct shard_class){0};
+        ph_depot_forget(&hp->shard->class[i]);
+    hp->shard->depot_bytes = 0;
 }
 
 static unsigned kind_bytes(unsigned kind) { return ph_class_bytes[kind_class(kind)]; }
@@ -81,17 +82,15 @@ static struct span *class_page(struct heap *hp, struct shard_class *sc, unsigned
 {
     if (sc->pages != SPAN_NONE)
         return ph_span_at(sc->pages);
-    struct span *pg;
-    if (sc->empty != SPAN_NONE) {
-        pg = ph_span_at(sc->empty);
-        sc->empty = SPAN_NONE;
-    } else {
+    struct span *pg = ph_span_at(sc->empty);
+    if (sc->empty == SPAN_NONE) {
         const unsigned wish = sc->units / 4 < PAGE_UNITS ? sc->units / 4 : PAGE_UNITS;
         pg = ph_page_new(hp, kind, ph_class_page_units(kind_class(kind), wish > 0 ? wish : 1));
         if (pg == NULL)
             return NULL;
         sc->units += pg->units;
     }
+    sc->empty = SPAN_NONE;
     list_insert(sc, pg);
     return pg;
 }
@@ -135,9 +134,12 @@ void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned 
 {
     struct shard_class *sc = shard_class(hp, kind);
     const unsigned most_fresh = FRESH_BYTES / kind_bytes(kind) + 1;
-    unsigned got = 0;
     ph_lock_take(&sc->lock);
-    while (got < want && st->fresh_count == 0) {
+    const unsigned kept = ph_depot_take(hp, sc, kind, st->top, want);
+    unsigned got = kept;
+    if (kept == 0)
+        ph_depot_missed(sc, kind);
+    while (kept == 0 && got < want && st->fresh_count == 0) {
         struct span *pg = got == 0 || sc->pages != SPAN_NONE ? class_page(hp, sc, kind) : NULL;
         if (pg == NULL)
             break;
@@ -149,7 +151,7 @@ void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned 
         else if (got < want)
             break; /* only fresh blocks are left here: the next refill's */
     }
-    for (unsigned i = 0; i < got; i++)
+    for (unsigned i = kept; i < got; i++)
         class_unkey(kind, st->top[i], block_key_value(st->top[i]));
     __atomic_store_n(&st->top, st->top + got, __ATOMIC_RELAXED);
     ph_lock_give(&sc->lock);
@@ -165,21 +167,51 @@ static COLD void flush_failed(const struct heap *hp, void *block, unsigned kind)
     ph_corrupt(DIAG_DOUBLE_FREE, block, kind_bytes(kind));
 }
 
-/* The `count` oldest entries of a stack, from `bottom` on, go back to their pages. */
-void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count)
+/* Blocks with their stack keys go back to their pages.  Held: the class lock. */
+static void pages_give(struct heap *hp, struct shard_class *sc, unsigned kind, void **blocks, unsigned count)
 {
-    struct shard_class *sc = shard_class(hp, kind);
-    ph_lock_take(&sc->lock);
     for (unsigned done = 0; done < count;) {
-        const uint64_t entry = map_get(bottom[done]);
+        const uint64_t entry = map_get(blocks[done]);
         struct span *pg = ph_span_at(entry_span(entry));
         const bool ours = (uint32_t)entry == (hp->tag | kind);
-        const unsigned given = ours ? ph_page_give_keyed(pg, bottom + done, count - done) : 0;
+        const unsigned given = ours ? ph_page_give_keyed(pg, blocks + done, count - done) : 0;
         if (unlikely(given == 0))
-            flush_failed(hp, bottom[done], kind);
+            flush_failed(hp, blocks[done], kind);
         done += given;
         class_page_given(hp, sc, pg);
     }
+}
+
+/* Up to `count` of a depot's blocks go back to their pages. */
+static void depot_empty(struct heap *hp, struct shard_class *sc, unsigned kind, uint32_t count)
+{
+    enum { BATCH = 64 };
+    void *block[BATCH];
+    for (unsigned got; count > 0 && (got = ph_depot_take(hp, sc, kind, block, count < BATCH ? count : BATCH)) > 0; count -= got)
+        pages_give(hp, sc, kind, block, got);
+}
+
+/* All of them, or just what nobody misses. */
+void ph_shard_empty_depots(struct heap *hp, bool all)
+{
+    for (unsigned kind = KIND_PLAIN; hp->shard != NULL && kind < KIND_SIZED; kind++) {
+        struct shard_class *sc = shard_class(hp, kind);
+        if (__atomic_load_n(&sc->depot_count, __ATOMIC_RELAXED) == 0)
+            continue;
+        ph_lock_take(&sc->lock);
+        depot_empty(hp, sc, kind, all ? UINT32_MAX : ph_depot_excess(sc));
+        ph_lock_give(&sc->lock);
+    }
+}
+
+/* The `count` oldest entries of a stack, from `bottom` on, go to the class's depot, or back to their pages.  One that
+ * was freed twice is found out when it leaves the depot. */
+void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count, enum flush where)
+{
+    struct shard_class *sc = shard_class(hp, kind);
+    ph_lock_take(&sc->lock);
+    const unsigned kept = where == FLUSH_TO_DEPOT ? ph_depot_give(hp, sc, kind, bottom, count) : 0;
+    pages_give(hp, sc, kind, bottom + kept, count - kept);
     for (void **from = bottom + count; from < st->top; from++)
         from[-(ptrdiff_t)count] = *from;
     __atomic_store_n(&st->top, st->top - count, __ATOMIC_RELAXED);

@@ -160,8 +160,33 @@ static bool stacks_are_valid(const struct heap *hp, struct local *lo, struct sta
     return lo->slots_used == opened && lo->cap_bytes <= LOCAL_BYTES && late_is_valid(hp, lo, count) && ph_runs_are_valid(lo, &count->runs);
 }
 
+/* What stands between the stacks and the pages is as in a stack. */
+static bool depot_is_valid(const struct heap *hp, unsigned kind)
+{
+    const struct shard_class *sc = &hp->shard->class[kind - KIND_PLAIN];
+    if (sc->depot == NULL || sc->depot_count > ph_depot_cap(kind) || sc->depot_most > ph_depot_cap(kind) || hp->gate.emptied != 0)
+        return sc->depot_count == 0;
+    for (uint32_t i = 0; i < sc->depot_count; i++)
+        if (stack_page(hp, kind, sc->depot[i]) == NULL || *block_key(sc->depot[i]) != block_key_value(sc->depot[i]))
+            return false;
+    return true;
+}
+
+static bool depots_are_valid(const struct heap *hp)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+        if (!depot_is_valid(hp, KIND_PLAIN + i) || hp->shard->class[CLASS_COUNT + i].depot_count != 0)
+            return false;
+        bytes += (uint64_t)hp->shard->class[i].depot_count * ph_class_bytes[i];
+    }
+    return hp->shard->depot_bytes == bytes;
+}
+
 bool ph_valid_stacks(const struct heap *hp, struct stacked *out)
 {
+    if (hp->shard != NULL && !depots_are_valid(hp))
+        return false;
     *out = (struct stacked){.uncertain = hp->lost != 0};
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next) {
         if (local_is_torn(lo)) /* its thread was in the middle of something when fork left it behind */

@@ -48,8 +48,11 @@ EXTRA_%C%_libprivheap_preload_la_DEPENDENCIES = %D%/preload.map %D%/layout.ld
 EXTRA_DIST += %D%/preload.map %D%/layout.ld
 
 bin_PROGRAMS += privheap
-privheap_CPPFLAGS = $(AM_CPPFLAGS) -DPH_PKGLIBDIR='"$(pkglibdir)"'
-privheap_LDADD = lib/libcore.la
+privheap_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D% -I$(top_srcdir)/bench -DPH_PKGLIBDIR='"$(pkglibdir)"'
+privheap_LDADD = lib/libcore.la -lm
+# now: compare's children must not touch the loader's pages, which would count into the peak memory that they hand
+# on to the program.
+privheap_LDFLAGS = $(AM_LDFLAGS) -Wl,-z,now
 privheap_SOURCES = \
 	%D%/command.h \
 	%D%/judge.h \
@@ -59,4 +62,19 @@ privheap_SOURCES = \
 	%D%/judge.c \
 	%D%/locate.c \
 	%D%/privheap.c \
-	%D%/run.c
+	%D%/run.c \
+	bench/compare.def \
+	bench/compare.h \
+	bench/statistics.h \
+	bench/compare.c \
+	bench/compare_elf.c \
+	bench/compare_find.c \
+	bench/compare_json.c \
+	bench/compare_noise.c \
+	bench/compare_options.c \
+	bench/compare_plot.c \
+	bench/compare_run.c \
+	bench/compare_table.c \
+	bench/compare_trace.c \
+	bench/compare_verdict.c \
+	bench/statistics.c

@@ -60,7 +60,7 @@ static void push(void *block)
     *stack.top++ = block;
 }
 
-static void flush(unsigned count) { ph_shard_flush(heap, PLAIN_64, &stack, slot + 1, count); }
+static void flush(unsigned count) { ph_shard_flush(heap, PLAIN_64, &stack, slot + 1, count, FLUSH_TO_PAGES); }
 
 static void empty_stack(void)
 {
@@ -189,7 +189,7 @@ END_TEST
 static void flush_block(void *block)
 {
     *stack.top++ = block;
-    ph_shard_flush(heap, PLAIN_64, &stack, slot + 1, 1);
+    ph_shard_flush(heap, PLAIN_64, &stack, slot + 1, 1, FLUSH_TO_PAGES);
 }
 
 static void flush_changed_block(void *block)

@@ -9,6 +9,7 @@ CHECK_SUITES =
 CHECK_SUITES += %D%/check_block
 CHECK_SUITES += %D%/check_damage
 CHECK_SUITES += %D%/check_debug
+CHECK_SUITES += %D%/check_depot
 CHECK_SUITES += %D%/check_decisions
 CHECK_SUITES += %D%/check_contract_blocks
 CHECK_SUITES += %D%/check_contract_create
@@ -55,6 +56,7 @@ CHECK_SUITES += %D%/check_sizeclass
 CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_spanguard
+CHECK_SUITES += %D%/check_statistics
 CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk
@@ -62,8 +64,10 @@ CHECK_SUITES += %D%/check_walk
 # Scripts: what the unit tests cannot see.  Exit 77: skipped, the last line says why.
 SCRIPT_TESTS =
 SCRIPT_TESTS += %D%/baseline.sh
+SCRIPT_TESTS += %D%/bench.sh
 SCRIPT_TESTS += %D%/bootstrap.sh
 SCRIPT_TESTS += %D%/bugs.sh
+SCRIPT_TESTS += %D%/compare.sh
 SCRIPT_TESTS += %D%/diagnostics.sh
 SCRIPT_TESTS += %D%/dist.sh
 SCRIPT_TESTS += %D%/dlopen.sh
@@ -130,6 +134,7 @@ LONG_TESTS += %D%/programs_modes.sh
 LONG_TESTS += %D%/modes_overcommit.sh
 LONG_TESTS += %D%/aarch64.sh
 LONG_TESTS += %D%/musl.sh
+LONG_TESTS += %D%/bench_against.sh
 LONG_TESTS += %D%/fault_all.sh
 LONG_TESTS += %D%/fuzz_long.sh
 LONG_TESTS += %D%/models.sh
@@ -153,6 +158,7 @@ LINKED_TESTS += %D%/check_throw
 endif
 
 EXTRA_DIST += %D%/aarch64.sh
+EXTRA_DIST += %D%/bench_against.sh
 EXTRA_DIST += %D%/check_empty_heap.h
 EXTRA_DIST += %D%/check_process.h
 EXTRA_DIST += %D%/check_room.h
@@ -301,6 +307,9 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_check_message_SOURCES = %D%/check_message.c %D%/check_said.h
 %C%_check_options_SOURCES = %D%/check_options.c %D%/check_said.h
 %C%_check_sized_SOURCES = %D%/check_heapapi.h %D%/check_sized.c
+%C%_check_statistics_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/bench
+%C%_check_statistics_LDADD = $(CHECK_LIBS) -lm
+%C%_check_statistics_SOURCES = %D%/check_statistics.c bench/statistics.h bench/statistics.c
 %C%_check_walk_SOURCES = %D%/check_heapapi.h %D%/check_walk.c %D%/churn.h %D%/churn.c
 
 # Nothing of ours is linked to these; and the compiler must not leave calls of malloc out.

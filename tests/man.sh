@@ -8,6 +8,7 @@
 build=${top_builddir:-$PWD}
 preload_object=${preload_object:-$build/preload/.libs/libprivheap-preload.so}
 command_page=$build/man/privheap.1
+compare_page=$build/man/privheap-compare.1
 object_page=$build/man/libprivheap-preload.7
 failed=0
 
@@ -22,6 +23,7 @@ has_sections() {
     rm -f man.sections.tmp
 }
 has_sections "$command_page" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,FILES,EXIT STATUS,EXAMPLES,DIAGNOSTICS,SEE ALSO,CAVEATS'
+has_sections "$compare_page" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,CAVEATS'
 has_sections "$object_page" 'NAME,SYNOPSIS,DESCRIPTION,ENVIRONMENT,FILES,EXAMPLES,DIAGNOSTICS,SEE ALSO,LIMITS'
 for code in 125 126 127; do
     grep -qx "\.It $code" "$command_page" || complain "exit code $code is not in privheap.1"
@@ -91,7 +93,7 @@ if [ -e "$preload_object" ]; then
     examples=0
     scratch=$(mktemp -d) || exit 99
     trap 'rm -rf "$scratch"' EXIT
-    sed -n 's/^\.Dl \$ //p' "$command_page" "$object_page" >"$scratch/examples"
+    sed -n 's/^\.Dl \$ //p' "$command_page" "$compare_page" "$object_page" >"$scratch/examples"
     while IFS= read -r example; do
         runnable=$(echo "$example" | sed "s,/tmp/,$scratch/,; s,/[^ =]*/libprivheap-preload\.so,$preload_object,")
         (cd "$scratch" && PATH=$build:$PATH sh -c "$runnable") </dev/null >"$scratch/out" 2>"$scratch/errors" ||

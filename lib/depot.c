@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* depot.c -- whole batches of free plain blocks, between the stacks and the pages of a class.
+ *
+ * Owns:    the depot fields of struct shard_class.
+ * Calls:   meta.c.  Beside shard.c, which it gives to and takes from.
+ * Locks:   held on entry: the class lock.  Takes: meta.
+ * Always:  its blocks are as in a stack: their pages call them taken, and each has its stack key.
+ * Why:     a batch that goes through its pages costs 5 ns a block, for bits, keys and pages that empty and begin
+ *          anew; as pointers it costs a fifth.  Batches of 1,000 blocks of 64 bytes: 13.8 ns a pair, with it 5. */
+#include "hot.h"
+
+#include "small.h"
+
+enum {
+    DEPOT_BYTES = 65536, /* of blocks in one class, */
+    DEPOT_BLOCKS = 1024, /* at most so many */
+    DEPOT_LEAST = 16,    /* a class of which fewer fit has none */
+    DEPOT_FIRST = 64,    /* what it may hold at first */
+    LOOK_MS = 50,
+};
+
+uint32_t ph_depot_cap(unsigned kind)
+{
+    const uint32_t cap = DEPOT_BYTES / ph_class_bytes[kind_class(kind)];
+    return cap > DEPOT_BLOCKS ? DEPOT_BLOCKS : cap < DEPOT_LEAST ? 0 : cap;
+}
+
+static void depot_count_on(struct heap *hp, struct shard_class *sc, unsigned kind, int32_t count)
+{
+    sc->depot_count += (uint32_t)count;
+    (void)__atomic_add_fetch(&hp->shard->depot_bytes, (uint64_t)((int64_t)count * ph_class_bytes[kind_class(kind)]), __ATOMIC_RELAXED);
+}
+
+/* Takes the first of `count` blocks; how many. */
+uint32_t ph_depot_give(struct heap *hp, struct shard_class *sc, unsigned kind, void *const *blocks, uint32_t count)
+{
+    const uint32_t room = sc->depot_most - sc->depot_count, come = count < room ? count : room;
+    for (uint32_t i = 0; i < come; i++)
+        sc->depot[sc->depot_count + i] = blocks[i];
+    if (come > 0)
+        depot_count_on(hp, sc, kind, (int32_t)come);
+    sc->flushed |= come < count;
+    return come;
+}
+
+/* The newest, up to `want`; how many. */
+uint32_t ph_depot_take(struct heap *hp, struct shard_class *sc, unsigned kind, void **out, uint32_t want)
+{
+    const uint32_t got = want < sc->depot_count ? want : sc->depot_count;
+    for (uint32_t i = 0; i < got; i++)
+        out[i] = sc->depot[sc->depot_count - got + i];
+    if (got > 0)
+        depot_count_on(hp, sc, kind, -(int32_t)got);
+    if (sc->depot_count < sc->depot_low)
+        sc->depot_low = sc->depot_count;
+    return got;
+}
+
+/* A class whose blocks went to their pages and are wanted again: next time more of them stay here.  Its array is made
+ * late: few classes of a small program ever need one. */
+void ph_depot_missed(struct shard_class *sc, unsigned kind)
+{
+    const uint32_t cap = ph_depot_cap(kind);
+    const bool grows = sc->flushed && sc->depot_most < cap;
+    sc->flushed = false;
+    if (!grows)
+        return;
+    if (sc->depot == NULL && (sc->depot = ph_meta_take(cap * sizeof *sc->depot)) == NULL)
+        return;
+    const uint32_t more = sc->depot_most * 2 > DEPOT_FIRST ? sc->depot_most * 2 : DEPOT_FIRST;
+    sc->depot_most = more < cap ? more : cap;
+}
+
+/* Now and then: what nobody missed since the last time is too much.  Whether it was looked at. */
+bool ph_depot_look(struct heap *hp)
+{
+    if (hp->shard == NULL || __atomic_load_n(&hp->shard->depot_bytes, __ATOMIC_RELAXED) == 0)
+        return false;
+    const uint64_t now = ph_os_clock_ms(), before = __atomic_load_n(&hp->shard->depot_ms, __ATOMIC_RELAXED);
+    if (now - before < LOOK_MS)
+        return false;
+    __atomic_store_n(&hp->shard->depot_ms, now, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* How many are too many now.  The next count begins. */
+uint32_t ph_depot_excess(struct shard_class *sc)
+{
+    const uint32_t low = sc->depot_low;
+    sc->depot_most -= low / 2;
+    sc->depot_low = sc->depot_count - low;
+    return low;
+}
+
+/* What a heap that ended leaves to the next of its descriptor. */
+void ph_depot_forget(struct shard_class *sc)
+{
+    *sc = (struct shard_class){.depot = sc->depot};
+}
+
+/* In the child of a fork past us: some depots were thrown away, half written as they may have been. */
+void ph_depot_recount(struct heap *hp)
+{
+    uint64_t bytes = 0;
+    for (unsigned i = 0; i < CLASS_COUNT; i++)
+        bytes += (uint64_t)hp->shard->class[i].depot_count * ph_class_bytes[i];
+    hp->shard->depot_bytes = bytes;
+}
