@@ -82,7 +82,7 @@ trap 'exit 130' INT TERM
 # ---- allocators: name:file, one word each ----
 all=
 have() { # NAME FILE
-    case " $left_out " in *" $1 "*) return ;; esac
+    case " $left_out " in *" $1 "*) return 0 ;; esac
     [ -e "${2:-/}" ] || die "$1: there is no '$2'"
     file=$2
     if [ -n "$file" ]; then
