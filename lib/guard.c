@@ -29,13 +29,16 @@ enum {
     MANY_PART = 32,
     BEFORE_BYTES = 512,   /* before a block that are filled and checked */
     MANY_FIRST = 96,      /* of the other modes: all of these, and ever fewer of the following */
+    RARE = 1000,          /* from this rate on no more than time allows: one costs 10 us, */
+    APART_MS = 4,         /* and 5,000 blocks at 5 ns each take 25; so they are to be so far apart, */
+    SPREAD_MOST = 256,    /* or so many times rarer than the option says */
     PROGRAM_BYTES = 1 << 28, /* its code lies within that of its entry, libraries do not */
     OURS_BYTES = 1 << 17, /* so does ours of itself */
 };
 
 __thread int32_t ph_guard_left __attribute__((tls_model("initial-exec")));
 static uint64_t chance, pattern;
-static uint32_t early_ops, early_given, libc_ops, seen_ops;
+static uint32_t early_ops, early_given, libc_ops, seen_ops, spread = 1, sampled_ms;
 static bool is_off, is_early_over, is_program;
 static uint8_t early_uses[CLASS_COUNT + 1];
 
@@ -91,10 +94,20 @@ static bool wants_early(const struct request *rq)
     return true;
 }
 
+/* Programs that do little but allocate meet ever fewer, so that all pay about the same part of their time. */
+static uint64_t spread_now(void)
+{
+    const uint32_t now = (uint32_t)ph_os_clock_ms(), before = LOOK(spread), past = now - LOOK(sampled_ms);
+    const uint32_t after = past < APART_MS ? before * 2 : past > 4 * APART_MS ? before / 2 : before;
+    SET(sampled_ms, now);
+    SET(spread, after < 1 ? 1 : after > SPREAD_MOST ? SPREAD_MOST : after);
+    return LOOK(spread);
+}
+
 /* How far it is to the next one, on average. */
 static uint64_t mean_now(void)
 {
-    const uint64_t rate = ph_option(OPT_GUARD_RATE);
+    const uint64_t option = ph_option(OPT_GUARD_RATE), rate = option < RARE ? option : option * spread_now();
     if (ph_mode == MODE_DEFAULT)
         return rate;
     const uint64_t seen = LOOK(seen_ops) / MANY_FIRST;

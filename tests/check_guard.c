@@ -337,6 +337,19 @@ static void threads_count_too(void *unused)
     CHILD_NEEDS(guarded < THREADS / 10);
 }
 
+/* Nothing but allocation would pay more for the guards than for all else. */
+static void fewer_where_all_is_allocation(void *unused)
+{
+    enum { BLOCKS = 1000 * 1000, USUAL = BLOCKS / 1000 };
+    (void)unused;
+    read_options("PRIVHEAP_GUARD_RATE=1000", "PRIVHEAP_CHECKS=1");
+    const uint64_t begun = ph_os_clock_ms();
+    const unsigned guarded = guarded_of(BLOCKS);
+    const uint64_t ms = ph_os_clock_ms() - begun;
+    CHILD_NEEDS(guarded > 5);
+    CHILD_NEEDS(guarded < USUAL / 2 || guarded < ms); /* on a slow machine they are apart anyway */
+}
+
 static void none_without_checks(void *unused)
 {
     (void)unused;
@@ -356,6 +369,7 @@ START_TEST(rate_says_how_many)
     room_lives(one_in_a_hundred, NULL);
     if (!room_is_thread_sanitized())
         room_lives(threads_count_too, NULL);
+    room_lives(fewer_where_all_is_allocation, NULL);
     room_lives(none_without_checks, NULL);
     room_lives(none_at_rate_0, NULL);
 }
