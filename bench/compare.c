@@ -4,8 +4,8 @@
  *
  * Owns:    the order of runs, the progress line.
  * Calls:   the other files of compare.h; locate.c and judge.c for the program.
- * Why:     allocators take turns, in an order that is shuffled every round: a noisy minute, or what one run leaves
- *          behind for the next, hits them all alike. */
+ * Why:     allocators take turns, in an order that is shuffled every round: a noisy minute, or what one run
+ * leaves behind for the next, hits them all alike. */
 #include <errno.h>
 #include <math.h>
 #include <signal.h>
@@ -127,7 +127,8 @@ static int prepare(struct comparison *c)
     if (!ph_find_allocators(c)) return EXIT_OWN_ERROR;
     for (unsigned i = 0; i < c->count; i++) {
         c->allocators[i].runs = calloc(s->rounds, sizeof *c->allocators[i].runs);
-        if (c->allocators[i].runs == NULL) return ph_complain(COMPARE, EXIT_OWN_ERROR, "%s", strerror(ENOMEM));
+        if (c->allocators[i].runs == NULL)
+            return ph_complain(COMPARE, EXIT_OWN_ERROR, "%s", strerror(ENOMEM));
     }
     c->noise = ph_noise_begin();
     if (c->noise == NULL) return ph_complain(COMPARE, EXIT_OWN_ERROR, "%s", strerror(ENOMEM));
@@ -137,7 +138,8 @@ static int prepare(struct comparison *c)
 static bool is_output(const char *file) { return file != NULL && strcmp(file, "-") == 0; }
 
 /* false after a complaint. */
-static bool write_file(const struct comparison *c, const char *file, void (*write)(const struct comparison *, FILE *))
+static bool write_file(const struct comparison *c, const char *file,
+                       void (*write)(const struct comparison *, FILE *))
 {
     if (file == NULL) return true;
     if (is_output(file)) {

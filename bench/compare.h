@@ -29,7 +29,7 @@ enum {
     COMPARE_ROUNDS = 10000,
     COMPARE_NAME_BYTES = 32,
     COMPARE_TAIL_BYTES = 240, /* kept of a program's standard error */
-    COMPARE_FOUND = 1, /* exit code: something was not as it should be */
+    COMPARE_FOUND = 1,        /* exit code: something was not as it should be */
 };
 
 enum metric { METRIC_WALL, METRIC_CPU, METRIC_RSS, METRIC_FAULTS, METRIC_COUNT };
@@ -65,10 +65,10 @@ int ph_compare_options(struct settings *s, int argc, char **argv);
 /* Who served the processes of a program, seen when each of them ended. */
 struct presence {
     bool is_known;
-    int error; /* why not: errno */
+    int error;          /* why not: errno */
     unsigned processes; /* those that could be looked at */
-    unsigned without; /* of these: the object was not there */
-    unsigned own; /* of these: the program has a malloc of its own, which comes first */
+    unsigned without;   /* of these: the object was not there */
+    unsigned own;       /* of these: the program has a malloc of its own, which comes first */
     char without_name[COMPARE_NAME_BYTES], own_name[COMPARE_NAME_BYTES];
     char other[COMPARE_NAME_BYTES]; /* an allocator's object that is there though nobody preloaded it */
 };
@@ -79,7 +79,7 @@ struct run {
     uint64_t major_faults, involuntary_switches;
     uint64_t floor_bytes; /* our own child's peak before the program began: no peak below it can be seen */
     uint64_t output_bytes, error_bytes;
-    int status; /* as of wait(2); of a run that could not begin: our exit code */
+    int status;                              /* as of wait(2); of a run that could not begin: our exit code */
     bool is_timed_out, is_wrong, is_outlier; /* wrong: not the status of the others */
 };
 
@@ -91,7 +91,7 @@ struct allocator {
     struct presence presence;
     struct run *runs;
     unsigned run_count;
-    bool is_given_up; /* timed out: not run again */
+    bool is_given_up;                    /* timed out: not run again */
     char error_tail[COMPARE_TAIL_BYTES]; /* end of the last run's standard error */
     struct interval medians[METRIC_COUNT], ratios[METRIC_COUNT];
     double same_probability[METRIC_COUNT];
@@ -113,7 +113,7 @@ void ph_runs_end(void);
 /* Run the program once.  A traced run fills allocator->presence. */
 enum run_end ph_run_once(const struct request *q, struct run *run);
 
-/* In a child of ours: run `start`, which does not return, in a child of its own, and watch its processes end. */
+/* In a child of ours: run `start`, which never returns, in a child of its own; watch its processes end. */
 void ph_trace(const char *object, void (*start)(void *), void *with, struct presence *presence, int *status);
 
 /* ---- allocators -------------------------------------------------------- */
@@ -135,7 +135,13 @@ bool ph_find_allocators(struct comparison *c);
 /* Is this the file name of an allocator that we know? */
 bool ph_is_allocator_name(const char *file);
 
-enum object_kind { OBJECT_ALLOCATOR, OBJECT_NO_MALLOC, OBJECT_OTHER_MACHINE, OBJECT_NO_LIBRARY, OBJECT_UNREADABLE };
+enum object_kind {
+    OBJECT_ALLOCATOR,
+    OBJECT_NO_MALLOC,
+    OBJECT_OTHER_MACHINE,
+    OBJECT_NO_LIBRARY,
+    OBJECT_UNREADABLE
+};
 
 /* What kind of file is that?  A program with a malloc of its own counts as an allocator. */
 enum object_kind ph_object_kind(const char *path);
@@ -150,7 +156,8 @@ void ph_finding(struct comparison *c, const char *format, ...) __attribute__((fo
 void ph_compare_verdict(struct comparison *c);
 
 /* The figures of one metric, one a round, of the runs that count, into figures[settings.rounds]. */
-void ph_compare_figures(const struct comparison *c, const struct allocator *a, enum metric which, double *figures);
+void ph_compare_figures(const struct comparison *c, const struct allocator *a, enum metric which,
+                        double *figures);
 
 /* How a metric is shown: divide by `divisor`, print with `decimals`. */
 struct unit {
@@ -175,7 +182,7 @@ bool ph_compare_plot(const struct comparison *c);
 struct noise {
     unsigned processors;
     double load_before[3], load_after[3];
-    double mhz_least, mhz_most; /* 0: not told */
+    double mhz_least, mhz_most;       /* 0: not told */
     double others_share, steal_share; /* of all processors, while we measured */
     char model[64], governor[32];
 };

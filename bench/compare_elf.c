@@ -3,8 +3,8 @@
 /* compare_elf.c -- can a file be preloaded as an allocator; has a program a malloc of its own?
  *
  * Owns:    nothing.  Calls: libc.  Locks: none.
- * Why:     the loader only prints a line when it cannot preload a file, and says nothing when the program's own
- *          malloc comes first: the table would then show the C library under another name. */
+ * Why:     the loader only prints a line when it cannot preload a file, and says nothing when the program's
+ * own malloc comes first: the table would then show the C library under another name. */
 #include <elf.h>
 #include <fcntl.h>
 #include <string.h>
@@ -42,8 +42,8 @@ static const void *view_at(const struct view *v, uint64_t offset, uint64_t size)
 /* Is the symbol malloc, defined here for others to use? */
 static bool is_malloc(const Elf64_Sym *symbol, const char *names, uint64_t names_size)
 {
-    return symbol->st_shndx != SHN_UNDEF && symbol->st_name + sizeof "malloc" <= names_size
-           && memcmp(names + symbol->st_name, "malloc", sizeof "malloc") == 0;
+    return symbol->st_shndx != SHN_UNDEF && symbol->st_name + sizeof "malloc" <= names_size &&
+           memcmp(names + symbol->st_name, "malloc", sizeof "malloc") == 0;
 }
 
 static bool has_malloc(const struct view *v, const Elf64_Shdr *symbols, const Elf64_Shdr *strings)
@@ -61,8 +61,8 @@ static bool exports_malloc(const struct view *v, const Elf64_Ehdr *head)
     const Elf64_Shdr *sections = view_at(v, head->e_shoff, (uint64_t)head->e_shnum * sizeof *sections);
     if (sections == NULL || head->e_shentsize != sizeof *sections) return false;
     for (unsigned i = 0; i < head->e_shnum; i++)
-        if (sections[i].sh_type == SHT_DYNSYM && sections[i].sh_link < head->e_shnum
-            && has_malloc(v, &sections[i], &sections[sections[i].sh_link]))
+        if (sections[i].sh_type == SHT_DYNSYM && sections[i].sh_link < head->e_shnum &&
+            has_malloc(v, &sections[i], &sections[sections[i].sh_link]))
             return true;
     return false;
 }

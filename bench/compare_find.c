@@ -4,7 +4,7 @@
  *
  * Owns:    comparison.allocators' names, objects and environments.
  * Calls:   locate.c for our object, compare_elf.c.
- * Why:     a name is looked for where the loader would look, newest version first; a path is taken as it is. */
+ * Why:     a name is looked for where the loader would look, newest version first; a path is taken as is. */
 #include <errno.h>
 #include <fnmatch.h>
 #include <glob.h>
@@ -15,7 +15,7 @@
 #include "command.h"
 #include "compare.h"
 
-#define OURS "privheap"
+#define OURS   "privheap"
 #define SYSTEM "glibc"
 
 extern char **environ;
@@ -38,8 +38,15 @@ enum { KNOWN_COUNT = sizeof known / sizeof known[0] };
 
 /* Those of the loader, and where clang keeps its runtime. */
 static const char *const folders[] = {
-    "/usr/local/lib", "/usr/local/lib64", "/usr/local/lib/*-linux-gnu", "/usr/lib/*-linux-gnu", "/usr/lib64",
-    "/usr/lib", "/opt/*/lib", "/usr/lib/llvm-*/lib/clang/*/lib/*", "/usr/lib*/clang/*/lib/*",
+    "/usr/local/lib",
+    "/usr/local/lib64",
+    "/usr/local/lib/*-linux-gnu",
+    "/usr/lib/*-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+    "/opt/*/lib",
+    "/usr/lib/llvm-*/lib/clang/*/lib/*",
+    "/usr/lib*/clang/*/lib/*",
 };
 
 bool ph_is_allocator_name(const char *file)
@@ -137,11 +144,16 @@ static bool add_file(struct comparison *c, const char *name, const char *path)
     char *object = realpath(path, NULL);
     if (object == NULL) return REFUSE("--with: cannot read %s: %s", path, strerror(errno));
     switch (ph_object_kind(object)) {
-    case OBJECT_ALLOCATOR: return add(c, name, object);
-    case OBJECT_NO_MALLOC: return REFUSE("--with: %s defines no malloc: nothing to compare", path);
-    case OBJECT_OTHER_MACHINE: return REFUSE("--with: %s is made for another machine", path);
-    case OBJECT_NO_LIBRARY: return REFUSE("--with: %s is not a shared library", path);
-    default: return REFUSE("--with: cannot read %s", path);
+    case OBJECT_ALLOCATOR:
+        return add(c, name, object);
+    case OBJECT_NO_MALLOC:
+        return REFUSE("--with: %s defines no malloc: nothing to compare", path);
+    case OBJECT_OTHER_MACHINE:
+        return REFUSE("--with: %s is made for another machine", path);
+    case OBJECT_NO_LIBRARY:
+        return REFUSE("--with: %s is not a shared library", path);
+    default:
+        return REFUSE("--with: cannot read %s", path);
     }
 }
 
@@ -150,7 +162,8 @@ static bool add_known(struct comparison *c, const char *name, const struct known
     char *object = find_known(k);
     if (object != NULL) return add(c, name, object);
     if (k->package == NULL)
-        return REFUSE("--with: %s is not found on this machine; say where: --with=%s=FILE.so", k->name, k->name);
+        return REFUSE("--with: %s is not found on this machine; say where: --with=%s=FILE.so", k->name,
+                      k->name);
     return REFUSE("--with: %s is not found on this machine; install it (Debian's package: %s)", k->name,
                   k->package);
 }
@@ -171,7 +184,8 @@ static bool unknown_name(const char *name)
     char names[512] = "";
     for (int i = 0; i < KNOWN_COUNT; i++)
         snprintf(names + strlen(names), sizeof names - strlen(names), ", %s", known[i].name);
-    return REFUSE("--with: '%s' is none of " OURS ", " SYSTEM "%s; for any other: --with=NAME=FILE.so", name, names);
+    return REFUSE("--with: '%s' is none of " OURS ", " SYSTEM "%s; for any other: --with=NAME=FILE.so", name,
+                  names);
 }
 
 /* NAME, or FILE; `name` is what to call it. */
@@ -245,7 +259,8 @@ static bool check_names(struct comparison *c)
     for (unsigned i = 0; i < own->count; i++) {
         char name[COMPARE_NAME_BYTES];
         snprintf(name, sizeof name, "%.*s", (int)strcspn(own->words[i], ":"), own->words[i]);
-        if (called(c, name) == NULL) return REFUSE("--env: '%s' names no allocator compared here: %s", name, own->words[i]);
+        if (called(c, name) == NULL)
+            return REFUSE("--env: '%s' names no allocator compared here: %s", name, own->words[i]);
     }
     for (c->base = 0; c->base < c->count; c->base++)
         if (strcmp(c->allocators[c->base].name, c->settings.base) == 0) return true;

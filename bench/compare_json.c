@@ -4,7 +4,7 @@
  *
  * Owns:    nothing.  Calls: libc.  Locks: none.
  * Always:  numbers and text are valid whatever the program, its arguments and its output are.
- * Why:     we only write JSON, of one shape: that needs no library, and the command builds with libc alone. */
+ * Why:     we only write JSON, of one shape: that needs no library, and libc is enough to build. */
 #include <math.h>
 #include <string.h>
 #include <sys/utsname.h>
@@ -21,12 +21,16 @@
 /* How many bytes of well-formed UTF-8 begin here; 0: none.  Source: RFC 3629, without its finer points. */
 static size_t utf8_bytes(const unsigned char *at)
 {
-    size_t bytes = *at < 0x80 ? 1 : *at >= 0xc2 && *at < 0xe0 ? 2 : *at >= 0xe0 && *at < 0xf0 ? 3 : *at >= 0xf0 && *at < 0xf5 ? 4 : 0;
+    size_t bytes = *at < 0x80                  ? 1
+                   : *at >= 0xc2 && *at < 0xe0 ? 2
+                   : *at >= 0xe0 && *at < 0xf0 ? 3
+                   : *at >= 0xf0 && *at < 0xf5 ? 4
+                                               : 0;
     for (size_t i = 1; i < bytes; i++)
         if ((at[i] & 0xc0) != 0x80) return 0;
     if (*at == 0xe0 && at[1] < 0xa0) return 0; /* longer than need be */
     if (*at == 0xf0 && at[1] < 0x90) return 0;
-    if (*at == 0xf4 && at[1] > 0x8f) return 0; /* beyond Unicode */
+    if (*at == 0xf4 && at[1] > 0x8f) return 0;      /* beyond Unicode */
     return *at == 0xed && at[1] > 0x9f ? 0 : bytes; /* surrogates */
 }
 
@@ -36,10 +40,14 @@ static void put_text(FILE *out, const char *text)
     fputc('"', out);
     while (*at != '\0') {
         size_t bytes = utf8_bytes(at);
-        if (*at == '"' || *at == '\\') fprintf(out, "\\%c", *at);
-        else if (*at < ' ') fprintf(out, "\\u%04x", *at);
-        else if (bytes == 0) fputs("\\ufffd", out);
-        else fwrite(at, 1, bytes, out);
+        if (*at == '"' || *at == '\\')
+            fprintf(out, "\\%c", *at);
+        else if (*at < ' ')
+            fprintf(out, "\\u%04x", *at);
+        else if (bytes == 0)
+            fputs("\\ufffd", out);
+        else
+            fwrite(at, 1, bytes, out);
         at += bytes == 0 ? 1 : bytes;
     }
     fputc('"', out);
@@ -47,15 +55,19 @@ static void put_text(FILE *out, const char *text)
 
 static void put_number(FILE *out, double value)
 {
-    if (isfinite(value)) fprintf(out, "%.9g", value);
-    else fputs("null", out);
+    if (isfinite(value))
+        fprintf(out, "%.9g", value);
+    else
+        fputs("null", out);
 }
 
 static void key_text(FILE *out, const char *key, const char *text)
 {
     fprintf(out, "\"%s\": ", key);
-    if (text == NULL) fputs("null", out);
-    else put_text(out, text);
+    if (text == NULL)
+        fputs("null", out);
+    else
+        put_text(out, text);
 }
 
 static void key_number(FILE *out, const char *key, double value)
@@ -135,13 +147,16 @@ static void put_context(const struct comparison *c, FILE *out)
     put_command(c, out);
     fputs(",\n    ", out);
     key_text(out, "base", c->allocators[c->base].name);
-    fprintf(out, ",\n    \"runs\": %u,\n    \"warmup\": %u,\n    \"seed\": %llu,\n    \"interrupted\": %s\n  },\n",
-            c->settings.rounds, c->settings.warmups, (unsigned long long)c->settings.seed, yes(c->is_interrupted));
+    fprintf(out,
+            ",\n    \"runs\": %u,\n    \"warmup\": %u,\n    \"seed\": %llu,\n    \"interrupted\": %s\n  },\n",
+            c->settings.rounds, c->settings.warmups, (unsigned long long)c->settings.seed,
+            yes(c->is_interrupted));
 }
 
 /* ---- runs and results -------------------------------------------------- */
 
-static void put_name(const struct comparison *c, const struct allocator *a, const char *more, const char *type, FILE *out)
+static void put_name(const struct comparison *c, const struct allocator *a, const char *more,
+                     const char *type, FILE *out)
 {
     char name[512], run_name[512];
     snprintf(run_name, sizeof run_name, "%.400s/%s", ph_compare_label(&c->settings), a->name);
@@ -175,13 +190,18 @@ static void put_run(const struct comparison *c, const struct allocator *a, unsig
             (unsigned long long)r->major_faults, (unsigned long long)r->involuntary_switches,
             (unsigned long long)r->output_bytes, (unsigned long long)r->error_bytes,
             (unsigned long long)r->floor_bytes);
-    if (WIFSIGNALED(r->status)) fprintf(out, "\"exit_code\": null, \"signal\": %d, ", WTERMSIG(r->status));
-    else fprintf(out, "\"exit_code\": %d, \"signal\": null, ", WEXITSTATUS(r->status));
-    fprintf(out, "\"timed_out\": %s, \"error_occurred\": %s, \"outlier\": %s }", yes(r->is_timed_out), yes(r->is_wrong),
-            yes(r->is_outlier));
+    if (WIFSIGNALED(r->status))
+        fprintf(out, "\"exit_code\": null, \"signal\": %d, ", WTERMSIG(r->status));
+    else
+        fprintf(out, "\"exit_code\": %d, \"signal\": null, ", WEXITSTATUS(r->status));
+    fprintf(out, "\"timed_out\": %s, \"error_occurred\": %s, \"outlier\": %s }", yes(r->is_timed_out),
+            yes(r->is_wrong), yes(r->is_outlier));
 }
 
-static double part(const struct interval *v, int which) { return which == 0 ? v->value : which == 1 ? v->low : v->high; }
+static double part(const struct interval *v, int which)
+{
+    return which == 0 ? v->value : which == 1 ? v->low : v->high;
+}
 
 static void put_aggregates(const struct comparison *c, const struct allocator *a, FILE *out)
 {
@@ -190,7 +210,9 @@ static void put_aggregates(const struct comparison *c, const struct allocator *a
         char more[16];
         snprintf(more, sizeof more, "_%s", names[i]);
         put_name(c, a, more, "aggregate", out);
-        fprintf(out, "\"aggregate_name\": \"%s\", \"aggregate_unit\": \"time\", \"iterations\": %u, \"time_unit\": \"ms\",\n      ",
+        fprintf(out,
+                "\"aggregate_name\": \"%s\", \"aggregate_unit\": \"time\", \"iterations\": %u, "
+                "\"time_unit\": \"ms\",\n      ",
                 names[i], a->run_count - a->wrong - a->outliers);
         for (int which = 0; which < METRIC_COUNT; which++) {
             key_number(out, ph_metric_keys[which], scaled((enum metric)which, part(&a->medians[which], i)));
@@ -258,8 +280,8 @@ static void put_allocators(const struct comparison *c, FILE *out)
         key_text(out, "object", a->object);
         fputs(", ", out);
         key_text(out, "active", active(c, a));
-        fprintf(out, ", \"processes\": %u, \"runs\": %u, \"wrong\": %u, \"outliers\": %u }%s\n", a->presence.processes,
-                a->run_count, a->wrong, a->outliers, i + 1 < c->count ? "," : "");
+        fprintf(out, ", \"processes\": %u, \"runs\": %u, \"wrong\": %u, \"outliers\": %u }%s\n",
+                a->presence.processes, a->run_count, a->wrong, a->outliers, i + 1 < c->count ? "," : "");
     }
     fputs("  ],\n  \"notes\": [", out);
     for (unsigned i = 0; i < c->note_count; i++) {
@@ -283,8 +305,10 @@ void ph_compare_json(const struct comparison *c, FILE *out)
 
 static void csv_number(FILE *out, double value)
 {
-    if (isfinite(value)) fprintf(out, ",%.9g", value);
-    else fputc(',', out);
+    if (isfinite(value))
+        fprintf(out, ",%.9g", value);
+    else
+        fputc(',', out);
 }
 
 /* One line for each allocator; times in seconds, as hyperfine has them. */
@@ -293,8 +317,8 @@ void ph_compare_csv(const struct comparison *c, FILE *out)
     fputs("allocator,runs,wrong,outliers", out);
     for (int which = 0; which < METRIC_COUNT; which++) {
         const char *key = ph_metric_keys[which];
-        fprintf(out, ",%s,%s_low95,%s_high95,%s_ratio,%s_ratio_low95,%s_ratio_high95,%s_significant", key, key, key, key,
-                key, key, key);
+        fprintf(out, ",%s,%s_low95,%s_high95,%s_ratio,%s_ratio_low95,%s_ratio_high95,%s_significant", key,
+                key, key, key, key, key, key);
     }
     fputc('\n', out);
     for (unsigned i = 0; i < c->count; i++) {

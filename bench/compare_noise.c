@@ -13,10 +13,10 @@
 
 #include "compare.h"
 
-#define SHARE_BUSY 0.10 /* of all processors */
-#define SHARE_STOLEN 0.02
+#define SHARE_BUSY       0.10 /* of all processors */
+#define SHARE_STOLEN     0.02
 #define FREQUENCY_SPREAD 1.10
-#define CPUFREQ "/sys/devices/system/cpu/cpu%u/cpufreq/"
+#define CPUFREQ          "/sys/devices/system/cpu/cpu%u/cpufreq/"
 
 /* Processor time of the whole machine since it started, in seconds. */
 struct ticks {
@@ -32,7 +32,8 @@ static bool ticks_read(struct ticks *t)
     double v[8] = { 0 }, hertz = (double)sysconf(_SC_CLK_TCK);
     FILE *stat = fopen("/proc/stat", "re");
     if (stat == NULL) return false;
-    int count = fscanf(stat, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6], &v[7]);
+    int count = fscanf(stat, "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+                       &v[6], &v[7]);
     fclose(stat);
     *t = (struct ticks){ .busy = (v[0] + v[1] + v[2] + v[5] + v[6]) / hertz,
                          .idle = (v[3] + v[4]) / hertz,
@@ -46,7 +47,8 @@ static double own_seconds(void)
     for (int i = 0; i < 2; i++) {
         struct rusage use;
         getrusage(i == 0 ? RUSAGE_SELF : RUSAGE_CHILDREN, &use);
-        sum += (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) + (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+        sum += (double)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+               (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
     }
     return sum;
 }
@@ -131,12 +133,14 @@ void ph_noise_notes(struct comparison *c)
 {
     const struct noise *n = c->noise;
     if (n->load_before[0] > 0.5 * n->processors)
-        ph_note(c, "the machine was not idle at the start: load average %.2f on %u processors", n->load_before[0],
-                n->processors);
+        ph_note(c, "the machine was not idle at the start: load average %.2f on %u processors",
+                n->load_before[0], n->processors);
     if (n->others_share > SHARE_BUSY)
-        ph_note(c, "other programs used %.0f %% of all processors while this was measured", 100 * n->others_share);
+        ph_note(c, "other programs used %.0f %% of all processors while this was measured",
+                100 * n->others_share);
     if (n->steal_share > SHARE_STOLEN)
-        ph_note(c, "the host took %.0f %% of this virtual machine's processors away (steal)", 100 * n->steal_share);
+        ph_note(c, "the host took %.0f %% of this virtual machine's processors away (steal)",
+                100 * n->steal_share);
     if (n->mhz_least > 0 && n->mhz_most > FREQUENCY_SPREAD * n->mhz_least)
         ph_note(c, "the processors ran at %.0f to %.0f MHz%s%s", n->mhz_least, n->mhz_most,
                 n->governor[0] == '\0' ? "" : "; governor ", n->governor);

@@ -50,8 +50,8 @@ void ph_help_compare(FILE *out)
           "Options:\n",
           out);
     for (int i = 0; i < COMPARE_OPTIONS; i++)
-        fprintf(out, "  --%s%s%s\n        %s\n", rows[i].name, *rows[i].argument == '\0' ? "" : "=", rows[i].argument,
-                rows[i].help);
+        fprintf(out, "  --%s%s%s\n        %s\n", rows[i].name, *rows[i].argument == '\0' ? "" : "=",
+                rows[i].argument, rows[i].help);
     fputs("\nThe exit code is 0 when all runs went alike, 1 when an allocator was not active or changed\n"
           "what the program did, 130 when interrupted; 125, 126 and 127 as those of `privheap run`.\n\n"
           "Example: privheap compare --runs=20 -- sort /etc/passwd\n",
@@ -154,24 +154,47 @@ static int take_seed(const char *text, uint64_t *to)
 static int take(struct settings *s, enum word which, const char *text)
 {
     switch (which) {
-    case COMPARE_OPTION_with: return take_list(which, text, &s->with);
-    case COMPARE_OPTION_without: return take_list(which, text, &s->without);
-    case COMPARE_OPTION_base: s->base = text; return 0;
-    case COMPARE_OPTION_env: return take_environment(text, &s->environment);
-    case COMPARE_OPTION_runs: return take_number(which, text, 1, COMPARE_ROUNDS, &s->rounds);
-    case COMPARE_OPTION_warmup: return take_number(which, text, 0, WARMUPS_MAX, &s->warmups);
-    case COMPARE_OPTION_timeout: return take_timeout(text, &s->timeout_s);
-    case COMPARE_OPTION_seed: return take_seed(text, &s->seed);
-    case COMPARE_OPTION_stdin: return take_input(text, &s->input);
-    case COMPARE_OPTION_show_output: s->shows_output = true; return 0;
-    case COMPARE_OPTION_keep_outliers: s->keeps_outliers = true; return 0;
-    case COMPARE_OPTION_label: s->label = text; return 0;
-    case COMPARE_OPTION_json: return take_output(which, text, &s->json);
-    case COMPARE_OPTION_csv: return take_output(which, text, &s->csv);
-    case COMPARE_OPTION_markdown: return take_output(which, text, &s->markdown);
-    case COMPARE_OPTION_plot: return take_plot(text, &s->plot);
-    case COMPARE_OPTION_quiet: s->is_quiet = true; return 0;
-    default: return 0;
+    case COMPARE_OPTION_with:
+        return take_list(which, text, &s->with);
+    case COMPARE_OPTION_without:
+        return take_list(which, text, &s->without);
+    case COMPARE_OPTION_base:
+        s->base = text;
+        return 0;
+    case COMPARE_OPTION_env:
+        return take_environment(text, &s->environment);
+    case COMPARE_OPTION_runs:
+        return take_number(which, text, 1, COMPARE_ROUNDS, &s->rounds);
+    case COMPARE_OPTION_warmup:
+        return take_number(which, text, 0, WARMUPS_MAX, &s->warmups);
+    case COMPARE_OPTION_timeout:
+        return take_timeout(text, &s->timeout_s);
+    case COMPARE_OPTION_seed:
+        return take_seed(text, &s->seed);
+    case COMPARE_OPTION_stdin:
+        return take_input(text, &s->input);
+    case COMPARE_OPTION_show_output:
+        s->shows_output = true;
+        return 0;
+    case COMPARE_OPTION_keep_outliers:
+        s->keeps_outliers = true;
+        return 0;
+    case COMPARE_OPTION_label:
+        s->label = text;
+        return 0;
+    case COMPARE_OPTION_json:
+        return take_output(which, text, &s->json);
+    case COMPARE_OPTION_csv:
+        return take_output(which, text, &s->csv);
+    case COMPARE_OPTION_markdown:
+        return take_output(which, text, &s->markdown);
+    case COMPARE_OPTION_plot:
+        return take_plot(text, &s->plot);
+    case COMPARE_OPTION_quiet:
+        s->is_quiet = true;
+        return 0;
+    default:
+        return 0;
     }
 }
 
@@ -190,7 +213,8 @@ static int unknown_option(const char *word)
         if (distance < least) least = distance;
     }
     if (near == NULL)
-        return ph_complain(COMPARE, EXIT_OWN_ERROR, "'%s' is not an option; `privheap help compare` lists them", word);
+        return ph_complain(COMPARE, EXIT_OWN_ERROR,
+                           "'%s' is not an option; `privheap help compare` lists them", word);
     return ph_complain(COMPARE, EXIT_OWN_ERROR, "'%s' is not an option; did you mean --%s?", word, near);
 }
 
@@ -234,7 +258,8 @@ static int check_outputs(const struct settings *s)
     int to_output = 0;
     for (int i = 0; i < 3; i++) to_output += files[i] != NULL && strcmp(files[i], "-") == 0;
     if (to_output > 1)
-        return ph_complain(COMPARE, EXIT_OWN_ERROR, "only one of --json, --csv and --markdown can go to standard output");
+        return ph_complain(COMPARE, EXIT_OWN_ERROR,
+                           "only one of --json, --csv and --markdown can go to standard output");
     if (to_output == 1 && s->shows_output)
         return ph_complain(COMPARE, EXIT_OWN_ERROR,
                            "--show-output would mix the program's output with ours; write ours to a file");
@@ -250,7 +275,9 @@ const char *ph_compare_label(const struct settings *s)
 
 int ph_compare_options(struct settings *s, int argc, char **argv)
 {
-    *s = (struct settings){ .rounds = ROUNDS_USUAL, .warmups = WARMUPS_USUAL, .seed = SEED_USUAL, .base = "glibc" };
+    *s = (struct settings){
+        .rounds = ROUNDS_USUAL, .warmups = WARMUPS_USUAL, .seed = SEED_USUAL, .base = "glibc"
+    };
     int code = options_take(s, argc, argv);
     if (code >= 0) return code;
     if (optind == argc)

@@ -43,14 +43,17 @@ static FILE *beside(const char *file, const char *end)
     char path[LOCATE_PATH_BYTES + 8];
     snprintf(path, sizeof path, "%s%s", file, end);
     FILE *out = fopen(path, "we");
-    if (out == NULL) ph_complain(COMPARE, EXIT_OWN_ERROR, "--plot: cannot write to %s: %s", path, strerror(errno));
+    if (out == NULL)
+        ph_complain(COMPARE, EXIT_OWN_ERROR, "--plot: cannot write to %s: %s", path, strerror(errno));
     return out;
 }
 
 /* Name, then median, low and high of wall, CPU, memory, faults. */
 static void put_data(const struct comparison *c, FILE *out)
 {
-    fputs("# allocator, then median, low and high of wall time (ms), CPU time (ms), peak memory (MiB), page faults\n", out);
+    fputs("# allocator, then median, low and high of wall time (ms), CPU time (ms), peak memory (MiB), page "
+          "faults\n",
+          out);
     for (unsigned i = 0; i < c->count; i++) {
         const struct allocator *a = &c->allocators[i];
         if (isnan(a->medians[METRIC_WALL].value)) continue;
@@ -78,7 +81,8 @@ static void put_quoted(FILE *out, const char *text)
 static void put_script(const struct comparison *c, FILE *out)
 {
     const char *file = c->settings.plot;
-    fprintf(out, "set terminal %s size %d,%d\nset output '%s'\n", terminal_for(file), CHART_WIDTH, CHART_HEIGHT, file);
+    fprintf(out, "set terminal %s size %d,%d\nset output '%s'\n", terminal_for(file), CHART_WIDTH,
+            CHART_HEIGHT, file);
     fprintf(out, "data = '%s.dat'\nset multiplot layout 1,2 title ", file);
     put_quoted(out, ph_compare_label(&c->settings));
     fputs(" noenhanced\n"

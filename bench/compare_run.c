@@ -4,10 +4,10 @@
  *
  * Owns:    struct run's measured part; the signals of this process while runs go on.
  * Calls:   compare_trace.c.  Locks: none.
- * Why:     the child writes down its clock and its use just before exec, so that our fork is not measured.  Linux
- *          hands a process's peak on over exec: our child's is small, since only what we wrote to is copied and
- *          it calls nothing of libc but syscall(), whose pages would be mapped 64 KB around each; what it was is
- *          kept (floor_bytes), to say so where a program would be smaller. */
+ * Why:     the child writes down its clock and its use just before exec, so that our fork is not measured.
+ * Linux hands a process's peak on over exec: our child's is small, since only what we wrote to is copied and
+ *          it calls nothing of libc but syscall(), whose pages would be mapped 64 KB around each; what it was
+ * is kept (floor_bytes), to say so where a program would be smaller. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -69,7 +69,8 @@ bool ph_runs_begin(void)
 {
     static const int interruptions[] = { SIGINT, SIGTERM, SIGHUP };
     int fd;
-    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO) continue; /* no pipe may be 0, 1 or 2 */
+    while ((fd = open("/dev/null", O_RDWR)) >= 0 && fd <= STDERR_FILENO)
+        continue; /* no pipe may be 0, 1 or 2 */
     if (fd >= 0) close(fd);
     sigemptyset(&waited);
     sigaddset(&waited, SIGCHLD);
@@ -188,7 +189,8 @@ static bool child_start(struct child *c)
 {
     const struct request *q = c->request;
     pid_t parent = getpid();
-    int ends[3] = { open(q->settings->input == NULL ? "/dev/null" : q->settings->input, O_RDONLY | O_CLOEXEC), -1, -1 };
+    int ends[3] = { open(q->settings->input == NULL ? "/dev/null" : q->settings->input, O_RDONLY | O_CLOEXEC),
+                    -1, -1 };
     bool can = ends[0] >= 0;
     memset(told, 0, sizeof *told);
     if (!q->settings->shows_output) {
@@ -282,7 +284,9 @@ static enum run_end could_not(struct run *run, int code, const struct settings *
 
 enum run_end ph_run_once(const struct request *q, struct run *run)
 {
-    struct child c = { .request = q, .out = { .fd = -1 }, .error = { .fd = -1, .tail = q->allocator->error_tail } };
+    struct child c = { .request = q,
+                       .out = { .fd = -1 },
+                       .error = { .fd = -1, .tail = q->allocator->error_tail } };
     q->allocator->error_tail[0] = '\0';
     if (!child_start(&c)) return could_not(run, EXIT_OWN_ERROR, q->settings, errno);
     if (q->settings->timeout_s > 0) c.kill_at = now() + q->settings->timeout_s;

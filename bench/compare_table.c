@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* compare_table.c -- results for people: two tables and the notes, on a terminal in colour; the same as Markdown.
+/* compare_table.c -- results for people: two tables and the notes, on a terminal in colour; the same as
+ * Markdown.
  *
  * Owns:    nothing.
  * Calls:   statistics.c for what is significant.
@@ -17,10 +18,10 @@ enum { CELL_BYTES = 64 };
 #define RATIO_NARROW 0.02
 
 #define BETTER "\033[32m"
-#define WORSE "\033[31m"
+#define WORSE  "\033[31m"
 #define STRONG "\033[1m"
-#define FAINT "\033[2m"
-#define PLAIN "\033[0m"
+#define FAINT  "\033[2m"
+#define PLAIN  "\033[0m"
 
 /* One table; row 0 is the heads. */
 struct table {
@@ -51,7 +52,9 @@ struct unit ph_compare_unit(const struct comparison *c, enum metric which)
     } else if (which == METRIC_FAULTS) {
         return (struct unit){ .title = "page faults", .name = "", .divisor = 1 };
     } else {
-        u = (struct unit){ .title = which == METRIC_WALL ? "wall time" : "CPU time", .name = "ms", .divisor = 1e-3 };
+        u = (struct unit){ .title = which == METRIC_WALL ? "wall time" : "CPU time",
+                           .name = "ms",
+                           .divisor = 1e-3 };
         if (value >= 10) u.divisor = 1;
         if (value >= 10) u.name = "s";
     }
@@ -68,7 +71,8 @@ struct widths {
 
 static void widen(struct widths *w, const struct interval *v, int decimals)
 {
-    int value = snprintf(NULL, 0, "%.*f", decimals, v->value), low = snprintf(NULL, 0, "%.*f", decimals, v->low);
+    int value = snprintf(NULL, 0, "%.*f", decimals, v->value),
+        low = snprintf(NULL, 0, "%.*f", decimals, v->low);
     int high = snprintf(NULL, 0, "%.*f", decimals, v->high);
     if (isnan(v->value)) return;
     if (value > w->value) w->value = value;
@@ -78,10 +82,11 @@ static void widen(struct widths *w, const struct interval *v, int decimals)
 
 static void cell(char *to, const struct interval *v, int decimals, const struct widths *w, const char *mark)
 {
-    if (isnan(v->value)) snprintf(to, CELL_BYTES, "%*s", w->value, "-");
+    if (isnan(v->value))
+        snprintf(to, CELL_BYTES, "%*s", w->value, "-");
     else
-        snprintf(to, CELL_BYTES, "%*.*f [%*.*f, %*.*f]%s", w->value, decimals, v->value, w->low, decimals, v->low,
-                 w->high, decimals, v->high, mark);
+        snprintf(to, CELL_BYTES, "%*.*f [%*.*f, %*.*f]%s", w->value, decimals, v->value, w->low, decimals,
+                 v->low, w->high, decimals, v->high, mark);
 }
 
 static struct interval in_unit(const struct interval *v, double divisor)
@@ -115,8 +120,10 @@ static int column_decimals(const struct comparison *c, int which)
     for (unsigned i = 0; i < c->count; i++) {
         const struct interval *v = &c->allocators[i].ratios[which];
         if (i == c->base || isnan(v->value)) continue;
-        if (ratio_decimals(v) == 3) narrow++;
-        else wide++;
+        if (ratio_decimals(v) == 3)
+            narrow++;
+        else
+            wide++;
     }
     return narrow > wide ? 3 : 2;
 }
@@ -133,7 +140,8 @@ static void fill_ratios(const struct comparison *c, struct table *t)
             const struct interval *v = &a->ratios[which];
             bool is_sure = ph_is_significant(v, a->same_probability[which]);
             cell(t->cells[i + 1][which], v, decimals, &w, is_sure ? "" : " ~");
-            if (i == c->base && !isnan(v->value)) snprintf(t->cells[i + 1][which], CELL_BYTES, "%*.*f", w.value, decimals, 1.0);
+            if (i == c->base && !isnan(v->value))
+                snprintf(t->cells[i + 1][which], CELL_BYTES, "%*.*f", w.value, decimals, 1.0);
             t->paint[i + 1][which] = !is_sure ? FAINT : v->value < 1 ? BETTER : WORSE;
         }
     }
@@ -157,7 +165,8 @@ static int name_width(const struct comparison *c, const struct table *t)
     return (int)width;
 }
 
-static void print_row(const struct comparison *c, const struct table *t, unsigned row, bool has_colour, FILE *out)
+static void print_row(const struct comparison *c, const struct table *t, unsigned row, bool has_colour,
+                      FILE *out)
 {
     const char *name = row == 0 ? t->corner : c->allocators[row - 1].name;
     bool is_strong = has_colour && row == 0;
@@ -174,8 +183,8 @@ static void print_row(const struct comparison *c, const struct table *t, unsigne
 static bool wants_colour(FILE *out)
 {
     const char *none = getenv("NO_COLOR"), *terminal = getenv("TERM");
-    return isatty(fileno(out)) && (none == NULL || *none == '\0')
-           && (terminal == NULL || strcmp(terminal, "dumb") != 0);
+    return isatty(fileno(out)) && (none == NULL || *none == '\0') &&
+           (terminal == NULL || strcmp(terminal, "dumb") != 0);
 }
 
 /* As a shell would take it. */
@@ -185,8 +194,10 @@ static void print_word(const char *word, FILE *out)
     const char *quote = *word != '\0' && word[strspn(word, plain)] == '\0' ? "" : "'";
     fputs(quote, out);
     for (const char *at = word; *at != '\0'; at++) {
-        if (*at == '\'') fputs("'\\''", out);
-        else fputc((unsigned char)*at < ' ' ? '?' : *at, out);
+        if (*at == '\'')
+            fputs("'\\''", out);
+        else
+            fputc((unsigned char)*at < ' ' ? '?' : *at, out);
     }
     fputs(quote, out);
 }
@@ -210,7 +221,8 @@ static void print_least(const struct comparison *c, enum metric which, bool has_
         if (first == NULL || value < first->medians[which].value) {
             next = first;
             first = a;
-        } else if (next == NULL || value < next->medians[which].value) next = a;
+        } else if (next == NULL || value < next->medians[which].value)
+            next = a;
     }
     unsigned rounds = c->settings.rounds;
     double *ones = next == NULL ? NULL : malloc(2 * (size_t)rounds * sizeof *ones), *others = ones + rounds;
@@ -221,8 +233,8 @@ static void print_least(const struct comparison *c, enum metric which, bool has_
     bool is_sure = ph_is_significant(&ratio, ph_same_probability(ones, others, rounds));
     int digits = ratio_decimals(&ratio);
     fprintf(out, "  Least %-12s %s%s%s, %.*f [%.*f, %.*f] of %s%s\n", ph_compare_unit(c, which).title,
-            has_colour ? STRONG : "", first->name, has_colour ? PLAIN : "", digits, ratio.value, digits, ratio.low,
-            digits, ratio.high, next->name, is_sure ? "" : ": not significantly less");
+            has_colour ? STRONG : "", first->name, has_colour ? PLAIN : "", digits, ratio.value, digits,
+            ratio.low, digits, ratio.high, next->name, is_sure ? "" : ": not significantly less");
     free(ones);
 }
 
@@ -230,7 +242,8 @@ static void print_notes(const struct comparison *c, FILE *out)
 {
     for (unsigned i = 0; i < c->note_count; i++) {
         fputs(i == 0 ? "\nNotes:\n  * " : "  * ", out);
-        for (const char *at = c->notes[i]; *at != '\0'; at++) fputc((unsigned char)*at < ' ' ? '?' : *at, out);
+        for (const char *at = c->notes[i]; *at != '\0'; at++)
+            fputc((unsigned char)*at < ' ' ? '?' : *at, out);
         fputc('\n', out);
     }
 }
@@ -263,12 +276,14 @@ void ph_compare_table(const struct comparison *c, FILE *out)
     if (c->settings.label != NULL) fprintf(out, "%s:", c->settings.label);
     fputs(has_colour ? STRONG : "", out);
     print_command(c, out);
-    fprintf(out, "%s\n%u run%s of each of %u allocators, in turn, order shuffled; medians, [95 %% interval]\n",
+    fprintf(out,
+            "%s\n%u run%s of each of %u allocators, in turn, order shuffled; medians, [95 %% interval]\n",
             has_colour ? PLAIN : "", rounds_done(c), rounds_done(c) == 1 ? "" : "s", c->count);
     print_table(c, medians, has_colour, out);
     print_table(c, ratios, has_colour, out);
     for (unsigned i = 1; i <= c->count; i++)
-        for (int which = 0; which < METRIC_COUNT; which++) has_mark |= strchr(ratios->cells[i][which], '~') != NULL;
+        for (int which = 0; which < METRIC_COUNT; which++)
+            has_mark |= strchr(ratios->cells[i][which], '~') != NULL;
     if (has_mark) fputs("  ~ no significant difference\n", out);
     if (c->count > 1) fputc('\n', out);
     print_least(c, METRIC_WALL, has_colour, out);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* compare_trace.c -- runs a program under ptrace and looks at each of its processes as it ends: who served it?
+/* compare_trace.c -- runs a program under ptrace and looks at each of its processes as it ends: who served
+ * it?
  *
  * Owns:    struct presence.
  * Calls:   compare_elf.c.  Locks: none.
- * Why:     what is mapped at the end is the truth: an object that the loader could not load, a static helper, a
- *          program that resets its environment, all show there.  One run that is not measured is traced, in a
+ * Why:     what is mapped at the end is the truth: an object that the loader could not load, a static helper,
+ * a program that resets its environment, all show there.  One run that is not measured is traced, in a
  *          process of its own: when that ends, the kernel lets go whatever still runs. */
 #include <errno.h>
 #include <signal.h>
@@ -62,8 +63,10 @@ static enum mapped find_mapped(pid_t id, const char *object, struct presence *p)
         const char *file = strchr(line, '/');
         line[strcspn(line, "\n")] = '\0';
         if (file == NULL) continue;
-        if (object != NULL && strcmp(file, object) == 0) found = MAPPED;
-        else if (ph_is_allocator_name(name_in(file))) keep_name(p->other, file);
+        if (object != NULL && strcmp(file, object) == 0)
+            found = MAPPED;
+        else if (ph_is_allocator_name(name_in(file)))
+            keep_name(p->other, file);
     }
     free(line);
     fclose(maps);
@@ -95,8 +98,10 @@ static void go_on(pid_t id, int status)
 {
     int event = status >> 16, signal = WSTOPSIG(status);
     bool is_group_stop = event == PTRACE_EVENT_STOP && signal != SIGTRAP;
-    if (is_group_stop) ptrace(PTRACE_LISTEN, id, NULL, NULL);
-    else ptrace(PTRACE_CONT, id, NULL, (void *)(intptr_t)(event == 0 ? signal : 0));
+    if (is_group_stop)
+        ptrace(PTRACE_LISTEN, id, NULL, NULL);
+    else
+        ptrace(PTRACE_CONT, id, NULL, (void *)(intptr_t)(event == 0 ? signal : 0));
 }
 
 /* Until `first` ends. */
@@ -106,11 +111,12 @@ static int watch(pid_t first, const char *object, struct presence *p)
         int status;
         pid_t id = waitpid(-1, &status, __WALL);
         if (id < 0 && errno == EINTR) continue;
-        if (id < 0) return W_EXITCODE(125, 0);
+        if (id < 0) return 125 << 8; /* as an exit code of 125 */
         if (WIFSTOPPED(status)) {
             if (status >> 16 == PTRACE_EVENT_EXIT) look_at(id, object, p);
             go_on(id, status);
-        } else if (id == first) return status;
+        } else if (id == first)
+            return status;
     }
 }
 

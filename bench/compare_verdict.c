@@ -53,10 +53,13 @@ static const char *ending(int status, char room[64])
     static const struct {
         int number;
         const char *name;
-    } names[] = { { SIGSEGV, "SIGSEGV" }, { SIGABRT, "SIGABRT" }, { SIGBUS, "SIGBUS" },   { SIGILL, "SIGILL" },
-                  { SIGFPE, "SIGFPE" },   { SIGKILL, "SIGKILL" }, { SIGTERM, "SIGTERM" }, { SIGPIPE, "SIGPIPE" } };
-    if (!WIFSIGNALED(status)) snprintf(room, 64, "exit code %d", WEXITSTATUS(status));
-    else snprintf(room, 64, "killed by signal %d", WTERMSIG(status));
+    } names[] = { { SIGSEGV, "SIGSEGV" }, { SIGABRT, "SIGABRT" }, { SIGBUS, "SIGBUS" },
+                  { SIGILL, "SIGILL" },   { SIGFPE, "SIGFPE" },   { SIGKILL, "SIGKILL" },
+                  { SIGTERM, "SIGTERM" }, { SIGPIPE, "SIGPIPE" } };
+    if (!WIFSIGNALED(status))
+        snprintf(room, 64, "exit code %d", WEXITSTATUS(status));
+    else
+        snprintf(room, 64, "killed by signal %d", WTERMSIG(status));
     for (size_t i = 0; i < sizeof names / sizeof names[0] && WIFSIGNALED(status); i++)
         if (names[i].number == WTERMSIG(status)) snprintf(room, 64, "killed by %s", names[i].name);
     return room;
@@ -107,8 +110,9 @@ static void judge_endings(struct comparison *c, struct allocator *a, int usual)
     if (a->is_given_up)
         ph_finding(c, "%s: a run took longer than --timeout; it was run no more", a->name);
     else if (a->wrong > 0)
-        ph_finding(c, "%s: %u of %u runs ended differently (%s, not %s) and do not count%s", a->name, a->wrong,
-                   a->run_count, ending(wrong_status, room), ending(usual, other), last_words(a, words));
+        ph_finding(c, "%s: %u of %u runs ended differently (%s, not %s) and do not count%s", a->name,
+                   a->wrong, a->run_count, ending(wrong_status, room), ending(usual, other),
+                   last_words(a, words));
 }
 
 /* Of the runs that count: the same figure in all?  Into *bytes. */
@@ -132,16 +136,18 @@ static void judge_output(struct comparison *c, bool is_error)
     uint64_t usual = 0, bytes = 0;
     if (c->settings.shows_output || base->wrong == base->run_count) return;
     if (!same_output(base, is_error, &usual)) {
-        ph_note(c, "the program's %s differs in size from run to run under %s: not checked", what, base->name);
+        ph_note(c, "the program's %s differs in size from run to run under %s: not checked", what,
+                base->name);
         return;
     }
     for (unsigned i = 0; i < c->count; i++) {
         const struct allocator *a = &c->allocators[i];
         if (a->wrong == a->run_count || (same_output(a, is_error, &bytes) && bytes == usual)) continue;
         if (same_output(a, is_error, &bytes))
-            ph_finding(c, "%s: the program wrote %llu bytes to %s, not %llu", a->name, (unsigned long long)bytes, what,
-                       (unsigned long long)usual);
-        else ph_finding(c, "%s: what the program wrote to %s differs in size from run to run", a->name, what);
+            ph_finding(c, "%s: the program wrote %llu bytes to %s, not %llu", a->name,
+                       (unsigned long long)bytes, what, (unsigned long long)usual);
+        else
+            ph_finding(c, "%s: what the program wrote to %s differs in size from run to run", a->name, what);
     }
 }
 
@@ -152,7 +158,8 @@ static void judge_status(struct comparison *c)
     int usual = usual_status(base);
     for (unsigned i = 0; i < c->count; i++) judge_endings(c, &c->allocators[i], usual);
     if (usual != 0 && base->run_count > 0)
-        ph_note(c, "the program ended with %s under %s too%s", ending(usual, room), base->name, last_words(base, words));
+        ph_note(c, "the program ended with %s under %s too%s", ending(usual, room), base->name,
+                last_words(base, words));
     judge_output(c, false);
     judge_output(c, true);
 }
@@ -170,8 +177,8 @@ static void judge_outliers(struct comparison *c, struct allocator *a)
     free(figures);
     free(is_outlier);
     if (a->outliers > 0)
-        ph_note(c, "%s: %u of %u runs thrown out, whose wall time is far from the others", a->name, a->outliers,
-                a->run_count);
+        ph_note(c, "%s: %u of %u runs thrown out, whose wall time is far from the others", a->name,
+                a->outliers, a->run_count);
 }
 
 /* ---- who served -------------------------------------------------------- */
@@ -186,12 +193,15 @@ static void judge_presence(struct comparison *c, const struct allocator *a)
     if (a->object == NULL && p->other[0] != '\0')
         ph_note(c, "%s: the program brings %s of its own; this row shows that", a->name, p->other);
     else if (p->own == p->processes)
-        ph_finding(c, "%s was not active: %s has a malloc of its own, which comes first", a->name, p->own_name);
+        ph_finding(c, "%s was not active: %s has a malloc of its own, which comes first", a->name,
+                   p->own_name);
     else if (p->without == p->processes)
-        ph_finding(c, "%s was not active: it is not loaded in %s%s", a->name, p->without_name, last_words(a, words));
+        ph_finding(c, "%s was not active: it is not loaded in %s%s", a->name, p->without_name,
+                   last_words(a, words));
     else if (p->without + p->own > 0)
-        ph_note(c, "%s served %u of %u processes; not, for one, %s", a->name, p->processes - p->without - p->own,
-                p->processes, p->without > 0 ? p->without_name : p->own_name);
+        ph_note(c, "%s served %u of %u processes; not, for one, %s", a->name,
+                p->processes - p->without - p->own, p->processes,
+                p->without > 0 ? p->without_name : p->own_name);
 }
 
 /* Those of whom nothing is known, in one line: it is mostly all, where ptrace is forbidden. */
@@ -206,7 +216,8 @@ static void judge_unseen(struct comparison *c)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used > 0 ? ", " : "", a->name);
         p = &a->presence;
     }
-    if (c->settings.warmups == 0) ph_note(c, "whether the allocators were active was not checked: --warmup=0");
+    if (c->settings.warmups == 0)
+        ph_note(c, "whether the allocators were active was not checked: --warmup=0");
     else if (p != NULL)
         ph_note(c, "whether they were active could not be seen (%s): %s", names,
                 p->is_known ? "no process could be looked at" : strerror(p->error));
@@ -214,7 +225,8 @@ static void judge_unseen(struct comparison *c)
 
 /* ---- figures ----------------------------------------------------------- */
 
-void ph_compare_figures(const struct comparison *c, const struct allocator *a, enum metric which, double *figures)
+void ph_compare_figures(const struct comparison *c, const struct allocator *a, enum metric which,
+                        double *figures)
 {
     for (unsigned i = 0; i < c->settings.rounds; i++) {
         bool counts = i < a->run_count && !a->runs[i].is_wrong && !a->runs[i].is_outlier;
@@ -222,7 +234,8 @@ void ph_compare_figures(const struct comparison *c, const struct allocator *a, e
     }
 }
 
-static void figures_one(struct comparison *c, struct allocator *a, enum metric which, double *ones, double *others)
+static void figures_one(struct comparison *c, struct allocator *a, enum metric which, double *ones,
+                        double *others)
 {
     const struct settings *s = &c->settings;
     const struct allocator *base = &c->allocators[c->base];
@@ -257,7 +270,9 @@ static void doubt_widths(struct comparison *c)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s +-%.0f %%", used > 0 ? ", " : "",
                                  c->allocators[i].name, percent);
     }
-    if (used > 0) ph_note(c, "wall times are known roughly only (%s): more --runs or a quieter machine tell more", names);
+    if (used > 0)
+        ph_note(c, "wall times are known roughly only (%s): more --runs or a quieter machine tell more",
+                names);
 }
 
 static void doubt_floor(struct comparison *c)
@@ -273,9 +288,12 @@ static void judge_doubts(struct comparison *c)
 {
     const char *before = getenv("LD_PRELOAD");
     if (c->is_interrupted) ph_note(c, "interrupted: these are the runs until then");
-    if (before != NULL && *before != '\0') ph_note(c, "LD_PRELOAD was set: %s is loaded in every run too", before);
+    if (before != NULL && *before != '\0')
+        ph_note(c, "LD_PRELOAD was set: %s is loaded in every run too", before);
     if (c->settings.rounds < RUNS_FEW)
-        ph_note(c, "%u run%s few: intervals are narrower than they should be, and below 4 no difference is significant",
+        ph_note(c,
+                "%u run%s few: intervals are narrower than they should be, and below 4 no difference is "
+                "significant",
                 c->settings.rounds, c->settings.rounds == 1 ? " is" : "s are");
     doubt_widths(c);
     doubt_floor(c);

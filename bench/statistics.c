@@ -20,10 +20,10 @@ enum {
     OUTLIER_SHARE = 5, /* one of so many at most */
 };
 
-#define OUTLIER_DEVIATIONS 5.0
-#define OUTLIER_FROM_MEDIAN 0.1 /* steady programs: a deviation of nearly nothing must not make outliers */
-#define DEVIATION_OF_MAD 1.4826 /* a normal distribution's standard deviation over its median deviation */
-#define SIGNIFICANT 0.05
+#define OUTLIER_DEVIATIONS  5.0
+#define OUTLIER_FROM_MEDIAN 0.1    /* steady programs: a deviation of nearly nothing must not make outliers */
+#define DEVIATION_OF_MAD    1.4826 /* a normal distribution's standard deviation over its median deviation */
+#define SIGNIFICANT         0.05
 
 /* Source: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014. */
 uint64_t ph_random(uint64_t *state)
@@ -65,7 +65,8 @@ static double quantile(const double *sorted, unsigned count, double share)
     return sorted[below] + (place - below) * (sorted[below + 1] - sorted[below]);
 }
 
-/* Move the figure that belongs at `place` there, those below it before.  Source: Hoare, "Algorithm 65: Find", 1961. */
+/* Move the figure that belongs at `place` there, those below it before.  Source: Hoare, "Algorithm 65: Find",
+ * 1961. */
 static void select_figure(double *figures, unsigned count, unsigned place)
 {
     for (unsigned first = 0, last = count - 1; first < last;) {
@@ -79,8 +80,10 @@ static void select_figure(double *figures, unsigned count, unsigned place)
             figures[i++] = figures[j];
             figures[j--] = kept;
         }
-        if (place <= j) last = j;
-        else first = j + 1;
+        if (place <= j)
+            last = j;
+        else
+            first = j + 1;
     }
 }
 
@@ -201,8 +204,8 @@ static unsigned rank_all(const double *ones, const double *others, unsigned roun
     return count;
 }
 
-/* Of all ways to choose `ones` of the figures: the share whose ranks add up to at least as far from the expected
- * sum as `sum` does.  ways[k][s] counts the choices of k figures of sum s. */
+/* Of all ways to choose `ones` of the figures: the share whose ranks add up to at least as far from the
+ * expected sum as `sum` does.  ways[k][s] counts the choices of k figures of sum s. */
 static double exact_probability(const struct ranked *all, unsigned count, unsigned ones, unsigned sum)
 {
     enum { SUMS = EXACT_FIGURES * (EXACT_FIGURES + 1) + 1 };
