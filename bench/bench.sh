@@ -52,7 +52,8 @@ while getopts qNd:o:r:b:l:B:x:w:h option; do
 done
 shift $((OPTIND - 1))
 number() { case $2 in '' | *[!0-9]* | 0*) die "$1: '$2' is not a number above 0" ;; esac; }
-if [ $quick = 1 ]; then : "${rounds:=1}" "${box:=20}" "${limit:=100}"; else : "${rounds:=5}" "${box:=150}" "${limit:=780}"; fi
+[ $quick = 0 ] || : "${rounds:=1}" "${box:=20}" "${limit:=100}"
+: "${rounds:=5}" "${box:=150}" "${limit:=780}"
 number -r "$rounds"
 number -b "$box"
 number -l "$limit"
@@ -64,17 +65,24 @@ if [ -z "$build" ]; then
 fi
 build=$(cd "$build" 2>/dev/null && pwd) || die 'no build folder: say -d BUILD'
 patterns=$build/bench/bench_patterns run=$build/bench/bench_run
-for program in "$patterns" "$run"; do [ -x "$program" ] || die "no $program: make bench-programs first, or say -d BUILD"; done
+for program in "$patterns" "$run"; do
+    [ -x "$program" ] || die "no $program: make bench-programs first, or say -d BUILD"
+done
 : "${folder:=$build/bench/results}"
 mkdir -p "$folder"
 work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
+cleanup() {
+    # the server that is being measured hears no Ctrl-C
+    [ ! -S "$work/redis.sock" ] || redis-cli -s "$work/redis.sock" shutdown nosave >/dev/null 2>&1 || :
+    rm -rf "$work"
+}
+trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 # ---- allocators: name:file, one word each ----
 all=
 have() { # NAME FILE
-    case " $left_out " in *" $1 "*) return ;; esac
+    case " $left_out " in *" $1 "*) return 0 ;; esac
     [ -e "${2:-/}" ] || die "$1: there is no '$2'"
     file=$2
     if [ -n "$file" ]; then
@@ -154,7 +162,8 @@ measure_program() { # ROW NAME FILE ROUND
         sum=$(cksum <"$work/output")
         [ -e "$work/sum.$1" ] || echo "$sum" >"$work/sum.$1"
         if [ "$sum" = "$(cat "$work/sum.$1")" ]; then
-            awk -v row="$1" -v name="$2" -v round="$4" '{ print "program", row, name, round, $1, $2, "-" }' "$work/used" >>"$raw"
+            read -r cpu peak _ <"$work/used"
+            echo "program $1 $2 $4 $cpu $peak -" >>"$raw"
             return
         fi
     fi
@@ -182,14 +191,22 @@ done
 {
     machine
     echo "glibc     $(getconf GNU_LIBC_VERSION | sed 's/glibc //'), $libc"
-    for one in $all; do [ -z "${one#*:}" ] || echo "${one%%:*} ${one#*:}" | awk '{ printf "%-9s %s\n", $1, $2 }'; done | sort
-    echo "rounds    $round, $box ms of CPU a pattern, load $load before and $(cut -d' ' -f1 /proc/loadavg) after, $(($(now) - begin)) s"
+    for one in $all; do [ -z "${one#*:}" ] || printf '%-9s %s\n' "${one%%:*}" "${one#*:}"; done | sort
+    load="load $load before and $(cut -d' ' -f1 /proc/loadavg) after"
+    echo "rounds    $round, $box ms of CPU a pattern, $load, $(($(now) - begin)) s"
 } >"$work/context"
-tell() { awk -v names="$names" -v base="$base" -v ours=privheap -v context="$work/context" -v date="$(date -u +%Y-%m-%dT%H:%M:%SZ)" \
-    -f "$here/results.awk" -f "$here/$1" "$raw"; }
+date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+tell() {
+    awk -v names="$names" -v base="$base" -v ours=privheap -v context="$work/context" -v date="$date" \
+        -f "$here/results.awk" -f "$here/$1" "$raw"
+}
 tell table.awk >"$folder/table.md"
 tell json.awk >"$folder/results.json"
 tell charts.awk >"$folder/charts.gp"
-if command -v gnuplot >/dev/null; then (cd "$folder" && gnuplot charts.gp) || die 'gnuplot failed'; else echo 'not installed: gnuplot, so no charts' >&2; fi
+if command -v gnuplot >/dev/null; then
+    (cd "$folder" && gnuplot charts.gp) || die 'gnuplot failed'
+else
+    echo 'not installed: gnuplot, so no charts' >&2
+fi
 cat "$folder/table.md"
-echo "written to $folder: table.md results.json raw.txt charts.gp$(cd "$folder" && for f in *.svg; do [ ! -e "$f" ] || printf ' %s' "$f"; done)" >&2
+echo "written to $folder:" $(ls "$folder") >&2

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 
-/* bench_patterns.c -- one pattern of allocations, on whatever malloc is preloaded; the patterns are in patterns_*.c.
+/* bench_patterns.c -- one pattern of allocations, on whatever malloc is preloaded; the patterns are in
+ * patterns_*.c.
  *
- * Prints one line: `pattern/threads ns_per_operation operations peak_kib rest_kib`.  CPU time of the whole process,
- * user and system, children too, per operation, the mean after some steps of each thread that warm up; highest resident memory;
- * private memory that is left when every block has been freed and every thread is gone.
+ * Prints one line: `pattern/threads ns_per_operation operations peak_kib rest_kib`.  CPU time of the whole
+ * process, user and system, children too, per operation, the mean after some steps of each thread that warm
+ * up; highest resident memory; private memory that is left when every block has been freed and every thread
+ * is gone.
  *
- * The box is CPU time as well: on a busy machine the run takes longer and not less.  A single thread runs in main, as
- * in a program without threads; several are measured by main, which wakes now and then and reads what they counted. */
+ * The box is CPU time as well: on a busy machine the run takes longer and not less.  A single thread runs in
+ * main, as in a program without threads; several are measured by main, which wakes now and then and reads
+ * what they counted. */
 #include "pattern.h"
 #include <sys/resource.h>
 
-static const struct pattern *const lists[] = {patterns_small, patterns_shape, patterns_large,
-                                              patterns_queue, patterns_threads, patterns_process};
+static const struct pattern *const lists[] = { patterns_small, patterns_shape,   patterns_large,
+                                               patterns_queue, patterns_threads, patterns_process };
 
 enum {
     LISTS = sizeof lists / sizeof *lists,
@@ -55,7 +58,8 @@ static long patterns_private_kib(void)
     text[got < 0 ? 0 : got] = '\0';
     const char *clean = strstr(text, "\nPrivate_Clean:"), *dirty = strstr(text, "\nPrivate_Dirty:");
     if (!clean || !dirty) return -1;
-    return strtol(clean + strlen("\nPrivate_Clean:"), NULL, 10) + strtol(dirty + strlen("\nPrivate_Dirty:"), NULL, 10);
+    return strtol(clean + strlen("\nPrivate_Clean:"), NULL, 10) +
+           strtol(dirty + strlen("\nPrivate_Dirty:"), NULL, 10);
 }
 
 struct reading {
@@ -64,7 +68,7 @@ struct reading {
 
 static struct reading patterns_read(unsigned threads)
 {
-    struct reading now = {.cpu = patterns_cpu_ns()};
+    struct reading now = { .cpu = patterns_cpu_ns() };
     for (unsigned i = 0; i < threads; i++)
         now.operations += __atomic_load_n(&runners[i].operations, __ATOMIC_RELAXED);
     return now;
@@ -84,28 +88,26 @@ static void *patterns_thread(void *arg)
     struct runner *runner = arg;
     if (the_pattern->start) the_pattern->start(&runner->worker);
     __atomic_sub_fetch(&missing, 1, __ATOMIC_ACQ_REL);
-    while (__atomic_load_n(&missing, __ATOMIC_ACQUIRE) > 0)
-        sched_yield();
-    while (!__atomic_load_n(&over, __ATOMIC_RELAXED))
-        patterns_step(runner);
+    while (__atomic_load_n(&missing, __ATOMIC_ACQUIRE) > 0) sched_yield();
+    while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) patterns_step(runner);
     if (the_pattern->stop) the_pattern->stop(&runner->worker);
     return NULL;
 }
 
-/* Let them work for `box` ns of CPU; what they have done by then.  With a bound on the wall's clock, where they sleep. */
+/* Let them work for `box` ns of CPU; what they have done by then.  With a bound on the wall's clock, where
+ * they sleep. */
 static struct reading patterns_let(unsigned threads, uint64_t box)
 {
-    struct timespec wake = {.tv_nsec = WAKE_NS};
+    struct timespec wake = { .tv_nsec = WAKE_NS };
     uint64_t cpu = patterns_cpu_ns() + box, wall = bench_now(CLOCK_MONOTONIC) + WALL_BOXES * box;
-    while (patterns_cpu_ns() < cpu && bench_now(CLOCK_MONOTONIC) < wall)
-        nanosleep(&wake, NULL);
+    while (patterns_cpu_ns() < cpu && bench_now(CLOCK_MONOTONIC) < wall) nanosleep(&wake, NULL);
     return patterns_read(threads);
 }
 
 /* No barrier: a thread that waits there would keep those waiting that need what it makes. */
 static void patterns_warm(unsigned threads)
 {
-    struct timespec wake = {.tv_nsec = WAKE_NS};
+    struct timespec wake = { .tv_nsec = WAKE_NS };
     for (unsigned i = 0; i < threads; i++)
         while (__atomic_load_n(&runners[i].steps, __ATOMIC_RELAXED) < patterns_warm_steps())
             nanosleep(&wake, NULL);
@@ -117,8 +119,7 @@ static void patterns_together(unsigned threads, uint64_t box, struct reading *fr
     missing = threads;
     for (unsigned i = 0; i < threads; i++)
         if (pthread_create(&runners[i].thread, NULL, patterns_thread, &runners[i]) != 0) exit(2);
-    while (__atomic_load_n(&missing, __ATOMIC_ACQUIRE) > 0)
-        sched_yield();
+    while (__atomic_load_n(&missing, __ATOMIC_ACQUIRE) > 0) sched_yield();
     patterns_warm(threads);
     *from = patterns_read(threads);
     *to = patterns_let(threads, box);
@@ -126,16 +127,14 @@ static void patterns_together(unsigned threads, uint64_t box, struct reading *fr
         *to = patterns_let(threads, box);
     __atomic_store_n(&over, true, __ATOMIC_RELAXED);
     if (the_pattern->close) the_pattern->close();
-    for (unsigned i = 0; i < threads; i++)
-        pthread_join(runners[i].thread, NULL);
+    for (unsigned i = 0; i < threads; i++) pthread_join(runners[i].thread, NULL);
 }
 
 /* At least one step. */
 static struct reading patterns_alone_for(uint64_t box)
 {
     uint64_t end = patterns_cpu_ns() + box;
-    do
-        patterns_step(&runners[0]);
+    do patterns_step(&runners[0]);
     while (patterns_cpu_ns() < end);
     return patterns_read(1);
 }
@@ -143,8 +142,7 @@ static struct reading patterns_alone_for(uint64_t box)
 static void patterns_alone(uint64_t box, struct reading *from, struct reading *to)
 {
     if (the_pattern->start) the_pattern->start(&runners[0].worker);
-    while (runners[0].steps < patterns_warm_steps())
-        patterns_step(&runners[0]);
+    while (runners[0].steps < patterns_warm_steps()) patterns_step(&runners[0]);
     *from = patterns_read(1);
     *to = patterns_alone_for(box);
     if (the_pattern->stop) the_pattern->stop(&runners[0].worker);
@@ -155,7 +153,8 @@ static void patterns_run(unsigned threads, uint64_t box, uint64_t seed)
     struct reading from, to;
     if (the_pattern->begin) the_pattern->begin(threads, seed);
     for (unsigned i = 0; i < threads; i++)
-        runners[i].worker = (struct worker){.number = i, .threads = threads, .random = seed * BENCH_MAX_THREADS + i};
+        runners[i].worker =
+            (struct worker){ .number = i, .threads = threads, .random = seed * BENCH_MAX_THREADS + i };
     if (threads == 1)
         patterns_alone(box, &from, &to);
     else
@@ -163,8 +162,8 @@ static void patterns_run(unsigned threads, uint64_t box, uint64_t seed)
     if (the_pattern->end) the_pattern->end();
     uint64_t operations = to.operations - from.operations;
     long peak = bench_peak_kib(), rest = patterns_private_kib();
-    printf("%s/%u %.3f %llu %ld %ld\n", the_pattern->name, threads, (double)(to.cpu - from.cpu) / (double)operations,
-           (unsigned long long)operations, peak, rest);
+    printf("%s/%u %.3f %llu %ld %ld\n", the_pattern->name, threads,
+           (double)(to.cpu - from.cpu) / (double)operations, (unsigned long long)operations, peak, rest);
 }
 
 static int patterns_usage(FILE *stream)
@@ -179,7 +178,8 @@ static int patterns_list(void)
 {
     for (unsigned l = 0; l < LISTS; l++)
         for (const struct pattern *pattern = lists[l]; pattern->name; pattern++)
-            printf("%-16s %u  %s\n", pattern->name, pattern->threads ? pattern->threads : 1, pattern->operation);
+            printf("%-16s %u  %s\n", pattern->name, pattern->threads ? pattern->threads : 1,
+                   pattern->operation);
     return 0;
 }
 

@@ -3,10 +3,11 @@
 
 /* bench_ratio.c -- is one allocator faster than another, row by row, or is it chance?
  *
- * Reads bench.sh's raw lines `kind row allocator round cpu_ns peak_kib rest_kib` and prints a table: ratio of the
- * medians of CPU time with its 95 % interval, the same of peak memory without one (it hardly varies), and a word
- * where the difference is more than chance.  One row in twenty may get a word by chance alone; the last line says
- * how many did.  Status 1 when some row is slower by more than chance and by more than -m percent. */
+ * Reads bench.sh's raw lines `kind row allocator round cpu_ns peak_kib rest_kib` and prints a table: ratio of
+ * the medians of CPU time with its 95 % interval, the same of peak memory without one (it hardly varies), and
+ * a word where the difference is more than chance.  One row in twenty may get a word by chance alone; the
+ * last line says how many did.  Status 1 when some row is slower by more than chance and by more than -m
+ * percent. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,16 +30,14 @@ static double *ratio_figures(void)
 {
     double *figures = malloc(ROUNDS * sizeof *figures);
     if (!figures) exit(2);
-    for (unsigned i = 0; i < ROUNDS; i++)
-        figures[i] = (double)NAN;
+    for (unsigned i = 0; i < ROUNDS; i++) figures[i] = (double)NAN;
     return figures;
 }
 
 static struct row *ratio_row(const char *name)
 {
     unsigned i = 0;
-    while (i < row_count && strcmp(rows[i].name, name) != 0)
-        i++;
+    while (i < row_count && strcmp(rows[i].name, name) != 0) i++;
     if (i < row_count) return &rows[i];
     if (i == ROWS) {
         fprintf(stderr, "bench_ratio: more than %d rows\n", ROWS);
@@ -85,13 +84,14 @@ static void ratio_print(const struct row *row, char *const names[2], double marg
     double peak = ph_median(row->peak[0], round_count) / ph_median(row->peak[1], round_count);
     if (!(cpu.value > 0) || !(peak > 0)) return; /* one of them could not run it */
     if (sums->rows == 0)
-        printf("| %s / %s | CPU | 95 %% interval | by chance | | peak memory |\n|---|---:|---|---:|---|---:|\n", names[0],
-               names[1]);
+        printf(
+            "| %s / %s | CPU | 95 %% interval | by chance | | peak memory |\n|---|---:|---|---:|---|---:|\n",
+            names[0], names[1]);
     double chance = ph_same_probability(row->cpu[0], row->cpu[1], round_count);
     bool sure = ph_is_significant(&cpu, chance);
     const char *word = !sure ? "" : cpu.value < 1 ? "faster" : "slower";
-    printf("| %s | %.3f | %.3f to %.3f | %.3f | %s | %.3f |\n", row->name, cpu.value, cpu.low, cpu.high, chance, word,
-           peak);
+    printf("| %s | %.3f | %.3f to %.3f | %.3f | %s | %.3f |\n", row->name, cpu.value, cpu.low, cpu.high,
+           chance, word, peak);
     sums->cpu += log(cpu.value);
     sums->peak += log(peak);
     sums->rows++;
@@ -102,16 +102,16 @@ static void ratio_print(const struct row *row, char *const names[2], double marg
 
 static int ratio_table(char *const names[2], double margin)
 {
-    struct sums sums = {.rows = 0};
-    for (unsigned i = 0; i < row_count; i++)
-        ratio_print(&rows[i], names, margin, &sums);
+    struct sums sums = { .rows = 0 };
+    for (unsigned i = 0; i < row_count; i++) ratio_print(&rows[i], names, margin, &sums);
     if (sums.rows == 0) {
         fprintf(stderr, "bench_ratio: no row has figures of both %s and %s\n", names[0], names[1]);
         return 2;
     }
-    printf("| geometric mean | %.3f | | | | %.3f |\n\n", exp(sums.cpu / sums.rows), exp(sums.peak / sums.rows));
-    printf("%u rows, %u rounds: %u faster, %u slower; about %.1f of each kind are expected by chance.\n", sums.rows,
-           round_count, sums.faster, sums.slower, sums.rows * 0.025);
+    printf("| geometric mean | %.3f | | | | %.3f |\n\n", exp(sums.cpu / sums.rows),
+           exp(sums.peak / sums.rows));
+    printf("%u rows, %u rounds: %u faster, %u slower; about %.1f of each kind are expected by chance.\n",
+           sums.rows, round_count, sums.faster, sums.slower, sums.rows * 0.025);
     return sums.worse > 0;
 }
 

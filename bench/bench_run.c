@@ -4,9 +4,9 @@
 /* bench_run.c -- run one program under one allocator and say what it used: `cpu_ns peak_kib faults wall_ns`.
  *
  * Not the shell's `time`: that has no memory, rounds to milliseconds, and the shell would have the allocator
- * under it too.  Here only the program gets LD_PRELOAD.  It is spawned from a small process, as its peak begins
- * with what its maker had.  CPU, peak and faults are those of the program and of all the children that it waited for;
- * the peak is that of the largest of them.
+ * under it too.  Here only the program gets LD_PRELOAD.  It is spawned from a small process, as its peak
+ * begins with what its maker had.  CPU, peak and faults are those of the program and of all the children that
+ * it waited for; the peak is that of the largest of them.
  *
  * The status is the program's own, 128 + N for signal N, and 127 when it could not be started. */
 #include <errno.h>
@@ -39,8 +39,8 @@ static void run_report(const char *file, const struct rusage *used, uint64_t wal
 {
     char line[128];
     int bytes = snprintf(line, sizeof line, "%llu %ld %ld %llu\n",
-                         (unsigned long long)(run_ns(used->ru_utime) + run_ns(used->ru_stime)), used->ru_maxrss,
-                         used->ru_minflt + used->ru_majflt, (unsigned long long)wall);
+                         (unsigned long long)(run_ns(used->ru_utime) + run_ns(used->ru_stime)),
+                         used->ru_maxrss, used->ru_minflt + used->ru_majflt, (unsigned long long)wall);
     int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666) : STDERR_FILENO;
     if (fd < 0 || write(fd, line, (size_t)bytes) != bytes) {
         fprintf(stderr, "bench_run: %s: %s\n", file ? file : "standard error", strerror(errno));

@@ -13,7 +13,8 @@ function means_chart(file, title, what,    i) {
         printf "%s %.4f %.4f\n", allocator[i], mean(what, allocator[i], "pattern"), mean(what, allocator[i], "program")
     print "EOD"
     begin_chart(file, title)
-    print "set style data histogram\nset style fill solid 0.8\nset yrange [0:*]\nset ylabel 'relative to " base "'\nunset logscale\nunset xlabel"
+    print "set style data histogram\nset style fill solid 0.8\nunset logscale\nunset xlabel"
+    print "set yrange [0:*]\nset ylabel 'relative to " base "'"
     printf "plot $means_%s using 2:xtic(1) title 'patterns', '' using 3 title 'real programs'\n", file
 }
 
@@ -28,8 +29,11 @@ function threads_chart(    i, j, line) {
         print "EOD"
     }
     begin_chart("threads", "CPU time of one replaced block")
-    print "set style data linespoints\nset logscale x 2\nset xlabel 'threads'\nset ylabel 'ns'\nset yrange [*:*]\nset logscale y"
-    for (j = 1; j <= allocators; j++) line = line (j > 1 ? ", " : "") "$threads_" j " using 1:2 linewidth " (allocator[j] == ours ? 3 : 1) " title '" allocator[j] "'"
+    print "set style data linespoints\nset logscale x 2\nset xlabel 'threads'"
+    print "set ylabel 'ns'\nset yrange [*:*]\nset logscale y"
+    for (j = 1; j <= allocators; j++)
+        line = line (j > 1 ? ", " : "") "$threads_" j " using 1:2 linewidth " (allocator[j] == ours ? 3 : 1) \
+            " title '" allocator[j] "'"
     print "plot " line
 }
 

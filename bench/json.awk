@@ -4,17 +4,20 @@
 # json.awk -- bench.sh's results for programs; google-benchmark's field names where they fit.
 
 function quoted(text) { gsub(/["\\]/, "\\\\&", text); return "\"" text "\"" }
+function pair(key, text) { return quoted(key) ": " quoted(text) }
 
 END {
-    printf "{\n  \"schema\": \"privheap.bench/1\",\n  \"context\": {\"date\": %s, \"base\": %s, \"text\": [", quoted(date), quoted(base)
+    printf "{\n  %s,\n  \"context\": {%s, %s, \"text\": [",
+        pair("schema", "privheap.bench/1"), pair("date", date), pair("base", base)
     while ((getline line < context) > 0) { printf "%s%s", comma, quoted(line); comma = ", " }
     print "]},\n  \"benchmarks\": ["
     for (i = 1; i <= rows; i++) for (j = 1; j <= allocators; j++) {
         at = row[i] SUBSEP allocator[j]
         for (k = 1; k <= runs[at]; k++)
-            printf "%s    {\"name\": %s, \"allocator\": %s, \"kind\": %s, \"run_type\": \"iteration\", \"repetition_index\": %d, \"cpu_time\": %s, \"time_unit\": \"ns\", \"peak_rss_kib\": %s, \"rest_kib\": %s}",
-                first++ ? ",\n" : "", quoted(row[i]), quoted(allocator[j]), quoted(kind[row[i]]), k - 1, cpu[at, k], peak[at, k],
-                rest[at, k] == "-" ? "null" : rest[at, k]
+            printf "%s    {%s, %s, %s, \"run_type\": \"iteration\", \"repetition_index\": %d, " \
+                "\"cpu_time\": %s, \"time_unit\": \"ns\", \"peak_rss_kib\": %s, \"rest_kib\": %s}",
+                first++ ? ",\n" : "", pair("name", row[i]), pair("allocator", allocator[j]), pair("kind", kind[row[i]]),
+                k - 1, cpu[at, k], peak[at, k], rest[at, k] == "-" ? "null" : rest[at, k]
     }
     print "\n  ],\n  \"geometric_means\": ["
     first = 0

@@ -6,8 +6,8 @@
  * Owns:    struct pattern, the lists of the patterns_*.c files, the little tools that patterns use.
  * Always:  nothing of the bench itself is made by malloc: tables are static or from pattern_pages, so that
  *          peak and rest are the allocator's.
- * Why:     one program with a pattern argument, a fresh process for each: a pattern must not find what another
- *          one left behind, and its peak is its own. */
+ * Why:     one program with a pattern argument, a fresh process for each: a pattern must not find what
+ * another one left behind, and its peak is its own. */
 #ifndef PATTERN_H
 #define PATTERN_H
 
@@ -24,21 +24,21 @@ struct worker {
 
 struct pattern {
     const char *name;
-    unsigned threads;                       /* unless -t says another number */
-    unsigned fewest, multiple;              /* what -t may say */
-    unsigned warm;                          /* steps of each thread before it is measured (10) */
-    void (*begin)(unsigned, uint64_t);      /* threads, seed: before the threads; or NULL */
-    void (*start)(struct worker *);         /* in each thread, before it is measured; or NULL */
-    uint64_t (*step)(struct worker *);      /* some work, a millisecond at most where it can be; operations done */
-    void (*close)(void);                    /* wake whoever waits: no more steps are wanted; or NULL */
-    void (*stop)(struct worker *);          /* in each thread: give back every block; or NULL */
-    void (*end)(void);                      /* when the threads are gone: give back what they shared; or NULL */
-    const char *operation;                  /* what is counted */
+    unsigned threads;                  /* unless -t says another number */
+    unsigned fewest, multiple;         /* what -t may say */
+    unsigned warm;                     /* steps of each thread before it is measured (10) */
+    void (*begin)(unsigned, uint64_t); /* threads, seed: before the threads; or NULL */
+    void (*start)(struct worker *);    /* in each thread, before it is measured; or NULL */
+    uint64_t (*step)(struct worker *); /* some work, a millisecond at most where it can be; operations done */
+    void (*close)(void);               /* wake whoever waits: no more steps are wanted; or NULL */
+    void (*stop)(struct worker *);     /* in each thread: give back every block; or NULL */
+    void (*end)(void);                 /* when the threads are gone: give back what they shared; or NULL */
+    const char *operation;             /* what is counted */
 };
 
 /* Each ends with an entry without a name. */
-extern const struct pattern patterns_small[], patterns_shape[], patterns_large[], patterns_queue[], patterns_threads[],
-    patterns_process[];
+extern const struct pattern patterns_small[], patterns_shape[], patterns_large[], patterns_queue[],
+    patterns_threads[], patterns_process[];
 
 /* Memory for tables, zero and not from malloc. */
 static inline void *pattern_pages(size_t bytes)
@@ -84,8 +84,7 @@ static inline size_t pattern_mixed_bytes(uint64_t *random)
 static inline void pattern_touch(void *block, size_t from, size_t bytes)
 {
     enum { OS_PAGE = 4096 };
-    for (size_t at = from; at < bytes; at += OS_PAGE)
-        ((volatile char *)block)[at] = 1;
+    for (size_t at = from; at < bytes; at += OS_PAGE) ((volatile char *)block)[at] = 1;
 }
 
 #endif

@@ -29,11 +29,11 @@ static uint64_t large_bigtouch(struct worker *worker) { return large_replace(wor
 static void large_big_stop(struct worker *worker)
 {
     (void)worker;
-    for (unsigned i = 0; i < BIG_LIVE; i++)
-        pattern_free(large_live[i]);
+    for (unsigned i = 0; i < BIG_LIVE; i++) pattern_free(large_live[i]);
 }
 
-/* -- Growth: two vectors side by side, so that neither is always the last thing in memory; by halves or in steps. */
+/* -- Growth: two vectors side by side, so that neither is always the last thing in memory; by halves or in
+ * steps. */
 
 enum { GROW_FROM = 4 * KIB, GROW_TO = 64 * MIB, LINEAR_STEP = 4 * KIB, LINEAR_TO = 4 * MIB, VECTORS = 2 };
 
@@ -41,8 +41,7 @@ static uint64_t large_grow(size_t to, size_t step)
 {
     void *block[VECTORS];
     uint64_t operations = 0;
-    for (unsigned v = 0; v < VECTORS; v++)
-        block[v] = pattern_block(GROW_FROM);
+    for (unsigned v = 0; v < VECTORS; v++) block[v] = pattern_block(GROW_FROM);
     for (size_t more, bytes = GROW_FROM; bytes < to; bytes = more) {
         more = step ? bytes + step : bytes + bytes / 2;
         if (more > to) more = to;
@@ -51,13 +50,20 @@ static uint64_t large_grow(size_t to, size_t step)
             pattern_touch(block[v], bytes, more);
         }
     }
-    for (unsigned v = 0; v < VECTORS; v++)
-        pattern_free(block[v]);
+    for (unsigned v = 0; v < VECTORS; v++) pattern_free(block[v]);
     return operations;
 }
 
-static uint64_t large_regrow(struct worker *worker) { (void)worker; return large_grow(GROW_TO, 0); }
-static uint64_t large_relin(struct worker *worker) { (void)worker; return large_grow(LINEAR_TO, LINEAR_STEP); }
+static uint64_t large_regrow(struct worker *worker)
+{
+    (void)worker;
+    return large_grow(GROW_TO, 0);
+}
+static uint64_t large_relin(struct worker *worker)
+{
+    (void)worker;
+    return large_grow(LINEAR_TO, LINEAR_STEP);
+}
 
 /* -- Zeroed blocks, eight live at a time; dirty: the memory was written before it came back. */
 
@@ -70,8 +76,7 @@ static uint64_t large_zeroed(size_t bytes, bool dirty)
         block[i] = pattern_used(calloc(1, bytes), bytes);
         if (dirty) memset(block[i], 0xA5, bytes);
     }
-    for (unsigned i = 0; i < ZERO_LIVE; i++)
-        pattern_free(block[i]);
+    for (unsigned i = 0; i < ZERO_LIVE; i++) pattern_free(block[i]);
     return ZERO_LIVE;
 }
 
@@ -79,29 +84,52 @@ static uint64_t large_zeroed(size_t bytes, bool dirty)
 static uint64_t large_zeroed_often(bool dirty)
 {
     uint64_t operations = 0;
-    for (unsigned i = 0; i < 64; i++)
-        operations += large_zeroed(4 * KIB, dirty);
+    for (unsigned i = 0; i < 64; i++) operations += large_zeroed(4 * KIB, dirty);
     return operations;
 }
 
-static uint64_t large_calloc4k(struct worker *worker) { (void)worker; return large_zeroed_often(false); }
-static uint64_t large_calloc4kdirty(struct worker *worker) { (void)worker; return large_zeroed_often(true); }
-static uint64_t large_calloc1m(struct worker *worker) { (void)worker; return large_zeroed(MIB, false); }
-static uint64_t large_calloc1mdirty(struct worker *worker) { (void)worker; return large_zeroed(MIB, true); }
+static uint64_t large_calloc4k(struct worker *worker)
+{
+    (void)worker;
+    return large_zeroed_often(false);
+}
+static uint64_t large_calloc4kdirty(struct worker *worker)
+{
+    (void)worker;
+    return large_zeroed_often(true);
+}
+static uint64_t large_calloc1m(struct worker *worker)
+{
+    (void)worker;
+    return large_zeroed(MIB, false);
+}
+static uint64_t large_calloc1mdirty(struct worker *worker)
+{
+    (void)worker;
+    return large_zeroed(MIB, true);
+}
 
 #define ZEROED "pair of calloc and free, eight live, "
 const struct pattern patterns_large[] = {
-    {.name = "big", .step = large_big, .stop = large_big_stop,
-     .operation = "one of 16 live blocks of 32 KB to 1 MB replaced"},
-    {.name = "bigtouch", .step = large_bigtouch, .stop = large_big_stop,
-     .operation = "the same, every OS page written"},
-    {.name = "regrow", .warm = 1, .step = large_regrow,
-     .operation = "realloc of one of two blocks that grow by halves to 64 MB, written"},
-    {.name = "relin", .warm = 2, .step = large_relin,
-     .operation = "realloc of one of two blocks that grow to 4 MB in steps of 4 KB, written"},
-    {.name = "calloc4k", .step = large_calloc4k, .operation = ZEROED "4 KB, one word written"},
-    {.name = "calloc4kdirty", .step = large_calloc4kdirty, .operation = ZEROED "4 KB, all of it written"},
-    {.name = "calloc1m", .step = large_calloc1m, .operation = ZEROED "1 MB, one word written"},
-    {.name = "calloc1mdirty", .step = large_calloc1mdirty, .operation = ZEROED "1 MB, all of it written"},
-    {.name = NULL},
+    { .name = "big",
+      .step = large_big,
+      .stop = large_big_stop,
+      .operation = "one of 16 live blocks of 32 KB to 1 MB replaced" },
+    { .name = "bigtouch",
+      .step = large_bigtouch,
+      .stop = large_big_stop,
+      .operation = "the same, every OS page written" },
+    { .name = "regrow",
+      .warm = 1,
+      .step = large_regrow,
+      .operation = "realloc of one of two blocks that grow by halves to 64 MB, written" },
+    { .name = "relin",
+      .warm = 2,
+      .step = large_relin,
+      .operation = "realloc of one of two blocks that grow to 4 MB in steps of 4 KB, written" },
+    { .name = "calloc4k", .step = large_calloc4k, .operation = ZEROED "4 KB, one word written" },
+    { .name = "calloc4kdirty", .step = large_calloc4kdirty, .operation = ZEROED "4 KB, all of it written" },
+    { .name = "calloc1m", .step = large_calloc1m, .operation = ZEROED "1 MB, one word written" },
+    { .name = "calloc1mdirty", .step = large_calloc1mdirty, .operation = ZEROED "1 MB, all of it written" },
+    { .name = NULL },
 };

@@ -9,16 +9,18 @@
 
 extern char **environ;
 
-/* -- Start-up: this program again, which makes one block and ends.  Its CPU time is in what its maker waited for. */
+/* -- Start-up: this program again, which makes one block and ends.  Its CPU time is in what its maker waited
+ * for. */
 
 static uint64_t process_spawn(struct worker *worker)
 {
     static char name[] = "bench_patterns", what[] = "nothing";
-    char *const argv[] = {name, what, NULL};
+    char *const argv[] = { name, what, NULL };
     pid_t child;
     int status;
     (void)worker;
-    if (posix_spawn(&child, "/proc/self/exe", NULL, NULL, argv, environ) != 0) pattern_fail("bench: no process\n");
+    if (posix_spawn(&child, "/proc/self/exe", NULL, NULL, argv, environ) != 0)
+        pattern_fail("bench: no process\n");
     if (waitpid(child, &status, 0) != child || status != 0) pattern_fail("bench: a process failed\n");
     return 1;
 }
@@ -46,9 +48,11 @@ static uint64_t process_where(struct worker *worker)
 }
 
 const struct pattern patterns_process[] = {
-    {.name = "startup", .step = process_spawn, .operation = "process started, one block, ended"},
-    {.name = "idle", .step = process_block, .operation = "one block; the peak and the rest are what counts"},
-    {.name = "nothing", .step = process_nothing, .operation = "(what startup starts; prints no line)"},
-    {.name = "where", .step = process_where, .operation = "(prints the file that malloc is in)"},
-    {.name = NULL},
+    { .name = "startup", .step = process_spawn, .operation = "process started, one block, ended" },
+    { .name = "idle",
+      .step = process_block,
+      .operation = "one block; the peak and the rest are what counts" },
+    { .name = "nothing", .step = process_nothing, .operation = "(what startup starts; prints no line)" },
+    { .name = "where", .step = process_where, .operation = "(prints the file that malloc is in)" },
+    { .name = NULL },
 };

@@ -3,8 +3,9 @@
 
 /* patterns_queue.c -- blocks that one thread makes and another frees.
  *
- * They are handed over in batches, through queues that are no part of what is measured: of fixed length, and who
- * must wait sleeps until there is enough to do again, so that neither spinning nor waking counts for much.
+ * They are handed over in batches, through queues that are no part of what is measured: of fixed length, and
+ * who must wait sleeps until there is enough to do again, so that neither spinning nor waking counts for
+ * much.
  *
  * Locks:   each queue's own, none inside another. */
 #include "pattern.h"
@@ -28,7 +29,7 @@ static void queue_begin(unsigned threads, uint64_t seed)
     queue_count = threads / 2;
     queues = pattern_pages(queue_count * sizeof *queues);
     for (unsigned i = 0; i < queue_count; i++) {
-        queues[i] = (struct queue){.closed = false};
+        queues[i] = (struct queue){ .closed = false };
         pthread_mutex_init(&queues[i].lock, NULL);
         pthread_cond_init(&queues[i].filled, NULL);
         pthread_cond_init(&queues[i].emptied, NULL);
@@ -56,7 +57,8 @@ static bool queue_put(struct queue *queue, void **batch)
         queue->givers--;
     }
     bool room = queue->count < QUEUE_BATCHES && !queue->closed;
-    if (room) memcpy(queue->block[(queue->first + queue->count++) % QUEUE_BATCHES], batch, sizeof *queue->block);
+    if (room)
+        memcpy(queue->block[(queue->first + queue->count++) % QUEUE_BATCHES], batch, sizeof *queue->block);
     if (queue->takers && queue->count >= ENOUGH) pthread_cond_signal(&queue->filled);
     pthread_mutex_unlock(&queue->lock);
     return room;
@@ -84,8 +86,7 @@ static bool queue_take(struct queue *queue, void **batch)
 
 static void queue_free_batch(void **batch)
 {
-    for (unsigned i = 0; i < BATCH_BLOCKS; i++)
-        pattern_free(batch[i]);
+    for (unsigned i = 0; i < BATCH_BLOCKS; i++) pattern_free(batch[i]);
 }
 
 /* Even workers make, odd ones free; the free counts as the pair. */
@@ -121,16 +122,27 @@ static uint64_t queue_crossed(struct worker *worker)
 static void queue_stop(struct worker *worker)
 {
     void *batch[BATCH_BLOCKS];
-    while (worker->number % 2 == 1 && queue_take(&queues[worker->number / 2], batch))
-        queue_free_batch(batch);
+    while (worker->number % 2 == 1 && queue_take(&queues[worker->number / 2], batch)) queue_free_batch(batch);
 }
 
 const struct pattern patterns_queue[] = {
-    {.name = "remote", .threads = 2, .fewest = 2, .multiple = 2, .begin = queue_begin, .step = queue_remote,
-     .close = queue_close, .stop = queue_stop,
-     .operation = "block made by one thread and freed by another, 8 to 1,024 bytes"},
-    {.name = "producers", .threads = 8, .fewest = 2, .multiple = 2, .begin = queue_begin, .step = queue_crossed,
-     .close = queue_close, .stop = queue_stop,
-     .operation = "the same, several producers, each with every consumer"},
-    {.name = NULL},
+    { .name = "remote",
+      .threads = 2,
+      .fewest = 2,
+      .multiple = 2,
+      .begin = queue_begin,
+      .step = queue_remote,
+      .close = queue_close,
+      .stop = queue_stop,
+      .operation = "block made by one thread and freed by another, 8 to 1,024 bytes" },
+    { .name = "producers",
+      .threads = 8,
+      .fewest = 2,
+      .multiple = 2,
+      .begin = queue_begin,
+      .step = queue_crossed,
+      .close = queue_close,
+      .stop = queue_stop,
+      .operation = "the same, several producers, each with every consumer" },
+    { .name = NULL },
 };

@@ -4,7 +4,8 @@
 /* patterns_shape.c -- what a program looks like over time: mixed lifetimes, and phases of different sizes. */
 #include "pattern.h"
 
-/* -- Lifetimes: from one tick to 65,535, each power of two as likely; a wheel has a list of blocks for each tick. */
+/* -- Lifetimes: from one tick to 65,535, each power of two as likely; a wheel has a list of blocks for each
+ * tick. */
 
 enum { WHEEL_TICKS = 65536, LONGEST_LIFE_BITS = 16, STEP_TICKS = 1000, LARGEST_BITS = 11 };
 
@@ -59,11 +60,12 @@ static void shape_wheel_stop(struct worker *worker)
     }
 }
 
-/* -- Phases: 8 MB of one size, of which one block in eight stays until three more phases, of other sizes, are over.
- * Live are 11 MB at most: whatever the peak is above that is pages that one size left unusable for another. */
+/* -- Phases: 8 MB of one size, of which one block in eight stays until three more phases, of other sizes, are
+ * over. Live are 11 MB at most: whatever the peak is above that is pages that one size left unusable for
+ * another. */
 
 enum { PHASE_BYTES = 8 << 20, PHASE_KEPT = 8, PHASES_BACK = 3, PHASE_SMALLEST = 24 };
-static const unsigned phase_bytes[] = {48, 640, 112, 4000, 256, PHASE_SMALLEST, 1500, 10000};
+static const unsigned phase_bytes[] = { 48, 640, 112, 4000, 256, PHASE_SMALLEST, 1500, 10000 };
 enum { PHASE_SIZES = sizeof phase_bytes / sizeof *phase_bytes, PHASE_BLOCKS = PHASE_BYTES / PHASE_SMALLEST };
 
 struct phases {
@@ -77,8 +79,7 @@ static void shape_phases_start(struct worker *worker) { worker->own = pattern_pa
 static unsigned shape_forget(struct phases *phases, unsigned back)
 {
     unsigned count = phases->kept_count[back];
-    for (unsigned i = 0; i < count; i++)
-        pattern_free(phases->kept[back][i]);
+    for (unsigned i = 0; i < count; i++) pattern_free(phases->kept[back][i]);
     phases->kept_count[back] = 0;
     return count;
 }
@@ -108,21 +109,27 @@ static uint64_t shape_phase(struct worker *worker)
 static uint64_t shape_round(struct worker *worker)
 {
     uint64_t operations = 0;
-    for (unsigned i = 0; i < PHASE_SIZES; i++)
-        operations += shape_phase(worker);
+    for (unsigned i = 0; i < PHASE_SIZES; i++) operations += shape_phase(worker);
     return operations;
 }
 
 static void shape_phases_stop(struct worker *worker)
 {
-    for (unsigned back = 0; back < PHASES_BACK; back++)
-        shape_forget(worker->own, back);
+    for (unsigned back = 0; back < PHASES_BACK; back++) shape_forget(worker->own, back);
 }
 
 const struct pattern patterns_shape[] = {
-    {.name = "lifetimes", .start = shape_wheel_start, .step = shape_wheel, .stop = shape_wheel_stop,
-     .operation = "pair of malloc and free, lives of 1 to 65,535 allocations, 16 to 4,095 bytes"},
-    {.name = "phases", .warm = 1, .start = shape_phases_start, .step = shape_round, .stop = shape_phases_stop,
-     .operation = "pair of malloc and free, phases of one size after another, one block in eight stays longer"},
-    {.name = NULL},
+    { .name = "lifetimes",
+      .start = shape_wheel_start,
+      .step = shape_wheel,
+      .stop = shape_wheel_stop,
+      .operation = "pair of malloc and free, lives of 1 to 65,535 allocations, 16 to 4,095 bytes" },
+    { .name = "phases",
+      .warm = 1,
+      .start = shape_phases_start,
+      .step = shape_round,
+      .stop = shape_phases_stop,
+      .operation =
+          "pair of malloc and free, phases of one size after another, one block in eight stays longer" },
+    { .name = NULL },
 };

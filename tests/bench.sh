@@ -135,7 +135,8 @@ refused 'not a line of results' "$ratio" old new <<<'pattern twice/1 new'
 
 # ---- all of it, small ----
 status=0
-"$bench" -q -N -d "$PWD" -o "$work/results" -b 3 -B again -w 'tight16 contend/2 perl' again="$object" >"$work/out" 2>"$work/err" || {
+"$bench" -q -N -d "$PWD" -o "$work/results" -b 3 -B again -x jemalloc -w 'tight16 contend/2 perl' \
+    again="$object" jemalloc="$object" >"$work/out" 2>"$work/err" || {
     fail 'bench.sh fails'
     cat "$work/err"
 }
@@ -143,6 +144,7 @@ has "$work/results/table.md" '^\| tight16/1 \| 1\.00 \| [0-9.]+ \| [0-9.]+ ns \|
 has "$work/results/table.md" '^\| contend/2 \| 1\.00 \| [0-9.]+ \| [0-9]+ KiB \|$'
 ! command -v perl >/dev/null || has "$work/results/table.md" '^\| perl \| 1\.00 \| [0-9.]+ \| [0-9]+ ms \|$'
 has "$work/results/raw.txt" '^contention contend/2 privheap 1 '
+! grep -q jemalloc "$work/results/table.md" || fail 'what is left out is measured'
 cmp -s "$work/out" "$work/results/table.md" || fail 'what is printed is not the table'
 refused 'malloc is not in' "$bench" -N -d "$PWD" -o "$work/results" nothing="$(dirname "$where")/libm.so.6"
 refused 'there is no' "$bench" -N -d "$PWD" -o "$work/results" nothing=/nonexistent.so
