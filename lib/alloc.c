@@ -177,12 +177,23 @@ static void *alloc_once(struct heap *hp, const struct request *rq, bool *zero)
     return block != NULL ? block : alloc_page_block(hp, rq, class, zero);
 }
 
-/* Before any NULL: every stack emptied, every kept page and mapping given back, once more. */
+static COLD bool regions_retreat(struct heap *hp, const struct request *rq)
+{
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    const bool any = ph_span_retreat(hp, rq->bytes >> UNIT_BITS);
+    ph_gate_leave(hp, ps);
+    return any;
+}
+
+/* Before any NULL: every stack emptied, every kept page and mapping given back, once more; then the regions' ends. */
 static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct request once = *rq;
     ph_heap_trim_plainly(hp);
-    return alloc_once(hp, &once, zero);
+    void *block = alloc_once(hp, &once, zero);
+    if (block == NULL && regions_retreat(hp, &once))
+        block = alloc_once(hp, &once, zero);
+    return block;
 }
 
 /* Its tail is set, and what it held while it was free looked at. */

@@ -455,32 +455,16 @@ void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units)
     ph_lock_give(&hp->span_lock);
 }
 
-/* Is that region one free span, or nothing yet?  Then the span, out of its bin, is given up. */
-static bool region_empty(struct heap *hp, const struct region *rg)
-{
-    if (rg->packed != NULL || rg->top <= rg->first)
-        return rg->packed == NULL;
-    struct span *sp = free_span_of_unit(hp, ((uintptr_t)rg->base >> UNIT_BITS) + rg->first);
-    if (sp == NULL || sp->units != rg->top - rg->first)
-        return false;
-    bin_remove(hp, sp);
-    ph_map_clear_ends(sp);
-    descriptor_give(hp, sp);
-    return true;
-}
+/* ---- what purge.c needs of a region's end ------------------------------------------------------ */
 
-/* Regions but the first in which nothing is in use go back whole; whether there were some. */
-bool ph_span_release(struct heap *hp)
+struct span *ph_span_below_top(struct heap *hp, const struct region *rg) { return top_neighbour(hp, rg); }
+void ph_span_file(struct heap *hp, struct span *sp) { span_file(hp, sp); }
+void ph_span_spare(struct heap *hp, struct span *sp) { descriptor_give(hp, sp); }
+
+void ph_span_keep(struct heap *hp, struct span *sp, uint32_t units)
 {
-    bool any = false;
-    ph_lock_take(&hp->span_lock);
-    for (struct region *rg = hp->regions; rg->next != NULL;)
-        if (region_empty(hp, rg->next)) {
-            ph_region_drop_next(hp, rg);
-            any = true;
-        } else {
-            rg = rg->next;
-        }
-    ph_lock_give(&hp->span_lock);
-    return any;
+    const struct span whole = *sp;
+    sp->units = units;
+    span_clip(sp, &whole);
+    span_file(hp, sp);
 }
