@@ -734,6 +734,7 @@ void ph_map_clear_first(const struct span *sp);
 void ph_map_clear_last(const struct span *sp);  /* if it is not the first too */
 void ph_map_clear_ends(const struct span *sp);
 bool ph_map_own(const void *base, size_t bytes, uint32_t heap);
+void ph_map_disown(const void *base, size_t bytes);
 uint32_t ph_map_owner(const void *at);
 void ph_map_fork_lock(void);
 void ph_map_fork_unlock(void);

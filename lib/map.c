@@ -187,7 +187,7 @@ static uint16_t *owner_place(uintptr_t granule)
     return leaf != NULL ? (uint16_t *)(void *)(leaf + LEAF_ENTRIES) + granule % OWNERS : NULL;
 }
 
-/* A range that was prepared belongs to that heap now; 0: to none.  False: no memory. */
+/* A range that was prepared belongs to that heap now.  False: no memory. */
 bool ph_map_own(const void *base, size_t bytes, uint32_t heap)
 {
     static uintptr_t writable = UINTPTR_MAX; /* the newest leaf known to be; map lock */
@@ -204,6 +204,17 @@ bool ph_map_own(const void *base, size_t bytes, uint32_t heap)
         __atomic_store_n(owner_place(granule), (uint16_t)heap, __ATOMIC_RELEASE);
     ph_lock_give(&map_lock);
     return all;
+}
+
+/* It belongs to none.  Cannot fail: an owner stands only where writing was allowed once. */
+void ph_map_disown(const void *base, size_t bytes)
+{
+    const uintptr_t first = (uintptr_t)base >> 16, last = ((uintptr_t)base + bytes - 1) >> 16;
+    ph_lock_take(&map_lock);
+    for (uintptr_t granule = first; granule <= last; granule++)
+        if (__atomic_load_n(owner_place(granule), __ATOMIC_RELAXED) != 0)
+            __atomic_store_n(owner_place(granule), 0, __ATOMIC_RELEASE);
+    ph_lock_give(&map_lock);
 }
 
 /* The number of the heap whose region an address lies in; 0: none, or the process heap's. */

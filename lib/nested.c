@@ -26,12 +26,20 @@ static bool is_left(void)
     return there != then ? then : (uintptr_t)__builtin_frame_address(0) > (ph_nest & ~(uintptr_t)ON_SIGNAL_STACK);
 }
 
-static bool is_inside(const struct local *lo, const struct thread *th, const struct heap *hp)
+static bool is_busy(const struct local *lo) { return lo->busy != 0 && __atomic_load_n(&lo->heap, __ATOMIC_RELAXED) != NULL; }
+
+/* A stop that finds no bias waits for nobody: who is busy without one has yet to find out that it may not go in. */
+static bool holds_off(const struct local *lo, const struct heap *hp)
 {
-    bool inside = lo != NULL && lo->heap != NULL && lo->busy != 0 && (hp == NULL || lo->heap == hp);
-    for (lo = th != NULL ? th->mine : NULL; lo != NULL && !inside; lo = lo->sibling)
-        inside = lo->busy != 0 && lo->heap != NULL && (hp == NULL || lo->heap == hp);
-    return inside;
+    return is_busy(lo) && __atomic_load_n(&lo->heap, __ATOMIC_RELAXED) == hp && __atomic_load_n(&lo->biased, __ATOMIC_RELAXED) != 0;
+}
+
+static bool any_is_busy(const struct local *lo, const struct thread *th)
+{
+    bool busy = lo != NULL && is_busy(lo);
+    for (lo = th != NULL ? th->mine : NULL; lo != NULL && !busy; lo = lo->sibling)
+        busy = is_busy(lo);
+    return busy;
 }
 
 /* What ph_local was before it was hidden: asked of the heap, for the frame that knows may be gone. */
@@ -89,7 +97,7 @@ COLD bool ph_nested_still(void)
 bool ph_nested_begin(struct nest *ne)
 {
     *ne = (struct nest){ph_local, ph_thread, ph_nest}; /* none while it is nested already; real ones while that begins or ends */
-    if ((ph_locks_held == 0 && !is_inside(ph_local, ph_thread, NULL)) ||
+    if ((ph_locks_held == 0 && !any_is_busy(ph_local, ph_thread)) ||
         (ph_nest != 0 && ph_local == &ph_local_none && ph_thread == PH_NO_THREAD))
         return false;
     ph_nested_ever = true;
@@ -118,5 +126,12 @@ void ph_nested_jump(uintptr_t target)
 
 bool ph_nested_is_inside(const struct heap *hp)
 {
-    return ph_nest != 0 && ph_locks_held == 0 && is_inside(plain_local(), ph_sized_thread_of(ph_thread_self()), hp);
+    if (ph_nest == 0 || ph_locks_held != 0)
+        return false;
+    const struct local *lo = hp == &ph_process_heap ? plain_local() : NULL;
+    const struct thread *th = ph_sized_thread_of(ph_thread_self());
+    bool inside = lo != NULL && holds_off(lo, hp);
+    for (lo = th != NULL ? th->mine : NULL; lo != NULL && !inside; lo = lo->sibling)
+        inside = holds_off(lo, hp);
+    return inside;
 }

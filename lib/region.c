@@ -268,7 +268,7 @@ void ph_region_trim(void)
 static void region_drop(const struct heap *hp, struct region *rg)
 {
     if (hp != &ph_process_heap)
-        (void)ph_map_own(rg->base, (size_t)rg->units << UNIT_BITS, 0);
+        ph_map_disown(rg->base, (size_t)rg->units << UNIT_BITS);
     if ((hp->flags & HEAPF_EXECUTE) || !cache_give(rg))
         ph_os_unmap(rg->base, whole_bytes(rg->units));
     region_free(rg);
@@ -289,7 +289,7 @@ void ph_region_drop_next(struct heap *hp, struct region *before)
     }
     hp->regions_seal = regions_seal(hp);
     if (hp != &ph_process_heap)
-        (void)ph_map_own(gone->base, (size_t)gone->units << UNIT_BITS, 0);
+        ph_map_disown(gone->base, (size_t)gone->units << UNIT_BITS);
     ph_os_unmap(gone->base, (size_t)gone->units << UNIT_BITS);
     region_free(gone);
 }

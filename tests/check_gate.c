@@ -6,11 +6,7 @@
 #include "check_room.h"
 
 #include <errno.h>
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <pthread.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 static struct heap *heap; /* the process heap */
@@ -280,25 +276,13 @@ END_TEST
 
 /* ---- without the kernel's barrier ---- */
 
-static void refuse_membarrier(void)
-{
-    struct sock_filter filter[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_membarrier, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    const struct sock_fprog program = {.len = COUNT(filter), .filter = filter};
-    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
-        _exit(0); /* not here */
-    CHILD_NEEDS(!ph_os_membarrier());
-}
-
 static void stop_without_membarrier(void *nothing)
 {
     pthread_t thread;
     (void)nothing;
-    refuse_membarrier();
+    if (!room_refuses(__NR_membarrier))
+        _exit(0); /* not here */
+    CHILD_NEEDS(!ph_os_membarrier());
     hammered = heap;
     hammering = 1;
     strokes = 0;

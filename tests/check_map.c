@@ -208,7 +208,7 @@ START_TEST(owner_is_said_for_each_byte_of_its_range)
 {
     const char *base = (const char *)ranges[_i].base, *last = base + ranges[_i].bytes - 1;
     ck_assert(ph_map_prepare(base - GRANULE, ranges[_i].bytes + 2 * GRANULE));
-    ck_assert(ph_map_own(base - GRANULE, 1, 0));
+    ph_map_disown(base - GRANULE, 1);
     ck_assert_uint_eq(ph_map_owner(base), 0);
     ck_assert(ph_map_own(base, ranges[_i].bytes, 0xfedc));
     for (size_t at = 0; at < ranges[_i].bytes; at += ranges[_i].bytes > 1 << GB_BITS ? 1001 * GRANULE + 5 : 4095)
@@ -217,9 +217,31 @@ START_TEST(owner_is_said_for_each_byte_of_its_range)
     ck_assert_uint_eq(ph_map_owner(base - 1), 0);
     ck_assert_uint_eq(ph_map_owner(last + GRANULE), 0);
     ck_assert_uint_eq(map_get(base), 0); /* they stand beside the entries */
-    ck_assert(ph_map_own(base, ranges[_i].bytes, 0));
+    ph_map_disown(base, ranges[_i].bytes);
     ck_assert_uint_eq(ph_map_owner(base), 0);
     ck_assert_uint_eq(ph_map_owner(last), 0);
+}
+END_TEST
+
+static void end_ownership_without_mprotect(void *nothing)
+{
+    (void)nothing;
+    for (int gb = 0; gb < 2; gb++) {
+        const char *base = (const char *)((uintptr_t)(0x5006 + gb) << GB_BITS);
+        CHILD_NEEDS(ph_map_prepare(base, GRANULE) && ph_map_own(base, GRANULE, 7));
+    }
+    if (!room_refuses(__NR_mprotect))
+        return; /* not here */
+    for (int gb = 0; gb < 2; gb++) {
+        const char *base = (const char *)((uintptr_t)(0x5006 + gb) << GB_BITS);
+        ph_map_disown(base, GRANULE);
+        CHILD_NEEDS(ph_map_owner(base) == 0);
+    }
+}
+
+START_TEST(a_range_can_be_given_up_while_the_system_refuses_all)
+{
+    ck_assert_int_eq(room_child(end_ownership_without_mprotect, NULL).status, 0);
 }
 END_TEST
 
@@ -312,6 +334,7 @@ int main(void)
     suite_add_tcase(suite, set);
     TCase *owners = tcase_create("own");
     tcase_add_loop_test(owners, owner_is_said_for_each_byte_of_its_range, 0, COUNT(ranges));
+    tcase_add_test(owners, a_range_can_be_given_up_while_the_system_refuses_all);
     tcase_add_test(owners, memory_of_others_and_no_addresses_have_no_owner);
     suite_add_tcase(suite, owners);
     TCase *clear = tcase_create("clear");

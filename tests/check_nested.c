@@ -156,6 +156,24 @@ START_TEST(a_handler_finds_no_stacks_and_leaves_them_as_they_were)
 }
 END_TEST
 
+/* Who stopped the heap before does not wait for it: it is busy, but not in. */
+START_TEST(a_handler_stays_out_of_a_stopped_heap)
+{
+    struct nest ne;
+    struct local *const lo = ph_local;
+    char *before = room_alloc(process, 100, false);
+    ph_gate_close(process, ENTER_PATIENTLY);
+    ph_gate_open(process);
+    local_enter(lo);
+    ck_assert(ph_nested_begin(&ne));
+    ck_assert_uint_eq(kind_of(room_alloc(process, 100, false)), KIND_EMERGENCY);
+    ck_assert_int_eq(ph_heap_free(process, before, ENTER_PATIENTLY), BLOCK_OK);
+    ck_assert_uint_eq(ph_later_count, 1);
+    ph_nested_end(&ne);
+    local_leave(lo);
+}
+END_TEST
+
 /* As a handler that is left by a jump: its frame is gone. */
 static __attribute__((noinline)) void begin_and_leave(void)
 {
@@ -206,6 +224,7 @@ int main(void)
     tcase_add_test(tc, a_block_grows_out_of_the_emergency_room);
     tcase_add_test(tc, a_heap_takes_its_emergency_blocks_along);
     tcase_add_test(tc, a_handler_finds_no_stacks_and_leaves_them_as_they_were);
+    tcase_add_test(tc, a_handler_stays_out_of_a_stopped_heap);
     tcase_add_test(tc, what_a_jump_left_is_put_in_order_by_the_next_call);
     tcase_add_test(tc, a_pop_left_halfway_costs_a_block);
     suite_add_tcase(suite, tc);

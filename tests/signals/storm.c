@@ -117,17 +117,6 @@ static void on_signal(int number)
 
 static pthread_t main_thread;
 
-/* While a handler's operation stands inside another's, a look at the books may come too early: it is repeated. */
-static bool is_valid(HANDLE heap)
-{
-    enum { TRIES = 20 };
-    for (int i = 0; i < TRIES; i++) {
-        if (HeapValidate(heap, 0, NULL)) return true;
-        usleep(2000);
-    }
-    return false;
-}
-
 static void *work(void *number)
 {
     static struct holder holders[THREADS];
@@ -136,7 +125,7 @@ static void *work(void *number)
     for (unsigned i = 0; !over; i++) {
         step(ho);
         if (number == 0 && i % 512 == 0) pthread_kill(main_thread, SIGUSR1);
-        if (number != 0 && i % 4096 == 0 && (!is_valid(process) || !is_valid(own))) storm_fail("HeapValidate, meanwhile");
+        if (number != 0 && i % 4096 == 0 && (!HeapValidate(process, 0, NULL) || !HeapValidate(own, 0, NULL))) storm_fail("HeapValidate, meanwhile");
     }
     return NULL;
 }
