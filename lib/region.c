@@ -300,7 +300,7 @@ void ph_region_cut(struct heap *hp, struct region *rg, uint32_t units)
     char *const from = rg->base + ((size_t)units << UNIT_BITS);
     const uint32_t less = rg->units - units;
     if (hp != &ph_process_heap)
-        (void)ph_map_own(from, (size_t)less << UNIT_BITS, 0);
+        ph_map_disown(from, (size_t)less << UNIT_BITS);
     __atomic_store_n(&rg->units, units, __ATOMIC_RELAXED);
     __atomic_store_n(&rg->committed, rg->committed < units ? rg->committed : units, __ATOMIC_RELAXED);
     rg->dirty = rg->dirty < units ? rg->dirty : units;
