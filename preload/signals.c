@@ -68,7 +68,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
 /* ---- the names ------------------------------------------------------------------------------------ */
 
 typedef int sigaction_function(int, const struct sigaction *, struct sigaction *);
-typedef __sighandler_t signal_function(int, __sighandler_t);
+typedef sighandler_t signal_function(int, sighandler_t);
 
 static void *behind_us(void **found, const char *name)
 {
@@ -120,39 +120,39 @@ EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *
     if (result == 0 && old != NULL && old->sa_sigaction == on_signal)
         old->sa_sigaction = (handler_function *)before;
     else if (result == 0 && old != NULL && ph_guard_has_handler(number, (const void *)(uintptr_t)old->sa_sigaction, &guarded))
-        *old = (struct sigaction){.sa_handler = (__sighandler_t)guarded};
+        *old = (struct sigaction){.sa_handler = (sighandler_t)guarded};
     if (result == 0 && new != NULL && new->sa_handler == SIG_DFL)
         (void)ph_guard_catch_default(number);
     return result;
 }
 
-static __sighandler_t set_signal(signal_function *next, int number, __sighandler_t handler)
+static sighandler_t set_signal(signal_function *next, int number, sighandler_t handler)
 {
     uintptr_t guarded, before = is_signal(number) ? __atomic_load_n(&program[number].handler, __ATOMIC_RELAXED) : 0;
     const bool had_info = is_signal(number) && program[number].has_info;
     const bool sets = is_signal(number) && is_function((uintptr_t)handler);
     if (sets)
         before = program_set(number, (uintptr_t)handler, false);
-    const __sighandler_t old = next(number, sets ? (__sighandler_t)(uintptr_t)on_signal : handler);
+    const sighandler_t old = next(number, sets ? (sighandler_t)(uintptr_t)on_signal : handler);
     if (old == SIG_ERR && sets)
         (void)program_set(number, before, had_info);
     if (old != SIG_ERR && handler == SIG_DFL)
         (void)ph_guard_catch_default(number);
     if (ph_guard_has_handler(number, (const void *)(uintptr_t)old, &guarded))
-        return (__sighandler_t)guarded;
-    return (uintptr_t)old == (uintptr_t)on_signal ? (__sighandler_t)before : old;
+        return (sighandler_t)guarded;
+    return (uintptr_t)old == (uintptr_t)on_signal ? (sighandler_t)before : old;
 }
 
-#define SIGNAL(name)                                                                        \
-    EXPORT __sighandler_t name(int number, __sighandler_t handler)                          \
-    {                                                                                       \
-        static void *found;                                                                 \
+/* Not all of them are declared by every libc. */
+#define SIGNAL(name)                                                                     \
+    sighandler_t name(int number, sighandler_t handler);                                 \
+    EXPORT sighandler_t name(int number, sighandler_t handler)                           \
+    {                                                                                    \
+        static void *found;                                                              \
         return set_signal((signal_function *)behind_us(&found, #name), number, handler); \
     }
 
 #undef signal
-__sighandler_t signal(int number, __sighandler_t handler);
-__sighandler_t bsd_signal(int number, __sighandler_t handler);
 SIGNAL(signal)
 SIGNAL(bsd_signal)
 SIGNAL(ssignal)
