@@ -191,15 +191,25 @@ static COLD bool guards_end(struct heap *hp, const struct request *rq)
     return any;
 }
 
-/* Before any NULL: every stack emptied, every kept page and mapping given back, once more; then what guards hold, and
- * the room that they keep apart; and a small block gets units of its own, where its page found none in a row or its sizes
- * no cell.  Else few bytes would be refused while many can still be had, and programs that recover know it the other way. */
+static COLD bool regions_retreat(struct heap *hp, const struct request *rq)
+{
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    const bool any = ph_span_retreat(hp, rq->bytes >> UNIT_BITS);
+    ph_gate_leave(hp, ps);
+    return any;
+}
+
+/* Before any NULL: every stack emptied, every kept page and mapping given back, once more; then what guards hold, and the
+ * room that they keep apart; then the regions' ends; and a small block gets units of its own, where its page found none in a
+ * row or its sizes no cell.  Else few bytes would be refused while many can still be had, which programs do not expect. */
 static COLD void *alloc_last(struct heap *hp, const struct request *rq, bool *zero)
 {
     struct request once = *rq;
     ph_heap_trim_plainly(hp);
     void *block = alloc_once(hp, &once, zero);
     if (block == NULL && hp->hard != 0 && rq->bytes < LARGE_BYTES && guards_end(hp, rq))
+        block = alloc_once(hp, &once, zero);
+    if (block == NULL && regions_retreat(hp, &once))
         block = alloc_once(hp, &once, zero);
     if (block == NULL && !hp->packed_only && request_class(rq) != CLASS_COUNT)
         block = alloc_run(hp, &once, zero);

@@ -87,8 +87,10 @@ static clock_function *symbol_find(const struct tables *tb, const char *name)
 
 void ph_os_clock_begin(void)
 {
+    const int saved = errno; /* getauxval says so where there is none: in emulators, in some sandboxes */
     const Elf64_Ehdr *object = (const Elf64_Ehdr *)getauxval(AT_SYSINFO_EHDR);
     struct tables tb = {0};
+    errno = saved;
     if (object != NULL && tables_find(object, &tb))
         __atomic_store_n(&kernel_clock, symbol_find(&tb, clock_name), __ATOMIC_RELAXED);
 }

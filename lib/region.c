@@ -236,7 +236,7 @@ struct region *ph_region_of(const struct heap *hp, const void *address)
 {
     struct region *rg = __atomic_load_n(&hp->regions, __ATOMIC_ACQUIRE);
     for (; rg != NULL; rg = __atomic_load_n(&rg->next, __ATOMIC_ACQUIRE))
-        if ((uintptr_t)address - (uintptr_t)rg->base < (size_t)rg->units << UNIT_BITS)
+        if ((uintptr_t)address - (uintptr_t)rg->base < (size_t)__atomic_load_n(&rg->units, __ATOMIC_RELAXED) << UNIT_BITS)
             return rg;
     return NULL;
 }
@@ -292,6 +292,22 @@ void ph_region_drop_next(struct heap *hp, struct region *before)
         ph_map_disown(gone->base, (size_t)gone->units << UNIT_BITS);
     ph_os_unmap(gone->base, (size_t)gone->units << UNIT_BITS);
     region_free(gone);
+}
+
+/* A region's units from that multiple of HEAP_ALIGN on, which nobody uses, go back to the system. */
+void ph_region_cut(struct heap *hp, struct region *rg, uint32_t units)
+{
+    char *const from = rg->base + ((size_t)units << UNIT_BITS);
+    const uint32_t less = rg->units - units;
+    if (hp != &ph_process_heap)
+        ph_map_disown(from, (size_t)less << UNIT_BITS);
+    __atomic_store_n(&rg->units, units, __ATOMIC_RELAXED);
+    __atomic_store_n(&rg->committed, rg->committed < units ? rg->committed : units, __ATOMIC_RELAXED);
+    rg->dirty = rg->dirty < units ? rg->dirty : units;
+    rg->seal = region_seal(rg);
+    hp->reserved_units -= less;
+    hp->regions_seal = regions_seal(hp);
+    ph_os_unmap(from, whole_bytes(less));
 }
 
 void ph_region_drop_rest(struct heap *hp)

@@ -274,7 +274,7 @@ static inline bool is_own(uintptr_t pc) { return pc - own.start < own.bytes; }
                      : "=m"((fr).pc), "=m"((fr).sp), "=m"((fr).bp), "=m"((fr).bx) : : "rax")
 #else
 #define FRAME_HERE(fr)                                                                              \
-    ((fr).bp = (fr).sp = (uintptr_t)__builtin_frame_address(0), (fr).pc = (uintptr_t)&ph_trace_here)
+    ((fr).bp = (fr).sp = (uintptr_t)__builtin_frame_address(0), (fr).pc = (uintptr_t)&ph_trace_here, (fr).bx = 0)
 #endif
 
 static uint32_t thread_number(void)

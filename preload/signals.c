@@ -143,16 +143,16 @@ static sighandler_t set_signal(signal_function *next, int number, sighandler_t h
     return (uintptr_t)old == (uintptr_t)on_signal ? (sighandler_t)before : old;
 }
 
-#define SIGNAL(name)                                                                        \
-    EXPORT sighandler_t name(int number, sighandler_t handler)                          \
-    {                                                                                       \
-        static void *found;                                                                 \
+/* Not all of them are declared by every libc. */
+#define SIGNAL(name)                                                                     \
+    sighandler_t name(int number, sighandler_t handler);                                 \
+    EXPORT sighandler_t name(int number, sighandler_t handler)                           \
+    {                                                                                    \
+        static void *found;                                                              \
         return set_signal((signal_function *)behind_us(&found, #name), number, handler); \
     }
 
 #undef signal
-sighandler_t signal(int number, sighandler_t handler);
-sighandler_t bsd_signal(int number, sighandler_t handler);
 SIGNAL(signal)
 SIGNAL(bsd_signal)
 SIGNAL(ssignal)

@@ -82,7 +82,7 @@ START_TEST(block_ends_at_the_guard_as_near_as_its_alignment_lets)
     ck_assert_uint_eq((uintptr_t)block % align, 0);
     ck_assert_uint_lt((size_t)(ph_slot_end(sl) - block) - (bytes > 0 ? bytes : 1), align);
     ck_assert(!is_open(ph_slot_end(sl)) && !is_open(ph_slot_start(sl) - 1));
-    ck_assert(ph_slot_start(sl) > block - UNIT_BYTES || !is_open(block - UNIT_BYTES));
+    ck_assert(ph_slot_start(sl) > block - ph_os_page_bytes() || !is_open(block - ph_os_page_bytes()));
     ck_assert_uint_eq(bi.kind, KIND_LARGE);
     ck_assert_uint_eq(bi.wanted, bytes);
     ck_assert_uint_eq(bi.capacity, bytes);

@@ -66,10 +66,10 @@ static inline uint32_t room_random(uint64_t *state)
 /* Is every OS page of a range mapped, whatever its protection?  Source: mincore(2), ENOMEM. */
 static inline bool room_is_mapped(const void *at, size_t bytes)
 {
-    unsigned char seen;
+    unsigned char seen[16]; /* a byte for each page of the hardware, in one of 64 KB that we only pretend */
     const uintptr_t os_page = ph_os_page_bytes(), end = (uintptr_t)at + bytes;
     for (uintptr_t page = (uintptr_t)at & ~(os_page - 1); page < end; page += os_page)
-        if (mincore((void *)page, os_page, &seen) != 0)
+        if (mincore((void *)page, os_page, seen) != 0)
             return false;
     return true;
 }

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "emulated.h"
+
 static char said_text[8192];
 static int said_stderr = -1; /* the real one, while it is replaced */
 
@@ -31,6 +33,7 @@ static inline const char *said_end(void)
     close(said_stderr);
     ck_assert_int_ge(bytes, 0);
     said_text[bytes] = '\0';
+    emulated_text_cut(said_text); /* of a child */
     return said_text;
 }
 

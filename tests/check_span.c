@@ -455,6 +455,49 @@ START_TEST(valid_rejects_damage)
 }
 END_TEST
 
+/* ---- ends of regions ---- */
+
+START_TEST(unused_end_of_a_region_goes_back)
+{
+    struct span *first = NULL, *last = NULL;
+    while (heap->regions->next == NULL || last == NULL) {
+        struct span *sp = take(16);
+        first = heap->regions->next != NULL && first == NULL ? sp : first;
+        last = sp != first && first != NULL ? sp : NULL;
+    }
+    struct region *rg = heap->regions->next;
+    const uint64_t others = heap->reserved_units - rg->units;
+    const uint32_t keep = (rg->first + 16 + 15) / 16 * 16;
+    ck_assert_ptr_eq(ph_span_start(first), ph_region_unit(rg, rg->first));
+    memset(ph_span_start(first), 0x77, ph_span_bytes(first));
+    memset(ph_span_start(last), 0x77, ph_span_bytes(last));
+    give(last);
+    ck_assert(!ph_span_retreat(heap, heap->reserved_units)); /* would be of no use to a request so large */
+    const char *gone = ph_region_unit(rg, keep);
+    ck_assert(ph_span_retreat(heap, 1));
+    ck_assert_uint_eq(rg->units, keep);
+    ck_assert_uint_eq(rg->top, keep);
+    ck_assert_uint_eq(heap->reserved_units, others + keep);
+    ck_assert_uint_eq(ph_map_owner(gone), 0);
+    ck_assert(ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
+    ck_assert(!ph_span_retreat(heap, 1)); /* nothing is left to go */
+    ck_assert_ptr_eq(take(keep - 16 - rg->first), at_unit(end_of(first)));
+    ck_assert_int_eq(*(const char *)ph_span_start(first), 0x77);
+    const struct span *more = take(16);
+    ck_assert_ptr_ne(ph_region_of(heap, ph_span_start(more)), rg);
+    memset(ph_span_start(more), 0x77, ph_span_bytes(more));
+}
+END_TEST
+
+START_TEST(bounded_heap_keeps_its_end)
+{
+    const uint64_t before = heap->reserved_units;
+    give(take(100));
+    ck_assert(!ph_span_retreat(heap, 1));
+    ck_assert_uint_eq(heap->reserved_units, before);
+}
+END_TEST
+
 /* ---- a random life, with a shadow of who has which unit ---- */
 
 enum { SLOTS = 150, SHADOW_UNITS = 1 << 16, STEPS = 20000 };
@@ -521,6 +564,7 @@ START_TEST(random_life_overlaps_nothing_and_ends_joined)
             empty_slot(i);
         if (step % 1000 == 999) ck_assert(ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
         if (step % 5000 == 4999) ph_purge_all(heap);
+        if (step % 3000 == 2999) (void)ph_span_retreat(heap, 1);
     }
     for (int i = 0; i < SLOTS; i++)
         if (slot[i] != NULL) empty_slot(i);
@@ -538,9 +582,11 @@ static void add_taking(Suite *suite)
     tcase_add_test(take_case, what_alignment_leaves_over_is_free);
     tcase_add_test(take_case, spans_never_stand_at_the_handle);
     tcase_add_test(take_case, growing_heap_grows_in_few_regions);
+    tcase_add_test(take_case, unused_end_of_a_region_goes_back);
     TCase *bounded = room_case(suite, "bound", setup_heap_of_1_mb, teardown_heap);
     tcase_add_test(bounded, bounded_heap_ends_and_serves_again);
     tcase_add_test(bounded, run_does_not_grow_beyond_its_region);
+    tcase_add_test(bounded, bounded_heap_keeps_its_end);
 }
 
 static void add_giving(Suite *suite)

@@ -128,8 +128,11 @@ int main(int argc, char **argv)
     if (argc > 4 && strcmp(argv[1], "one") == 0) return one(argv);
     if (argc > 1 && strcmp(argv[1], "lose") == 0) return run(&none, true) == 0 ? 0 : 1;
     survey(count);
-    for (unsigned call = 0; call < CALL_KINDS; call++)
+    for (unsigned call = 0; call < CALL_KINDS; call++) {
         try_call(call, count[call], all, begun + seconds * (call + 1) / CALL_KINDS);
+        if (all) printf("%s: %u runs, %u bad, %.0f s\n", fault_call_names[call], runs, bad, seconds_now() - begun);
+        fflush(stdout);
+    }
     for (unsigned call = 0; call < CALL_KINDS; call++)
         printf("%u of %s%s", count[call], fault_call_names[call], call + 1 < CALL_KINDS ? ", " : "\n");
     printf("%u runs, %u bad, %.1f s; usual: %u mappings, %u KB\n", runs, bad, seconds_now() - begun, usual_mappings, usual_kilobytes);

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 the privheap authors
 #
-# fuzz_long.sh -- fuzz.sh with 100,000,000 operations each; then, where clang has libFuzzer, FUZZ_SECONDS (300) of it for
+# fuzz_long.sh -- fuzz.sh with 100,000,000 operations; then, where clang has libFuzzer, FUZZ_SECONDS (300) of it for
 # each target, from the corpus, with the address and undefined-behaviour sanitizers.  What it finds stays in
 # the folder fuzz-found of the build.
 

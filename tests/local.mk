@@ -127,22 +127,22 @@ HELPERS += %D%/bugs/bugs_new
 HELPERS += %D%/bugs/right_new
 endif
 
-# Soaks, for `make check-long` only: programs or scripts.
+# For `make check-long` only: programs or scripts, the quick ones first.
 LONG_TESTS =
 LONG_TESTS += %D%/malloc_modes.sh
-LONG_TESTS += %D%/programs_modes.sh
+if HAVE_CHECK
+LONG_TESTS += %D%/validate_soak.sh
+LONG_TESTS += %D%/os_pages_all.sh
+endif
 LONG_TESTS += %D%/modes_overcommit.sh
-LONG_TESTS += %D%/aarch64.sh
 LONG_TESTS += %D%/musl.sh
 LONG_TESTS += %D%/bench_against.sh
+LONG_TESTS += %D%/models.sh
+LONG_TESTS += %D%/programs_modes.sh
+LONG_TESTS += %D%/aarch64.sh
 LONG_TESTS += %D%/fault_all.sh
 LONG_TESTS += %D%/fuzz_long.sh
-LONG_TESTS += %D%/models.sh
 LONG_TESTS += %D%/soak_long.sh
-if HAVE_CHECK
-LONG_TESTS += %D%/os_pages_all.sh
-LONG_TESTS += %D%/validate_soak.sh
-endif
 
 # Programs without Check that start themselves again with the object preloaded.
 PRELOADED_TESTS =
@@ -453,14 +453,19 @@ check-suites: all
 # Everything that the tests need, without running one.
 check-programs: all $(check_PROGRAMS) $(check_LTLIBRARIES)
 
+# One after the other, each for an hour at most (TEST_SECONDS); what they say is in their logs.
 check-long: all $(check_PROGRAMS) $(LONG_TESTS)
-	@$(AM_TESTS_ENVIRONMENT) failed=0; \
-	for test in $(LONG_TESTS); do \
+	@$(AM_TESTS_ENVIRONMENT) set -- $(LONG_TESTS); number=0; good=0; skipped=0; \
+	TEST_SECONDS=$${TEST_SECONDS-3600}; export TEST_SECONDS; \
+	for test; do \
+	  number=`expr $$number + 1`; echo "== $$number of $$#, `date +%H:%M`: $$test, $$TEST_SECONDS s at most, says it in $$test.log"; \
 	  test -e ./$$test && run=./$$test || run=$(srcdir)/$$test; \
-	  TEST_SECONDS=$${TEST_SECONDS-7200} $(LOG_DRIVER) --test-name $$test \
-	    --log-file $$test.log --trs-file $$test.trs -- $$run; \
-	  grep -q '^:test-result: \(PASS\|SKIP\)' $$test.trs || failed=1; \
-	done; exit $$failed
+	  $(LOG_DRIVER) --test-name $$test --log-file $$test.log --trs-file $$test.trs -- $$run; \
+	  case `sed -n 's/^:test-result: //p' $$test.trs` in \
+	  PASS) good=`expr $$good + 1` ;; SKIP) skipped=`expr $$skipped + 1` ;; esac; \
+	done; \
+	echo "== `date +%H:%M`: $$good passed, $$skipped skipped, `expr $$# - $$good - $$skipped` failed"; \
+	test `expr $$good + $$skipped` -eq $$#
 CLEANFILES += $(LONG_TESTS:=.log)
 CLEANFILES += $(LONG_TESTS:=.trs)
 

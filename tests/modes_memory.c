@@ -4,6 +4,7 @@
  *
  *   modes_memory as|data|none MIB   sets that limit (none: somebody else did), fills it with blocks of each size in
  *                                   turn, each in turn after each other, and takes one block of 80 % after each
+ *   modes_memory as|data MIB PART   the same with few sizes, far apart, but only one PART-th may be missing afterwards
  *   modes_memory touch MIB          the same to three tenths, each OS page written to: where memory in use is limited.
  *                                   What was freed a moment ago may still be memory, so more would be a matter of luck
  *   modes_memory maps LEFT          burns all mappings but LEFT, then uses memory as far as it goes, twice
@@ -26,7 +27,13 @@
 
 static const size_t sizes[] = { 16, 200, 3000, 20000, 100000, 700000, 1500000, 3000000 };
 
+static const size_t few_sizes[] = { 24, 1024, 40 << 10, 2 << 20 };
+
 static bool touch;
+static const size_t *size = sizes;
+static unsigned size_count = COUNT(sizes);
+/* A part of the page map for another gigabyte may be needed meanwhile, 2 MiB; descriptors of small pages stay. */
+static size_t missing_part = 12;
 static unsigned failures;
 
 static void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -121,20 +128,19 @@ static int limits(int resource, size_t mib)
     size_t first[COUNT(sizes)];
 
     if (resource >= 0 && setrlimit((unsigned)resource, &limit) != 0) return 99;
-    for (unsigned i = 0; i < COUNT(sizes); i++) {
-        first[i] = fresh(sizes[i], touch ? most * 3 / 10 : SIZE_MAX);
-        MUST(first[i] > most / (touch ? 4 : 2), "blocks of %zu: only %zu KiB of %zu\n", sizes[i], first[i] / 1024, most / 1024);
+    for (unsigned i = 0; i < size_count; i++) {
+        first[i] = fresh(size[i], touch ? most * 3 / 10 : SIZE_MAX);
+        MUST(first[i] > most / (touch ? 4 : 2), "blocks of %zu: only %zu KiB of %zu\n", size[i], first[i] / 1024, most / 1024);
     }
-    for (unsigned i = 0; i < COUNT(sizes); i++)
-        for (unsigned k = 0; k < COUNT(sizes); k++) {
-            (void)fill(sizes[i], touch ? first[i] : SIZE_MAX);
+    for (unsigned i = 0; i < size_count; i++)
+        for (unsigned k = 0; k < size_count; k++) {
+            (void)fill(size[i], touch ? first[i] : SIZE_MAX);
             empty();
-            if (k == 0) take_one_big(first[i] / 10 * 8, sizes[i]);
-            const size_t again = fill(sizes[k], touch ? first[k] : SIZE_MAX);
+            if (k == 0) take_one_big(first[i] / 10 * (missing_part < 10 ? 7 : 8), size[i]);
+            const size_t again = fill(size[k], touch ? first[k] : SIZE_MAX);
             empty();
-            /* a part of the page map for another gigabyte may have been needed meanwhile: 2 MiB */
-            const size_t least = first[k] - (sizes[k] > first[k] / 12 ? sizes[k] : first[k] / 12);
-            MUST(again >= least, "after blocks of %zu: %zu KiB in blocks of %zu, fresh it was %zu\n", sizes[i], again / 1024, sizes[k],
+            const size_t least = first[k] - first[k] / missing_part - size[k];
+            MUST(again >= least, "after blocks of %zu: %zu KiB in blocks of %zu, fresh it was %zu\n", size[i], again / 1024, size[k],
                  first[k] / 1024);
         }
     return failures != 0;
@@ -258,6 +264,11 @@ int main(int argc, char **argv)
     int status = 2;
 
     touch = strcmp(verb, "touch") == 0;
+    if (argc == 4 && strcmp(verb, "blocks") != 0) {
+        size = few_sizes;
+        size_count = COUNT(few_sizes);
+        missing_part = strtoul(argv[3], NULL, 10);
+    }
     if (strcmp(verb, "as") == 0) status = limits(RLIMIT_AS, number);
     if (strcmp(verb, "data") == 0) status = limits(RLIMIT_DATA, number);
     if (strcmp(verb, "none") == 0 || touch) status = limits(-1, number);

@@ -46,6 +46,11 @@ join_group='[ -w "$1/cgroup.procs" ] && echo $$ >"$1/cgroup.procs" && shift && e
 
 expect "RLIMIT_AS of $mib MiB" "$memory" as $mib
 expect "RLIMIT_DATA of $mib MiB" "$memory" data $mib
+# What stays is descriptors of pages with the smallest blocks: one and a half parts of a hundred; in secure mode
+# ten, and address space for its guards, so that its bound is one on data.
+expect 'RLIMIT_AS, sizes far apart' "$memory" as 128 50
+expect 'RLIMIT_DATA, sizes far apart' "$memory" data 128 50
+expect 'RLIMIT_DATA, sizes far apart, secure mode' env PRIVHEAP_MODE=secure "$memory" data $mib 5
 expect '64,300 burned mappings' "$memory" maps 1230
 expect '40,000 live blocks of 128 KiB' "$memory" blocks 40000 131072
 
