@@ -9,6 +9,7 @@
  *          that fakes the time, say) may allocate in it, and would wait for our lock for ever.
  * Source:  vdso(7); the ELF gABI, symbol table, and its DT_GNU_HASH. */
 #include <elf.h>
+#include <errno.h>
 #include <sys/auxv.h>
 #include <time.h>
 

@@ -488,7 +488,6 @@ void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units)
     ph_lock_give(&hp->span_lock);
 }
 
-/* What purge.c needs of a region's end. */
 struct span *ph_span_below_top(struct heap *hp, const struct region *rg) { return top_neighbour(hp, rg); }
 void ph_span_file(struct heap *hp, struct span *sp) { span_file(hp, sp); }
 void ph_span_spare(struct heap *hp, struct span *sp) { descriptor_give(hp, sp); }
