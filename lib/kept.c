@@ -17,11 +17,14 @@
 enum {
     KEPT = 32,
     GONE_MOST = KEPT + 1,
-    LIVE_PART = 8,              /* so much of what is live may be kept, if that is more than this: */
+    LIVE_PART = 16,             /* so much of what is live may always be kept, if that is more than this: */
+    CREDIT_LIVE_PART = 3,       /* and while they are asked for, so much more, if that is more than this: */
+    CREDIT_BLOCK_PART = 3,      /* no block has more of both than this part */
     CUT_LEAST_BYTES = 64 << 10, /* what is left of a mapping is kept, or goes to the block as well */
     GROW_LEAST_BYTES = 256 << 10, /* a mapping is made longer if it has so much: that many OS pages cost more than the call */
 };
-#define KEPT_BYTES ((size_t)64 << 20)
+#define KEPT_BYTES ((size_t)16 << 20)
+#define CREDIT_BYTES ((size_t)96 << 20)
 
 struct kept {
     char *base;
@@ -31,8 +34,8 @@ struct kept {
 static struct kept kept[KEPT];
 static unsigned kept_count;
 static size_t kept_bytes;
-static size_t peak_bytes; /* the most that were live lately, */
-static uint32_t peak_ms;  /* since then */
+static size_t credit; /* what the program shows that it comes back for: twice what it took, less what it gave since */
+static size_t missed; /* bytes that were not kept and may be wanted: then they were missed */
 static ph_lock kept_lock;
 
 void ph_kept_fork_lock(void) { ph_lock_fork_take(&kept_lock); }
@@ -136,12 +139,15 @@ static char *kept_grow(const struct kept *one, size_t bytes, size_t *got_bytes)
 char *ph_kept_take(size_t bytes, size_t align, size_t *got_bytes)
 {
     struct kept found = {0};
-    if (__atomic_load_n(&kept_count, __ATOMIC_RELAXED) == 0)
+    if (__atomic_load_n(&kept_count, __ATOMIC_RELAXED) == 0 && __atomic_load_n(&missed, __ATOMIC_RELAXED) == 0)
         return NULL;
     ph_lock_take(&kept_lock);
     const unsigned best = kept_best(bytes, align);
     if (best != KEPT)
         found = kept_cut(best, bytes);
+    if (best != KEPT || missed >= bytes)
+        credit += 2 * bytes;
+    missed -= best == KEPT && missed >= bytes ? bytes : 0;
     ph_lock_give(&kept_lock);
     if (found.base != NULL && found.bytes < bytes)
         return kept_grow(&found, bytes, got_bytes);
@@ -189,17 +195,14 @@ static unsigned kept_oldest(uint32_t now)
     return oldest;
 }
 
-/* What was live a moment ago may be so again, as far as it is no more than half of what is live still.  Held: the lock. */
-static size_t kept_most(uint32_t now, size_t bytes, size_t live_bytes)
+/* Who gives and takes in turn may have much here; who gives all and goes to sleep leaves little.  Held: the lock. */
+static size_t kept_most(size_t bytes, size_t live_bytes)
 {
-    const size_t part = live_bytes / LIVE_PART;
-    if (now - peak_ms >= (uint32_t)ph_option(OPT_PURGE_DELAY)) {
-        peak_ms = now;
-        peak_bytes = 0;
-    }
-    peak_bytes = live_bytes + bytes > peak_bytes ? live_bytes + bytes : peak_bytes;
-    const size_t room = peak_bytes - live_bytes;
-    return (part > KEPT_BYTES ? part : KEPT_BYTES) + (room < live_bytes / 2 ? room : live_bytes / 2);
+    const size_t always = live_bytes / LIVE_PART, more = live_bytes / CREDIT_LIVE_PART;
+    const size_t most = more > CREDIT_BYTES ? more : CREDIT_BYTES;
+    credit = credit > most ? most : credit;
+    credit -= bytes < credit ? bytes : credit;
+    return (always > KEPT_BYTES ? always : KEPT_BYTES) + credit;
 }
 
 /* So much of it as is too much, or all: to be unmapped.  Held: the lock. */
@@ -219,9 +222,9 @@ void ph_kept_give(char *base, size_t bytes, size_t live_bytes)
     const uint32_t now = (uint32_t)ph_os_clock_ms();
     struct kept gone[GONE_MOST];
     ph_lock_take(&kept_lock);
-    const size_t most = kept_most(now, bytes, live_bytes);
+    const size_t most = kept_most(bytes, live_bytes);
     unsigned going = kept_old(now, gone);
-    const bool keep = ph_option(OPT_PURGE_DELAY) > 0 && bytes <= most / 2;
+    const bool keep = ph_option(OPT_PURGE_DELAY) > 0 && (bytes <= KEPT_BYTES || bytes <= most / CREDIT_BLOCK_PART);
     const size_t more = keep ? bytes : 0;
     while (kept_count > 0 && kept_bytes + more > most)
         gone[going++] = kept_less(kept_oldest(now), kept_bytes + more - most);
@@ -232,6 +235,7 @@ void ph_kept_give(char *base, size_t bytes, size_t live_bytes)
         kept_add(joined);
     } else {
         gone[going++] = (struct kept){base, bytes, now};
+        missed = missed + bytes < CREDIT_BYTES ? missed + bytes : CREDIT_BYTES;
     }
     ph_lock_give(&kept_lock);
     unmap_all(gone, going);

@@ -280,10 +280,16 @@ static void run_routine(void)
     swapcontext(&routine[running], &scheduler);
 }
 
+static void allocate_and_come_again(int number)
+{
+    allocate_in_handler(number);
+    storm_once(1000);
+}
+
 /* Coroutines, their stacks blocks of ours, that allocate and switch; timer's handlers on each stack. */
 static void coroutines(void)
 {
-    const struct sigaction action = {.sa_handler = allocate_in_handler, .sa_flags = SA_RESTART};
+    const struct sigaction action = {.sa_handler = allocate_and_come_again, .sa_flags = SA_RESTART};
     for (unsigned i = 0; i < ROUTINES; i++) {
         getcontext(&routine[i]);
         routine[i].uc_stack = (stack_t){.ss_sp = malloc(65536), .ss_size = 65536};
@@ -291,7 +297,7 @@ static void coroutines(void)
         makecontext(&routine[i], run_routine, 0);
     }
     sigaction(SIGALRM, &action, NULL);
-    storm_timer(2000);
+    storm_once(1000);
     for (unsigned i = 0; ended != (1u << ROUTINES) - 1; i++)
         if (!(ended >> (running = i % ROUTINES) & 1)) swapcontext(&scheduler, &routine[running]);
     storm_timer(0);

@@ -65,6 +65,13 @@ static inline double storm_seconds(void)
     return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
+/* One signal, for handlers that may take longer than the time between two. */
+static inline void storm_once(int microseconds)
+{
+    const struct itimerval once = {{0, 0}, {0, microseconds}};
+    setitimer(ITIMER_REAL, &once, NULL);
+}
+
 static inline void storm_timer(int microseconds)
 {
     const struct itimerval every = {{0, microseconds}, {0, microseconds}};
