@@ -59,8 +59,9 @@ bool ph_large_was(const void *block, size_t *bytes)
 /* ---- a heap's large blocks ------------------------------------------------------------------- */
 
 /* Held: the span lock. */
-static void large_counted(struct heap *hp)
+static void large_counted(struct heap *hp, size_t bytes)
 {
+    __atomic_store_n(&hp->large_bytes, bytes, __ATOMIC_RELAXED); /* large_drop reads it without the lock */
     if (hp->large_count > hp->large_most)
         hp->large_most = hp->large_count;
     if (hp->large_bytes > hp->large_most_bytes)
@@ -75,9 +76,8 @@ void ph_large_link(struct heap *hp, struct span *sp)
     if (sp->next != SPAN_NONE)
         ph_span_at(sp->next)->prev = sp->self;
     __atomic_store_n(&hp->large, (uint32_t)sp->self, __ATOMIC_RELAXED);
-    hp->large_bytes += sp->mapped_bytes;
     __atomic_store_n(&hp->large_count, hp->large_count + 1, __ATOMIC_RELAXED);
-    large_counted(hp);
+    large_counted(hp, hp->large_bytes + sp->mapped_bytes);
     ph_map_first(sp);
     ph_lock_give(&hp->span_lock);
 }
@@ -91,8 +91,8 @@ static void large_unlink(struct heap *hp, struct span *sp)
         ph_span_at(sp->prev)->next = sp->next;
     else
         __atomic_store_n(&hp->large, (uint32_t)sp->next, __ATOMIC_RELAXED);
-    hp->large_bytes -= sp->mapped_bytes;
     __atomic_store_n(&hp->large_count, hp->large_count - 1, __ATOMIC_RELAXED);
+    large_counted(hp, hp->large_bytes - sp->mapped_bytes);
     ph_map_clear_first(sp);
 }
 
@@ -240,8 +240,7 @@ bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, size_t want
     if (now != NULL && now != base)
         lately_add(sp, ph_large_block(sp));
     if (now != NULL) {
-        hp->large_bytes += mapped - sp->mapped_bytes;
-        large_counted(hp);
+        large_counted(hp, hp->large_bytes + mapped - sp->mapped_bytes);
         sp->mapped_bytes = mapped;
         span_want(sp, wanted, sized);
     }
