@@ -236,6 +236,10 @@ static int options_take(struct settings *s, int argc, char **argv)
         optopt = 0;
         int which = getopt_long(argc, argv, "+:h", switches, NULL);
         if (which == -1) return -1;
+        if (which >= LETTERS && optarg == argv[optind - 1] && strcmp(optarg, "--") == 0) { /* else a file of that name */
+            optopt = which;
+            which = ':';
+        }
         if (which == ':')
             return ph_complain(COMPARE, EXIT_OWN_ERROR, "--%s needs a value: %s", rows[optopt - LETTERS].name,
                                rows[optopt - LETTERS].argument);

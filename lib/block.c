@@ -451,7 +451,9 @@ static void *resize(struct heap *hp, const struct block_info *bi, void *block, c
     void *now = resize_in_place(hp, bi, block, rq, !in_place) ? block : NULL;
     if (now == NULL && !in_place && (now = resize_large(hp, bi, rq)) == NULL)
         now = resize_by_copy(hp, bi, block, rq);
-    if (now == NULL && !in_place && rq->bytes <= bi->wanted && is_guarded(bi) && resize_in_place(hp, bi, block, rq, false))
+    /* where memory is out what shrinks stays here, but for what has no place for its exact size (W32 2.5) */
+    const bool may_stay = now == NULL && !in_place && rq->bytes <= bi->wanted && !(rq->sized && bi->kind == KIND_PLAIN);
+    if (may_stay && resize_in_place(hp, bi, block, rq, false))
         now = block;
     if (now != NULL && rq->zero && rq->bytes > bi->wanted)
         ph_bytes_zero((char *)now + bi->wanted, rq->bytes - bi->wanted);

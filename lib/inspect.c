@@ -160,7 +160,8 @@ static void inspect_before(struct heap *hp, const struct region *rg)
 void ph_inspect(struct heap *hp)
 {
     struct budget left = {.blocks = MOST_BLOCKS, .bytes = FREE_BYTES};
-    if (ph_nested_ever || !ph_gate_close_alone(hp)) /* an operation that was left in its middle may have left a block half made */
+    /* an operation that was left in its middle, by a jump or by cancellation, may have left a block half made */
+    if (ph_nested_ever || __atomic_load_n(&ph_cancels, __ATOMIC_RELAXED) || !ph_gate_close_alone(hp))
         return;
     ph_local_empty_all(hp);
     left.tails = may_look_at_tails(hp);

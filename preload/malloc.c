@@ -264,19 +264,27 @@ static bool hard_realloc(void **block, size_t bytes, const void *caller)
     return true;
 }
 
-static COLD void *moved_refill(struct local *lo, unsigned class, size_t bytes, const void *caller)
+/* Where memory is out a block that shrinks stays where it is: programs do not expect that it cannot. */
+static COLD void *moved_refill(struct local *lo, void *block, size_t had, size_t bytes, const void *caller)
 {
-    return refill(lo, class, &(struct request){.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = caller});
+    const int before = errno;
+    void *now = refill(lo, class_of(bytes), &(struct request){.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = caller});
+    if (now != NULL || bytes > had)
+        return now;
+    errno = before;
+    return block;
 }
 
 /* A plain block to another class. */
 static __attribute__((noinline)) void *realloc_move(struct local *lo, void *block, unsigned class, size_t bytes)
 {
-    const unsigned to = class_of(bytes);
-    void *now = local_take(lo, to);
-    if (unlikely(now == NULL) && (now = moved_refill(lo, to, bytes, __builtin_return_address(0))) == NULL)
-        return NULL;
     const size_t had = ph_class_bytes[class];
+    void *now = local_take(lo, class_of(bytes));
+    if (unlikely(now == NULL)) {
+        now = moved_refill(lo, block, had, bytes, __builtin_return_address(0));
+        if (now == NULL || now == block)
+            return now;
+    }
     __builtin_memcpy(now, block, had < bytes ? had : bytes);
     free_as(block, FAMILY_MALLOC, SIZE_MAX);
     return now;

@@ -323,6 +323,42 @@ START_TEST(block_that_grows_by_a_little_gets_an_eighth_more)
 }
 END_TEST
 
+/* From either side. */
+START_TEST(neighbours_join_whoever_comes_first)
+{
+    char *at = ph_span_start(take(8 * MB));
+    ck_assert(ph_large_give(heap, at));
+    (void)take(MB);
+    (void)take(7 * MB);
+    ck_assert(ph_large_give(heap, at));
+    ck_assert(ph_large_give(heap, at + MB));
+    ck_assert_ptr_eq(ph_span_start(take(8 * MB)), at);
+}
+END_TEST
+
+/* Of two parts that the system tells apart none can be moved with the other. */
+START_TEST(mapping_that_cannot_be_made_longer_stays_kept)
+{
+    char *at = ph_span_start(take(8 * MB));
+    ck_assert_int_eq(madvise(at + 4 * MB, 4 * MB, MADV_DONTDUMP), 0);
+    ck_assert(ph_large_give(heap, at));
+    ck_assert_ptr_ne(ph_span_start(take(16 * MB)), at);
+    ck_assert(room_is_mapped(at, 8 * MB));
+    ck_assert_ptr_eq(ph_span_start(take(8 * MB)), at);
+}
+END_TEST
+
+START_TEST(what_is_kept_goes_when_its_time_is_up)
+{
+    char *at = ph_span_start(take(8 * MB));
+    ck_assert(ph_large_give(heap, at));
+    read_delay("PRIVHEAP_PURGE_DELAY=50");
+    ph_os_sleep(60 * 1000 * 1000);
+    ph_kept_expire();
+    ck_assert(!room_is_mapped(at, 1));
+}
+END_TEST
+
 START_TEST(without_delay_nothing_is_kept)
 {
     read_delay("PRIVHEAP_PURGE_DELAY=0");
@@ -458,6 +494,9 @@ int main(void)
     tcase_add_loop_test(kept, what_is_kept_is_bounded, 1, 2);
     tcase_add_loop_test(kept, what_is_kept_is_bounded, 20, 21);
     tcase_add_loop_test(kept, what_is_kept_is_bounded, 33, 34);
+    tcase_add_test(kept, neighbours_join_whoever_comes_first);
+    tcase_add_test(kept, mapping_that_cannot_be_made_longer_stays_kept);
+    tcase_add_test(kept, what_is_kept_goes_when_its_time_is_up);
     tcase_add_test(kept, without_delay_nothing_is_kept);
     tcase_add_test(kept, executable_mapping_is_not_kept);
     TCase *resize = room_case(suite, "resize", setup_heap, teardown_heap);

@@ -139,6 +139,51 @@ START_TEST(what_is_kept_is_bounded)
 }
 END_TEST
 
+/* A handler that nobody told us of came in between. */
+START_TEST(who_has_a_run_in_hand_keeps_and_finds_none)
+{
+    void *first = take(RUN), *second = take(RUN);
+    ck_assert_int_eq(give(first), BLOCK_OK);
+    ph_local->runs.hand = (uint32_t)ph_map_span(map_get(first))->self;
+    ck_assert_ptr_ne(room_alloc(heap, RUN - 7, false), first);
+    ck_assert_int_eq(give(second), BLOCK_OK);
+    ph_local->runs.hand = SPAN_NONE;
+    ck_assert_uint_eq(kept(ph_local), 1);
+    ck_assert_ptr_eq(take(RUN), first);
+    live_before += 2; /* the two that were taken stay */
+}
+END_TEST
+
+/* Its thread comes late: it saw a run, and another gave it back to the heap since. */
+START_TEST(descriptor_that_is_no_run_any_more_is_not_kept)
+{
+    void *run = take(RUN);
+    struct span *sp = ph_map_span(map_get(run));
+    ck_assert_int_eq(give(run), BLOCK_OK);
+    struct pass ps = ph_gate_enter(heap, ENTER_PATIENTLY);
+    ph_runs_empty(ph_local, 0);
+    ck_assert_uint_ne(room_kind(run), KIND_RUN);
+    sp->units += sp->units == 0; /* whatever it is now */
+    ck_assert(!ph_runs_give(ph_local, sp, run));
+    ck_assert_uint_eq(sp->carved, 0);
+    ph_gate_leave(heap, ps);
+    ck_assert_uint_eq(kept(ph_local), 0);
+}
+END_TEST
+
+START_TEST(thread_that_asked_for_none_begins_small_again)
+{
+    ph_local->runs.most *= 4;
+    ck_assert_int_eq(give(take(RUN)), BLOCK_OK);
+    struct pass ps = ph_gate_enter(heap, ENTER_PATIENTLY);
+    ph_local_expire(ph_local);
+    ck_assert_uint_eq(ph_local->runs.most * (uint64_t)UNIT_BYTES, 512 * KB);
+    ph_local_expire(ph_local);
+    ph_gate_leave(heap, ps);
+    ck_assert_uint_eq(ph_local->runs.most * (uint64_t)UNIT_BYTES, 128 * KB);
+}
+END_TEST
+
 START_TEST(runs_that_nobody_asks_for_go_when_the_clock_is_looked_at)
 {
     ck_assert_int_eq(give(take(RUN)), BLOCK_OK);
@@ -286,7 +331,18 @@ static void torn_run_is_mended(void *run)
     runs_of_others_are_free(run);
 }
 
-static void (*const in_child[])(void *) = {runs_of_others_are_free, torn_run_is_mended};
+/* It was out of its list already, or not yet in. */
+static void run_in_hand_only_is_given_back(void *run)
+{
+    struct local *lo = heap->locals;
+    while (lo != NULL && !(lo->state == LOCAL_STRAY && lo->runs.units != 0))
+        lo = lo->next;
+    CHILD_NEEDS(lo != NULL);
+    lo->runs = (struct runs){.hand = (uint32_t)ph_map_span(map_get(run))->self, .most = lo->runs.most};
+    runs_of_others_are_free(run);
+}
+
+static void (*const in_child[])(void *) = {runs_of_others_are_free, torn_run_is_mended, run_in_hand_only_is_given_back};
 
 START_TEST(child_of_a_fork_has_the_runs_of_others)
 {
@@ -361,6 +417,9 @@ int main(void)
     tcase_add_test(keeps, kept_run_is_not_zero_for_calloc);
     tcase_add_test(keeps, long_runs_have_few_sizes);
     tcase_add_test(keeps, what_is_kept_is_bounded);
+    tcase_add_test(keeps, who_has_a_run_in_hand_keeps_and_finds_none);
+    tcase_add_test(keeps, descriptor_that_is_no_run_any_more_is_not_kept);
+    tcase_add_test(keeps, thread_that_asked_for_none_begins_small_again);
     tcase_add_test(keeps, runs_that_nobody_asks_for_go_when_the_clock_is_looked_at);
     tcase_add_test(keeps, run_that_grows_by_a_little_gets_an_eighth_more);
     tcase_add_test(keeps, run_of_a_private_heap_knows_its_size);

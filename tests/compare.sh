@@ -335,6 +335,7 @@ refuses 125 "'-x' is not an option; \`privheap help compare\` lists them" -x ./w
 refuses 125 '--runs: "0" is not a whole number from 1 to 10000' --runs=0 -- ./work 1
 refuses 125 '--runs: "3x" is not a whole number from 1 to 10000' --runs=3x -- ./work 1
 refuses 125 '--runs needs a value: NUMBER' --runs
+refuses 125 '--json needs a value: FILE' --json -- true
 refuses 125 '--quiet takes no value' --quiet=1 -- ./work 1
 refuses 125 '--timeout: "0" is not a number of seconds, 0.001 to 1000000' --timeout=0 -- ./work 1
 refuses 125 '--json: cannot write to /nowhere/x: No such file or directory' --json=/nowhere/x -- ./work 1

@@ -6,6 +6,7 @@
  *   limits mixed           until NULL in small blocks; freed; then one big block
  *   limits threads         the same while threads that freed blocks of that size sit idle
  *   limits grow            one block by realloc until NULL, its contents kept
+ *   limits shrink MB       what shrinks where no memory is left, that much more address space later, stays a block; "all shrunk"
  *   limits order MB        small blocks until NULL within that much more address space; then no larger one can be had either
  *   limits idle            address space and private (anonymous) memory of this process, in KiB
  *   limits work            eight threads that allocate; "done" */
@@ -141,6 +142,41 @@ static long kib_of(const char *path, const char *name)
     return kib;
 }
 
+/* As glibc has it: who asks for less does not expect a refusal, nor another errno. */
+static int shrink(size_t more_bytes)
+{
+    static const size_t from[] = { 100, 1000, 5000, 16000, 40000, 200000, 900000, 3000000 };
+    enum { SIZES = sizeof from / sizeof from[0], PARTS = 5 };
+    static unsigned char *block[SIZES][PARTS];
+    struct link *list = NULL;
+    unsigned refused = 0, noisy = 0, lost = 0;
+
+    for (unsigned i = 0; i < SIZES * PARTS; i++) {
+        block[i / PARTS][i % PARTS] = malloc(from[i / PARTS]);
+        if (block[i / PARTS][i % PARTS] == NULL) return 99;
+        memset(block[i / PARTS][i % PARTS], 7, from[i / PARTS]);
+    }
+    size_t bytes = (size_t)kib_of("/proc/self/status", "VmSize:") * 1024 + more_bytes;
+    if (setrlimit(RLIMIT_AS, &(struct rlimit){ bytes, bytes }) != 0) return 99;
+    for (size_t size = 3000000; size >= 16; size /= 2) (void)take_all(size, &list);
+    for (unsigned i = 0; i < SIZES * PARTS; i++) {
+        size_t to = from[i / PARTS] >> (i % PARTS + 1);
+        errno = 0;
+        unsigned char *now = realloc(block[i / PARTS][i % PARTS], to);
+        refused += now == NULL;
+        noisy += now != NULL && errno != 0;
+        lost += now != NULL && (now[0] != 7 || memcmp(now, now + 1, to - 1) != 0);
+        if (now != NULL) block[i / PARTS][i % PARTS] = now;
+    }
+    for (unsigned i = 0; i < SIZES * PARTS; i++) free(block[i / PARTS][i % PARTS]);
+    give_all(list);
+    if (refused + noisy + lost == 0)
+        puts("all shrunk");
+    else
+        printf("%u refused, %u with errno, %u lost\n", refused, noisy, lost);
+    return 0;
+}
+
 /* Not Private_Dirty: that counts pages of an object file just built, not yet on the disk. */
 static int idle(void)
 {
@@ -213,6 +249,7 @@ int main(int argc, char **argv)
     if (strcmp(verb, "threads") == 0) return eat_beside_threads();
     if (strcmp(verb, "grow") == 0) return grow();
     if (strcmp(verb, "order") == 0 && argc == 3) return small_ones_last(strtoul(argv[2], NULL, 10) << 20);
+    if (strcmp(verb, "shrink") == 0 && argc == 3) return shrink(strtoul(argv[2], NULL, 10) << 20);
     if (strcmp(verb, "idle") == 0) return idle();
     if (strcmp(verb, "work") == 0) return work_in_threads();
     fprintf(stderr, "limits: see the head of limits.c\n");

@@ -103,6 +103,13 @@ for mode in default secure tolerant; do
     done
 done
 
+# ---- there what shrinks stays a block, and errno as it is --------------------------------------------
+
+for mode in default secure tolerant; do
+    said=$(PRIVHEAP_MODE=$mode preloaded "$limits" shrink 8)
+    [ "$said" = 'all shrunk' ] || fail "mode=$mode: realloc to less where memory is out: $said"
+done
+
 # ---- what a process that does nothing costs --------------------------------------------------------
 
 read -r plain_space plain_private < <("$limits" idle)

@@ -35,6 +35,8 @@ run() { # PROGRAM ARGUMENTS...
 for mode in atfork raw-fork shared-memory destructors thousand exit quick-exit small-stacks coroutines cancellation first-cancellation read-back; do
     run modes $mode
 done
+# A block whose taker was cancelled before its tail stood there is no overflow.
+PRIVHEAP_MODE=secure run modes cancellation
 for storm in keep fork jump; do
     run storm $storm "${signals_seconds:-1.5}"
 done
