@@ -204,6 +204,7 @@ EXTRA_DIST += %D%/misuse/realloc_twice.c
 EXTRA_DIST += %D%/misuse/realloc_twice_after_many.c
 EXTRA_DIST += %D%/misuse/write_after_free.c
 EXTRA_DIST += %D%/misuse/write_before_heap.c
+EXTRA_DIST += %D%/misuse/write_behind_after_many.c
 EXTRA_DIST += %D%/modes_audit.c
 EXTRA_DIST += %D%/modes_hooks.c
 EXTRA_DIST += %D%/modes_host.c
