@@ -22,7 +22,7 @@ enum {
     EARLY_OPS = 512,      /* slow operations of a process that may take an early slot, in default mode, */
     EARLY_OF_CLASS = 4,   /* so many of each class, */
     EARLY_IN_ALL = 64,    /* and in all */
-    LIBC_OPS = 64,        /* so many without one by the program: then libc's are as good */
+    LIBC_OPS = 256,       /* so many without one by the program: then libc's are as good.  It takes 200 for a locale's names */
     LIVE_PAGES = 24,      /* that may be live in default mode, */
     LIVE_PART = 128,      /* and this part of the heap */
     MANY_PAGES = 96,      /* the same in the other modes, */
@@ -31,8 +31,7 @@ enum {
     MANY_OPS = 128,       /* operations of the program until only chance chooses, */
     MANY_OF_CLASS = 12,   /* so many of each class before, */
     MANY_IN_ALL = 56,     /* and in all; */
-    MANY_LIBC_OPS = 256,  /* it takes 200 for the names of a locale: of these */
-    MANY_OF_LIBC = 2,     /* so many of each class */
+    MANY_OF_LIBC = 2,     /* of libc's so many of each class */
     MANY_LIBC_IN_ALL = 10,
     BEFORE_BYTES = 512,   /* before a block that are filled and checked */
     RARE = 1000,          /* from this rate on no more than time allows: one costs 10 us, */
@@ -75,7 +74,7 @@ static bool is_by_program(const void *caller)
         return caller != NULL || many;
     const bool by_program = is_near(caller, (uintptr_t)ph_os_entry(), PROGRAM_BYTES) ||
                             is_near(caller, (uintptr_t)ph_guard_wants, OURS_BYTES);
-    if (by_program || ++libc_ops >= (many ? MANY_LIBC_OPS : LIBC_OPS))
+    if (by_program || ++libc_ops >= LIBC_OPS)
         SET(is_program, true);
     return by_program;
 }
