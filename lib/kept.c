@@ -147,7 +147,8 @@ char *ph_kept_take(size_t bytes, size_t align, size_t *got_bytes)
         found = kept_cut(best, bytes);
     if (best != KEPT || missed >= bytes)
         credit += 2 * bytes;
-    missed -= best == KEPT && missed >= bytes ? bytes : 0;
+    if (best == KEPT && missed >= bytes)
+        __atomic_store_n(&missed, missed - bytes, __ATOMIC_RELAXED);
     ph_lock_give(&kept_lock);
     if (found.base != NULL && found.bytes < bytes)
         return kept_grow(&found, bytes, got_bytes);
@@ -235,7 +236,7 @@ void ph_kept_give(char *base, size_t bytes, size_t live_bytes)
         kept_add(joined);
     } else {
         gone[going++] = (struct kept){base, bytes, now};
-        missed = missed + bytes < CREDIT_BYTES ? missed + bytes : CREDIT_BYTES;
+        __atomic_store_n(&missed, missed + bytes < CREDIT_BYTES ? missed + bytes : CREDIT_BYTES, __ATOMIC_RELAXED);
     }
     ph_lock_give(&kept_lock);
     unmap_all(gone, going);
