@@ -371,10 +371,8 @@ wait_for_port() {
     return 1
 }
 
-case_nginx() {
-    local port
-    port=$(free_port)
-    mkdir www logs && seq 3000 >www/list.txt && head -c 200000 /dev/zero | tr '\0' x >www/big.txt
+start_nginx() {
+    local port=$1
     cat >nginx.conf <<END
 $([ "$(id -u)" -ne 0 ] || echo 'user root root;')
 daemon off; worker_processes 2; pid $PWD/nginx.pid; error_log $PWD/logs/error.log;
@@ -392,8 +390,19 @@ http {
 END
     nginx -p "$PWD" -e "$PWD/logs/error.log" -c "$PWD/nginx.conf" >server.log 2>&1 &
     server=$!
+    wait_for_port "$port"
+}
+
+case_nginx() {
+    local port
+    mkdir www logs && seq 3000 >www/list.txt && head -c 200000 /dev/zero | tr '\0' x >www/big.txt
     trap 'kill -9 $server 2>/dev/null' 0
-    wait_for_port "$port" || return
+    for _ in 1 2 3; do # somebody else may have taken the port meanwhile
+        port=$(free_port)
+        start_nginx "$port" >refused && break
+        kill -9 "$server" 2>/dev/null
+    done
+    cat refused
     bench() { # NAME [OPTIONS] PATH
         local path=${*: -1}
         ab -q "${@:1:$#-1}" "http://127.0.0.1:$port/$path" 2>&1 |
