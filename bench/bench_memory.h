@@ -12,18 +12,31 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Resident now, in KiB.  smaps_rollup counts pages; statm and VmRSS are off by what each processor has not
+enum { MEMORY_TEXT_BYTES = 4096 };
+
+/* What this process has now.  smaps_rollup counts pages; statm and VmRSS are off by what each processor has not
  * reported yet. */
-static inline long memory_resident_kib(void)
+static inline int memory_read(char text[MEMORY_TEXT_BYTES])
 {
-    char text[4096];
     int fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
     if (fd < 0) return -1;
-    ssize_t got = read(fd, text, sizeof text - 1);
+    ssize_t got = read(fd, text, MEMORY_TEXT_BYTES - 1);
     close(fd);
     text[got < 0 ? 0 : got] = '\0';
-    const char *line = strstr(text, "\nRss:");
-    return line ? strtol(line + strlen("\nRss:"), NULL, 10) : -1;
+    return 0;
+}
+
+/* In KiB, of a line "\nName:"; -1: there is none. */
+static inline long memory_line(const char *text, const char *name)
+{
+    const char *line = strstr(text, name);
+    return line ? strtol(line + strlen(name), NULL, 10) : -1;
+}
+
+static inline long memory_resident_kib(void)
+{
+    char text[MEMORY_TEXT_BYTES];
+    return memory_read(text) == 0 ? memory_line(text, "\nRss:") : -1;
 }
 
 /* Lines of /proc/self/maps: what vm.max_map_count bounds. */

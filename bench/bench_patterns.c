@@ -12,6 +12,7 @@
  * The box is CPU time as well: on a busy machine the run takes longer and not less.  A single thread runs in
  * main, as in a program without threads; several are measured by main, which wakes now and then and reads
  * what they counted. */
+#include "bench_memory.h"
 #include "pattern.h"
 #include <sys/resource.h>
 
@@ -50,16 +51,10 @@ static uint64_t patterns_cpu_ns(void)
 
 static long patterns_private_kib(void)
 {
-    char text[4096];
-    int fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return -1;
-    ssize_t got = read(fd, text, sizeof text - 1);
-    close(fd);
-    text[got < 0 ? 0 : got] = '\0';
-    const char *clean = strstr(text, "\nPrivate_Clean:"), *dirty = strstr(text, "\nPrivate_Dirty:");
-    if (!clean || !dirty) return -1;
-    return strtol(clean + strlen("\nPrivate_Clean:"), NULL, 10) +
-           strtol(dirty + strlen("\nPrivate_Dirty:"), NULL, 10);
+    char text[MEMORY_TEXT_BYTES];
+    if (memory_read(text) != 0) return -1;
+    const long clean = memory_line(text, "\nPrivate_Clean:"), dirty = memory_line(text, "\nPrivate_Dirty:");
+    return clean < 0 || dirty < 0 ? -1 : clean + dirty;
 }
 
 struct reading {

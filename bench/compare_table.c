@@ -262,17 +262,27 @@ static void print_table(const struct comparison *c, const struct table *t, bool 
     for (unsigned row = 0; row <= c->count; row++) print_row(c, t, row, has_colour, out);
 }
 
+enum { CORNER_BYTES = COMPARE_NAME_BYTES + 16 };
+
+/* Two tables: medians, and the ratios to the base, whose corner is kept in `corner`.  The caller frees them. */
+static struct table *tables_make(const struct comparison *c, const char *median, char corner[CORNER_BYTES])
+{
+    struct table *both = calloc(2, sizeof *both);
+    if (both == NULL) return NULL;
+    snprintf(corner, CORNER_BYTES, "ratio to %s", c->allocators[c->base].name);
+    both[0].corner = median;
+    both[1].corner = corner;
+    fill_medians(c, &both[0]);
+    fill_ratios(c, &both[1]);
+    return both;
+}
+
 void ph_compare_table(const struct comparison *c, FILE *out)
 {
     bool has_colour = wants_colour(out), has_mark = false;
-    char corner[COMPARE_NAME_BYTES + 16];
-    struct table *medians = calloc(2, sizeof *medians), *ratios = medians + 1;
+    char corner[CORNER_BYTES];
+    struct table *medians = tables_make(c, "median", corner), *ratios = medians + 1;
     if (medians == NULL) return;
-    medians->corner = "median";
-    snprintf(corner, sizeof corner, "ratio to %s", c->allocators[c->base].name);
-    ratios->corner = corner;
-    fill_medians(c, medians);
-    fill_ratios(c, ratios);
     if (c->settings.label != NULL) fprintf(out, "%s:", c->settings.label);
     fputs(has_colour ? STRONG : "", out);
     print_command(c, out);
@@ -310,14 +320,9 @@ static void markdown_table(const struct comparison *c, const struct table *t, FI
 
 void ph_compare_markdown(const struct comparison *c, FILE *out)
 {
-    char corner[COMPARE_NAME_BYTES + 16];
-    struct table *medians = calloc(2, sizeof *medians), *ratios = medians + 1;
+    char corner[CORNER_BYTES];
+    struct table *medians = tables_make(c, "median [95 % interval]", corner), *ratios = medians + 1;
     if (medians == NULL) return;
-    medians->corner = "median [95 % interval]";
-    snprintf(corner, sizeof corner, "ratio to %s", c->allocators[c->base].name);
-    ratios->corner = corner;
-    fill_medians(c, medians);
-    fill_ratios(c, ratios);
     markdown_table(c, medians, out);
     markdown_table(c, ratios, out);
     for (unsigned i = 0; i < c->note_count; i++) fprintf(out, "* %s\n", c->notes[i]);

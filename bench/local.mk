@@ -37,6 +37,7 @@ BENCHES_OF_GOALS += %D%/bench_run
 %C%_bench_patterns_LDADD =
 %C%_bench_patterns_SOURCES = \
 	%D%/bench.h \
+	%D%/bench_memory.h \
 	%D%/bench_patterns.c \
 	%D%/pattern.h \
 	%D%/patterns_large.c \
