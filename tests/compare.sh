@@ -68,7 +68,7 @@ __attribute__((constructor)) static void begin(void)
     usleep(40000);
 #endif
 #ifdef BUSY
-    for (volatile long i = 0; i < 6000000; i++) continue;
+    for (volatile long i = 0; i < 60000000; i++) continue;
 #endif
 #ifdef BIG
     char *block = malloc(48 << 20);
