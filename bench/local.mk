@@ -16,8 +16,6 @@ BENCHES += %D%/bench_heap_many
 BENCHES += %D%/bench_heaps
 BENCHES += %D%/bench_heaps_jemalloc
 BENCHES += %D%/bench_heaps_mimalloc
-BENCHES += %D%/bench_mixed
-BENCHES += %D%/bench_one_size
 BENCHES += %D%/bench_startup
 
 # What the goals need.
@@ -27,12 +25,6 @@ BENCHES_OF_GOALS += %D%/bench_ratio
 BENCHES_OF_GOALS += %D%/bench_run
 
 # Plain programs, on whatever malloc is preloaded; the compiler may not know what malloc is.
-%C%_bench_mixed_CFLAGS = $(AM_CFLAGS) -fno-builtin
-%C%_bench_mixed_LDADD =
-%C%_bench_mixed_SOURCES = %D%/bench.h %D%/bench_mixed.c
-%C%_bench_one_size_CFLAGS = $(AM_CFLAGS) -fno-builtin
-%C%_bench_one_size_LDADD =
-%C%_bench_one_size_SOURCES = %D%/bench.h %D%/bench_one_size.c
 %C%_bench_patterns_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_bench_patterns_LDADD =
 %C%_bench_patterns_SOURCES = \
@@ -76,8 +68,6 @@ HEAPS_CFLAGS = $(AM_CFLAGS) -fno-builtin -fno-plt
 EXTRA_DIST += %D%/against.sh
 EXTRA_DIST += %D%/bench.sh
 EXTRA_DIST += %D%/charts.awk
-EXTRA_DIST += %D%/compare.awk
-EXTRA_DIST += %D%/compare.sh
 EXTRA_DIST += %D%/heaps.awk
 EXTRA_DIST += %D%/heaps.sh
 EXTRA_DIST += %D%/json.awk
