@@ -439,6 +439,7 @@ AM_TESTS_ENVIRONMENT = \
 	preload_object='$(abs_top_builddir)/preload/.libs/libprivheap-preload.so'; \
 	build_flavour='$(CFLAGS) debug $(PH_DEBUG)'; \
 	CC='$(CC)'; CXX='$(CXX)'; PKG_CONFIG='$(PKG_CONFIG)'; \
+	: "$${CK_DEFAULT_TIMEOUT=60}"; export CK_DEFAULT_TIMEOUT; \
 	TSAN_OPTIONS="die_after_fork=0 $$TSAN_OPTIONS"; ASAN_OPTIONS="quarantine_size_mb=1 $$ASAN_OPTIONS"; \
 	export top_srcdir top_builddir privheap preload_object build_flavour CC CXX PKG_CONFIG TSAN_OPTIONS ASAN_OPTIONS;
 
