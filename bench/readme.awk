@@ -7,7 +7,7 @@
 function read_context(    line, word) {
     while ((getline line < context) > 0) {
         split(line, word, /[ ,]+/)
-        if (word[1] == "machine") { sub(/^machine +/, "", line); machine = line }
+        if (word[1] == "machine") { gsub(/^machine +|-[^ ]*$/, "", line); machine = line }
         else if (word[1] == "rounds") { sub(/^rounds +/, "", line); rounds = line }
         else if (word[1] ~ /^(short|missing|failed)$/) flaw[++flaws] = line
         else if (word[2] !~ /^\//) version[word[1]] = " " word[2]
@@ -58,8 +58,9 @@ function operations(    line, name, text, i, j) {
 END {
     read_context()
     print "On " machine ";"
-    print "rounds: " rounds ". Medians of the rounds, in which the allocators take turns; the peers are"
-    print "this distribution's packages. Below 1.00 is less than " base ".\n"
+    print "rounds: " rounds "."
+    print "Medians of the rounds, in which the allocators take turns. The peers are the distribution's packages. Below 1.00 is"
+    print "less than " base ".\n"
     for (i = 1; i <= flaws; i++) print "    " flaw[i] (i == flaws ? "\n" : "")
     head("geometric means")
     for (what = 1; what <= 2; what++) {
