@@ -140,6 +140,10 @@ holds '[/opt/old programs/editor]' 'max-size = 256m'
 rules 0 '' remove '/opt/old programs/editor'
 verdict 'nothing is left' [ ! -s "$mine" ]
 
+say [vars] checks=0 '' [other] stats=0 >"$mine"
+rules 0 '' remove other
+holds [vars] checks=0
+
 # By hand: comments, spaces, settings twice.  What is not asked for stays as it is, to the byte.
 cat >"$mine" <<'END_RULES'
 # mine
@@ -234,6 +238,7 @@ gives 0 'STATS=0' env -u XDG_CONFIG_HOME HOME="$folder/home" "$ph" run vars
 gives 0 'STATS=0' env XDG_CONFIG_HOME=relative HOME="$folder/home" "$ph" run vars
 gives 0 '' env -u XDG_CONFIG_HOME -u HOME "$ph" run vars
 gives 0 '' env -u XDG_CONFIG_HOME HOME= "$ph" run vars
+gives 0 '' env -u XDG_CONFIG_HOME HOME=home "$ph" run vars
 nowhere='neither XDG_CONFIG_HOME nor HOME says where your rules are; --system or --file=FILE names others'
 gives 125 "privheap rules: $nowhere" env -u XDG_CONFIG_HOME -u HOME "$ph" rules add vars stats
 gives 0 '/etc/privheap/rules: no rules' env -u XDG_CONFIG_HOME -u HOME "$ph" rules list
@@ -294,6 +299,7 @@ means yes '[[]' './['
 means yes '[' './['
 means no 'v\*rs' ./vars
 means yes 'v\*rs' './v*rs'
+means yes 'v\ars' vars
 rm "$mine"
 (cd 'a folder' && "$ph" rules add './my tool' stats=0)
 holds "[$folder/a folder/my tool]" 'stats = 0'
@@ -414,6 +420,9 @@ rules 0 '' add vars mode=secure max-size=2m # a bad line is mended in its place
 holds [vars] mode=tolerant 'mode = secure' 'max-size = 2m' checks=0 [sh] max-size=12q
 rules 0 '' remove sh
 holds [vars] mode=tolerant 'mode = secure' 'max-size = 2m' checks=0
+say [vars] checks=0 '[other' checks=1 >"$mine" # what is below the mistake is nobody's
+gives 0 "privheap run: $mine:3: expected [PROGRAM] and nothing behind it, found \"[other\"
+CHECKS=0" "$ph" run vars
 say [vars] log=/missing/log checks=0 >"$mine"
 gives 0 "privheap run: $mine:2: cannot write to /missing/log: No such file or directory
 CHECKS=0" "$ph" run vars
