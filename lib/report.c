@@ -151,7 +151,7 @@ static const char *program_name(char *path, size_t bytes)
 }
 
 /* "libfoo.so+0x1234"; "0x7f0012345678" for code that came from no file. */
-static void say_place(struct message *m, uintptr_t pc)
+void ph_report_place(struct message *m, uintptr_t pc)
 {
     char path[PATH_BYTES];
     struct module in;
@@ -180,7 +180,7 @@ static void add_frames(const struct trace *trace)
         ph_message_text(&m, "    #");
         ph_message_dec(&m, i);
         ph_message_text(&m, " ");
-        say_place(&m, trace->pc[i]);
+        ph_report_place(&m, trace->pc[i]);
         add_line(&m);
     }
 }
@@ -322,7 +322,7 @@ void ph_report_totals(void)
         ph_message_begin(&m);
         say_kind(&m, pl->kind, NULL);
         ph_message_text(&m, " at ");
-        say_place(&m, pl->pc);
+        ph_report_place(&m, pl->pc);
         ph_message_text(&m, ": ");
         ph_message_dec(&m, count);
         ph_message_text(&m, " times in all");
