@@ -28,6 +28,7 @@ enum {
 
 static char text[REPORT_BYTES];
 static size_t text_used;
+void (*ph_report_told)(const struct report *rp, const struct trace *trace);
 static uint32_t reporter; /* the thread that is at it; 0: nobody */
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -238,6 +239,8 @@ void ph_report_fork_child(void) { __atomic_store_n(&reporter, 0, __ATOMIC_RELAXE
 static void report_write(const struct report *rp, const struct trace *trace, bool goes_on)
 {
     struct message m;
+    if (ph_report_told != NULL)
+        ph_report_told(rp, trace);
     if (!report_enter()) {
         say_first(&m, rp, false);
         ph_message_send(&m);

@@ -41,6 +41,9 @@ void ph_report_totals(void);
 struct message;
 void ph_report_place(struct message *m, uintptr_t pc);
 
+/* Who wants to know of each report: `privheap oom`. */
+extern void (*ph_report_told)(const struct report *rp, const struct trace *trace);
+
 void ph_report_fork_child(void); /* nobody is at a report there */
 
 #endif
