@@ -3,7 +3,7 @@
 /* fail.c -- allocations that fail on purpose: which, as option FAIL says.
  *
  * Owns:    the parts in force, the count of calls they choose from.
- * Calls:   site.c for call stacks, unwind.c, message.c, report.c for the line.
+ * Calls:   parts.c, site.c for call stacks, unwind.c, message.c, report.c for the line.
  * Locks:   none; the count is atomic.
  * Always:  the same calls fail for the same seed: a call counts as the n-th from its call stack, so that threads
  *          which overtake each other change nothing.
@@ -13,6 +13,7 @@
 
 #include "internal.h"
 #include "message.h"
+#include "parts.h"
 #include "report.h"
 #include "site.h"
 #include "text.h"
@@ -31,22 +32,6 @@ void (*ph_fail_made)(const void *block);
 
 /* ---- text ------------------------------------------------------------------------------------- */
 
-/* A number with one of the suffixes k, m, g; what follows, or NULL. */
-static const char *parse_number(const char *text, uint64_t *out)
-{
-    const char *first = text;
-    for (*out = 0; *text >= '0' && *text <= '9'; text++) {
-        if (*out > (UINT64_MAX >> 32) / 10)
-            return NULL;
-        *out = *out * 10 + (uint64_t)(*text - '0');
-    }
-    if (text == first)
-        return NULL;
-    const unsigned shift = *text == 'k' || *text == 'K' ? 10 : *text == 'm' || *text == 'M' ? 20 : *text == 'g' || *text == 'G' ? 30 : 0;
-    *out <<= shift;
-    return shift != 0 ? text + 1 : text;
-}
-
 static const char *parse_hex(const char *text, uint64_t *out)
 {
     const char *first = text;
@@ -59,35 +44,10 @@ static const char *parse_hex(const char *text, uint64_t *out)
     }
 }
 
-static const char *parse_range(const char *text, struct fail_spec *out)
-{
-    text = parse_number(text, &out->least);
-    if (text == NULL || *text != '-') {
-        out->most = out->least; /* one size */
-        return text;
-    }
-    if (text[1] != '\0' && text[1] != ',')
-        return parse_number(text + 1, &out->most);
-    out->most = UINT64_MAX;
-    return text + 1;
-}
-
-static const char *parse_module(const char *text, struct fail_spec *out)
-{
-    size_t used = 0;
-    for (; *text != '\0' && *text != ','; text++) {
-        if (used + 1 == sizeof out->module)
-            return NULL;
-        out->module[used++] = *text;
-    }
-    out->module[used] = '\0';
-    return used != 0 ? text : NULL;
-}
-
 static const char *parse_stack(const char *text, struct fail_spec *out)
 {
     text = parse_hex(text, &out->stack);
-    return text != NULL && *text == '.' ? parse_number(text + 1, &out->ordinal) : NULL;
+    return text != NULL && *text == '.' ? ph_part_number(text + 1, &out->ordinal) : NULL;
 }
 
 /* One part behind its word; what follows, or NULL. */
@@ -95,14 +55,14 @@ static const char *parse_value(enum fail_part part, const char *text, struct fai
 {
     const char *one;
     switch (part) {
-    case FAIL_NTH: return parse_number(text, &out->nth);
-    case FAIL_AFTER: return parse_number(text, &out->after);
-    case FAIL_RATE: return (one = text_after(text, "1/")) != NULL ? parse_number(one, &out->rate) : NULL;
-    case FAIL_SEED: return parse_number(text, &out->seed);
-    case FAIL_SIZE: return parse_range(text, out);
-    case FAIL_MODULE: return parse_module(text, out);
+    case FAIL_NTH: return ph_part_number(text, &out->nth);
+    case FAIL_AFTER: return ph_part_number(text, &out->after);
+    case FAIL_RATE: return (one = text_after(text, "1/")) != NULL ? ph_part_number(one, &out->rate) : NULL;
+    case FAIL_SEED: return ph_part_number(text, &out->seed);
+    case FAIL_SIZE: return ph_part_range(text, &out->least, &out->most);
+    case FAIL_MODULE: return ph_part_name(text, out->module, sizeof out->module);
     case FAIL_STACK: return parse_stack(text, out);
-    case FAIL_SWEEP: return parse_number(text, &out->sweep);
+    case FAIL_SWEEP: return ph_part_number(text, &out->sweep);
     }
     return NULL;
 }

@@ -18,14 +18,14 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "chaos.h"
 #include "fail.h"
 #include "small.h"
 
 enum {
     PROCESS_HEAP = 1,
     WARM_HEAPS = 32,       /* dead heaps that keep their first region, */
-    WARM_TOP_UNITS = 256,  /* of which so much may be dirty */
-    WARM_MOST_UNITS = 2048, WARM_TRIES = 8,
+    WARM_TOP_UNITS = 256, WARM_MOST_UNITS = 2048, WARM_TRIES = 8, /* of which so much may be dirty */
 };
 
 struct heap ph_process_heap __attribute__((common)); /* as ph_map_root is */
@@ -38,8 +38,7 @@ static ph_lock registry_lock;
 static struct heap *free_heaps, *warm_heaps;
 static unsigned warm_count;
 static struct heap *first_live, *last_live; /* oldest first: W32 3.11 */
-static uint32_t heaps_made; /* the highest number ever used */
-static uint32_t process_ready;
+static uint32_t heaps_made, process_ready; /* the highest number ever used; flag */
 
 void ph_heap_registry_fork_lock(void) { ph_lock_fork_take(&registry_lock); }
 void ph_heap_registry_fork_unlock(void) { ph_lock_fork_give(&registry_lock); }
@@ -162,6 +161,7 @@ void ph_heap_begin(char *const *environment)
     if (getauxval(AT_SECURE) == 0)
         ph_options_read(environment);
     ph_process_heap.fails = ph_option(OPT_FAIL) != 0 && ph_fail_begin(ph_option_path(OPT_FAIL));
+    ph_process_heap.chaos = ph_option(OPT_CHAOS) != 0 && ph_option(OPT_MODE) == MODE_DEFAULT && ph_chaos_begin(ph_option_path(OPT_CHAOS));
     (void)ph_os_page_pretend(ph_option(OPT_OS_PAGE)); /* nothing was mapped before; 0 is no page */
 }
 
@@ -175,7 +175,7 @@ static void libc_ask(void)
     ph_heap_begin(NULL);
     ph_os_begin();
     ph_os_clock_begin();
-    if (!ph_process_heap.fails) /* else nobody has stacks */
+    if (!(ph_process_heap.fails | ph_process_heap.chaos)) /* else nobody has stacks */
         ph_local_thread_key();
 }
 
@@ -183,7 +183,7 @@ static void libc_ask(void)
 static COLD bool process_heap_make(void)
 {
     libc_ask();
-    const uint64_t secret = ph_os_random() | 1;
+    const uint64_t secret = (ph_process_heap.chaos ? 0 : ph_os_random()) | 1; /* keys in free memory: the same in each run */
     ph_lock_take(&registry_lock);
     if (process_ready == 0) {
         ph_secret = secret;

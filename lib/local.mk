@@ -11,7 +11,9 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/small.h \
 	%D%/api.h \
 	%D%/bytes.h \
+	%D%/chaos.h \
 	%D%/fail.h \
+	%D%/parts.h \
 	%D%/guard.h \
 	%D%/site.h \
 	%D%/heapapi.h \
@@ -43,7 +45,9 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/emergency.c \
+	%D%/chaos.c \
 	%D%/fail.c \
+	%D%/parts.c \
 	%D%/site.c \
 	%D%/entrance.c \
 	%D%/find.c \

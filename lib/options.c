@@ -10,6 +10,7 @@
  *          (to change their title), and the log is opened much later. */
 #include "options.h"
 
+#include "chaos.h"
 #include "fail.h"
 #include "message.h"
 #include "text.h"
@@ -168,6 +169,13 @@ static const char *parse_fail(const char *text, uint64_t *value)
     return wrong == NULL ? ph_fail_parse(text, &spec) : wrong;
 }
 
+static const char *parse_chaos(const char *text, uint64_t *value)
+{
+    struct chaos_spec spec;
+    const char *wrong = parse_path(text, value);
+    return wrong == NULL ? ph_chaos_parse(text, &spec) : wrong;
+}
+
 static const char *parse_typed(enum option_type type, const char *text, uint64_t *value)
 {
     if (*text == '\0') return "is empty";
@@ -178,6 +186,7 @@ static const char *parse_typed(enum option_type type, const char *text, uint64_t
     if (type == OPTION_number) return parse_number(text, value);
     if (type == OPTION_mode) return parse_mode(text, value);
     if (type == OPTION_fail) return parse_fail(text, value);
+    if (type == OPTION_chaos) return parse_chaos(text, value);
     return parse_path(text, value);
 }
 
@@ -240,6 +249,10 @@ void ph_option_allowed(struct message *m, enum option_id which)
     }
     if (row->type == OPTION_fail) {
         ph_message_text(m, "nth:N, after:N, rate:1/N, seed:S, size:MIN-MAX, module:NAME, with commas between");
+        return;
+    }
+    if (row->type == OPTION_chaos) {
+        ph_message_text(m, "seed:N, ways:WAY+WAY, size:MIN-MAX, module:NAME, with commas between; ways are none, fresh, freed, move, order, zero, align, late");
         return;
     }
     if (row->type == OPTION_bits) {

@@ -9,6 +9,7 @@ endif
 %C%_libprivheap_preload_la_LIBTOOLFLAGS = --tag=disable-static
 %C%_libprivheap_preload_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS) $(PRELOAD_FLAGS)
 %C%_libprivheap_preload_la_SOURCES = \
+	%D%/chaotic.h \
 	%D%/family.h \
 	%D%/follow.h \
 	%D%/foreign.h \
@@ -16,6 +17,7 @@ endif
 	%D%/sweep.h \
 	%D%/sweepcall.h \
 	%D%/take.h \
+	%D%/chaotic.c \
 	%D%/dlopen.c \
 	%D%/early.c \
 	%D%/follow.c \

@@ -4,12 +4,13 @@
  *
  * Owns:    errno on failure; nothing else.
  * Calls:   hot.h for the usual case, heap.c and block.c for the rest, foreign.c for pointers that
- *          are not ours, fail.c where some calls are to fail.
+ *          are not ours, fail.c where some calls are to fail, chaotic.c where option CHAOS is in force.
  * Always:  where a program can tell, glibc's manual holds: ENOMEM on every failure, errno
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
 #include "../lib/fail.h"
 #include "../lib/late.h"
+#include "chaotic.h"
 #include "foreign.h"
 #include "take.h"
 
@@ -21,8 +22,11 @@ static void *no_memory(void)
     return NULL;
 }
 
-/* Secure or tolerant mode, or some calls fail on purpose. */
-static inline bool is_unusual(void) { return (ph_process_heap.hard | ph_process_heap.fails) != 0; }
+/* Some calls fail on purpose, or chaos is made. */
+static inline bool is_made_to(void) { return (ph_process_heap.fails | ph_process_heap.chaos) != 0; }
+
+/* That, or secure or tolerant mode. */
+static inline bool is_unusual(void) { return (ph_process_heap.hard | ph_process_heap.fails | ph_process_heap.chaos) != 0; }
 
 /* Where exact sizes are kept, a block of nothing has one byte: no usable size of glibc's is 0. */
 static size_t not_nothing(size_t bytes) { return bytes != 0 ? bytes : 1; }
@@ -41,12 +45,21 @@ COLD static void *alloc_slow(const struct request *rq)
 /* Nobody asks later who gave a block, unless told to. */
 static enum family kept_family(enum family family) { return ph_families != 0 ? family : FAMILY_ANY; }
 
-/* Some calls fail on purpose: all come here. */
+static COLD void *chaotic_take(const struct request *rq)
+{
+    void *block = ph_chaotic_take(rq);
+    return block != NULL ? block : no_memory();
+}
+
+/* Some calls fail on purpose, or chaos is made: all come here. */
 static COLD void *failing_take(const struct request *rq, enum fail_call call)
 {
     struct request exact = *rq;
-    if (ph_fail_now(rq->bytes, call))
+    if (ph_process_heap.fails != 0 && ph_fail_now(rq->bytes, call))
         return no_memory();
+    if (ph_process_heap.chaos != 0)
+        return chaotic_take(rq);
+    exact.bytes = not_nothing(rq->bytes);
     exact.sized = true; /* a realloc to less never fails */
     void *block = alloc_slow(&exact);
     if (ph_fail_made != NULL && block != NULL)
@@ -79,16 +92,17 @@ static inline void *hard_malloc(size_t bytes, enum family family, const void *ca
 /* Likewise. */
 static __attribute__((noinline)) void *hard_take(size_t bytes, enum family family)
 {
-    if (unlikely(ph_process_heap.fails != 0))
+    if (unlikely(is_made_to()))
         return failing_malloc(bytes, family);
-    return hard_malloc(bytes, family, __builtin_return_address(0));
+    return hard_malloc(not_nothing(bytes), family, __builtin_return_address(0));
 }
 
 static __attribute__((noinline)) void *hard_calloc(size_t bytes, const void *caller)
 {
-    if (unlikely(ph_process_heap.fails != 0))
+    if (unlikely(is_made_to()))
         return failing_take(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC), .caller = caller},
                             FAIL_CALLOC);
+    bytes = not_nothing(bytes);
     void *block = likely(ph_families == 0) ? late_take(bytes) : NULL;
     if (block == NULL && (block = ph_hard_malloc(bytes, kept_family(FAMILY_MALLOC))) == NULL)
         return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC), .caller = caller});
@@ -121,7 +135,7 @@ void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum fami
 {
     if (unlikely(is_unusual())) {
         local_leave(lo);
-        return hard_take(not_nothing(bytes), family);
+        return hard_take(bytes, family);
     }
     const struct request rq = {.bytes = not_nothing(bytes), .family = kept_family(family), .caller = __builtin_return_address(0)};
     return refill(lo, class, &rq);
@@ -157,7 +171,7 @@ static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned 
     bool fresh = false;
     if (unlikely(is_unusual())) {
         local_leave(lo);
-        return hard_calloc(not_nothing(bytes), __builtin_return_address(0));
+        return hard_calloc(bytes, __builtin_return_address(0));
     }
     if (ph_guard_due())
         block = take_guarded(lo, &(struct request){.bytes = not_nothing(bytes), .caller = __builtin_return_address(0)});
@@ -185,7 +199,7 @@ static __attribute__((noinline)) void *calloc_bigger(size_t bytes)
 
 static void *aligned_unusual(const struct request *rq, enum family family)
 {
-    if (unlikely(ph_process_heap.fails != 0))
+    if (unlikely(is_made_to()))
         return failing_take(rq, family > FAMILY_MALLOC ? FAIL_NEW : FAIL_ALIGNED);
     return alloc_slow(rq);
 }
@@ -249,6 +263,8 @@ void *ph_malloc_aligned(size_t align, size_t bytes, enum family family)
 COLD static void free_unusual(void *block)
 {
     struct block_info bi;
+    if (ph_process_heap.chaos != 0 && ph_chaotic_free(block))
+        return;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (verdict == BLOCK_OK && bi.heap == &ph_process_heap) {
         if (ph_heap_free(bi.heap, block, ENTER_PATIENTLY) != BLOCK_OK)
@@ -326,6 +342,15 @@ static __attribute__((noinline)) void *realloc_move(struct local *lo, void *bloc
     return now;
 }
 
+/* Of a block that has no bytes and cannot be touched. */
+static COLD void *nothing_realloc(void *block, size_t bytes)
+{
+    void *now = malloc(bytes);
+    if (now != NULL)
+        free(block);
+    return now;
+}
+
 /* One to less never fails where memory is out: neither does it here. */
 static COLD void *failing_realloc(void *block, size_t bytes)
 {
@@ -333,10 +358,10 @@ static COLD void *failing_realloc(void *block, size_t bytes)
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
-    if (bytes > bi.wanted && ph_fail_now(bytes, FAIL_REALLOC))
+    if (ph_process_heap.fails != 0 && bytes > bi.wanted && ph_fail_now(bytes, FAIL_REALLOC))
         return no_memory();
     const struct request rq = {.bytes = bytes, .sized = true, .family = kept_family(FAMILY_MALLOC)};
-    void *now = ph_heap_realloc(bi.heap, &bi, block, &rq, false);
+    void *now = ph_process_heap.chaos != 0 ? ph_chaotic_realloc(&bi, block, bytes) : ph_heap_realloc(bi.heap, &bi, block, &rq, false);
     if (ph_fail_made != NULL && now != NULL)
         ph_fail_made(now);
     return now != NULL ? now : no_memory();
@@ -351,8 +376,8 @@ static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes
         free(block);
         return NULL;
     }
-    if (ph_process_heap.fails != 0)
-        return failing_realloc(block, bytes);
+    if (is_made_to())
+        return ph_chaotic_is_nothing(block) ? nothing_realloc(block, bytes) : failing_realloc(block, bytes);
     if (ph_process_heap.hard != 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
         return block;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
@@ -439,7 +464,7 @@ EXPORT void *pvalloc(size_t bytes)
 static __attribute__((noinline)) size_t usable_unusual(void *block)
 {
     struct block_info bi;
-    if (block == NULL)
+    if (block == NULL || ph_chaotic_is_nothing(block))
         return 0;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict == BLOCK_NOT_OURS))
