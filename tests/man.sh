@@ -24,6 +24,7 @@ has_sections() {
 }
 has_sections "$command_page" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,FILES,EXIT STATUS,EXAMPLES,DIAGNOSTICS,SEE ALSO,CAVEATS'
 has_sections "$compare_page" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,CAVEATS'
+has_sections "$build/man/privheap-oom.1" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,CAVEATS'
 has_sections "$object_page" 'NAME,SYNOPSIS,DESCRIPTION,ENVIRONMENT,FILES,EXAMPLES,DIAGNOSTICS,SEE ALSO,LIMITS'
 for code in 125 126 127; do
     grep -qx "\.It $code" "$command_page" || complain "exit code $code is not in privheap.1"

@@ -139,6 +139,11 @@ assert suite.getAttribute("failures") == "1" and suite.getAttribute("tests") == 
 END
 fi
 
+# Every switch is in the manual.
+for option in $("$privheap" help oom | sed -n 's/^  --\([a-z-]*\).*/\1/p'); do
+    grep -q "^\.It Fl -$option\( \|\$\)" "$top_builddir/man/privheap-oom.1" || complain "--$option is not in privheap-oom(1)"
+done
+
 # Words.
 refuses() { # CODE LINE ARGUMENTS...
     code=$1 line=$2
