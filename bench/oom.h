@@ -28,7 +28,7 @@
 enum {
     OOM_FOUND = 1,          /* exit code: a signal, a hang or heap damage */
     OOM_INTERRUPTED = 130,
-    OOM_TAIL_BYTES = 600,   /* kept of a child's standard error */
+    OOM_TAIL_BYTES = 4000,   /* kept of a child's standard error */
     OOM_OWN_SLOT = SWEEP_SLOTS, /* of the program itself */
 };
 
@@ -40,7 +40,7 @@ struct oom_settings {
     uint64_t least, most;
     double timeout_s;
     const char *module, *keep, *replay, *json, *junit;
-    bool also_after, pairs, rerun, gdb, is_quiet, no_leaks;
+    bool also_after, pairs, rerun, gdb, is_quiet, no_leaks, lets_write;
     uint64_t stack[2]; /* of --replay */
     unsigned ordinal[2];
     char **argv;

@@ -56,7 +56,7 @@ enum oom_class ph_oom_class(const struct oom *o, const struct sweep_point *point
     if (point->events & SWEEP_DAMAGED) return OOM_DAMAGE;
     if (point->hung) return OOM_HANG;
     if (WIFSIGNALED(point->status)) return class_of_signal(o, point);
-    if (o->has_ended && ph_oom_leak(o, point) != NULL) return OOM_LEAK;
+    if ((o->has_ended || o->settings.replay != NULL) && ph_oom_leak(o, point) != NULL) return OOM_LEAK;
     bool is_same = !o->has_ended || point->status == o->program_status;
     return is_same && (o->has_ended || point->status == 0) ? OOM_WENT_ON : OOM_ERROR_EXIT;
 }

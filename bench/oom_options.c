@@ -155,6 +155,7 @@ static int option_take(struct oom_settings *s, enum word which, const char *text
     case OOM_OPTION_gdb: s->gdb = true; return 0;
     case OOM_OPTION_quiet: s->is_quiet = true; return 0;
     case OOM_OPTION_no_leaks: s->no_leaks = true; return 0;
+    case OOM_OPTION_let_write: s->lets_write = true; return 0;
     case OOM_OPTION_help:
     case OOM_OPTIONS: break;
     }

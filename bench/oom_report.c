@@ -41,6 +41,17 @@ static void put_trace(const struct oom *o, FILE *out, const struct sweep_trace *
     if (trace->depth == 0) fputs("    (nothing is known of the stack)\n", out);
 }
 
+/* Our own report of damage begins with the line that counts. */
+static bool put_damage(FILE *out, const char *tail)
+{
+    const char *line = strstr(tail, "privheap: PH");
+    if (line == NULL) return false;
+    fputs("  it said: ", out);
+    put_line(out, line);
+    fputc('\n', out);
+    return true;
+}
+
 /* The last lines that it wrote. */
 static void put_tail(FILE *out, const char *tail, const char *before)
 {
@@ -95,7 +106,8 @@ static void put_finding(const struct oom *o, FILE *out, const struct finding *fi
         fputs("  lost was what was taken at\n", out);
         put_trace(o, out, &leak->at);
     }
-    if (fi->point < o->tail_room && o->tails[fi->point] != NULL) put_tail(out, o->tails[fi->point], "it said");
+    const char *tail = fi->point < o->tail_room ? o->tails[fi->point] : NULL;
+    if (tail != NULL && !(fi->class == OOM_DAMAGE && put_damage(out, tail))) put_tail(out, tail, "it said");
     fprintf(out, "  again: privheap oom --replay=%s --", token);
     put_words(out, o->settings.argv);
     fputc('\n', out);
@@ -118,6 +130,7 @@ static void put_notes(const struct oom *o, FILE *out)
 {
     const struct sweep *sw = o->sweep;
     if (o->is_interrupted) fputs("  interrupted: what follows is not all\n", out);
+    if (o->settings.replay != NULL) return;
     if (WIFSIGNALED(o->program_status) && !o->is_interrupted)
         fprintf(out, "  without any failure the program ends by signal %d\n", WTERMSIG(o->program_status));
     else if (!WIFSIGNALED(o->program_status) && WEXITSTATUS(o->program_status) != 0)
@@ -126,6 +139,7 @@ static void put_notes(const struct oom *o, FILE *out)
     if (sw->threads_at != 0)
         fprintf(out, "  from call %u on the program has threads: what they and others allocate then was not tried; --rerun does\n",
                 sw->threads_at);
+    if (sw->not_confined) fputs("  the system has no Landlock: children could write files\n", out);
     if (sw->refused != 0) fprintf(out, "  the system refused a child: %s\n", strerror((int)sw->refused));
     if (sw->overflowed) fprintf(out, "  only the first %u were tried\n", SWEEP_POINTS);
 }

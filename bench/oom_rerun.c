@@ -117,11 +117,12 @@ static bool wait_for_one(struct oom *o)
 {
     int status;
     pid_t id = waitpid(-1, &status, 0);
+    const bool is_over = id < 0 && errno == ECHILD;
     for (unsigned i = 0; id > 0 && i < o->settings.jobs; i++)
         if (runs[i].id == id) end(o, i, status);
-    if (id < 0 && errno == EINTR) look(o);
+    if (id < 0 && !is_over) look(o);
     ph_oom_progress(o, false);
-    return id > 0 || errno != ECHILD;
+    return !is_over;
 }
 
 static bool list(struct oom *o)

@@ -209,8 +209,8 @@ void ph_oom_run(struct oom *o)
     for (;;) {
         int status;
         pid_t id = waitpid(-1, &status, __WALL);
-        if (id > 0) somebody_ended(o, id, status);
         if (id < 0 && errno == ECHILD) return;
+        if (id > 0) somebody_ended(o, id, status);
         if (id < 0 && ph_oom_interrupted) interrupt(o);
         if (id < 0) look_at_slots(o);
         ph_oom_progress(o, false);

@@ -207,6 +207,7 @@ struct sweep *ph_oom_share(const struct oom *o, enum sweep_mode mode, int *descr
     sw->also_after = s->also_after;
     sw->pairs = s->pairs;
     sw->leaks = !s->no_leaks && !s->also_after;
+    sw->confined = !s->lets_write;
     sw->least = s->least;
     sw->most = s->most;
     sw->keeps_output = s->keep != NULL;
@@ -236,13 +237,13 @@ static void preload(const char *object)
     setenv("LD_PRELOAD", list, 1);
 }
 
-/* Guarded samples lie elsewhere in each run, and cost children mappings; damage is found without them. */
+/* As many blocks as may be lie between guards, so that a read after free is found, and where. */
 void ph_oom_environment(const struct oom *o, const char *fail, unsigned slot)
 {
     char folder[LOCATE_PATH_BYTES];
     preload(o->object);
     setenv("PRIVHEAP_FAIL", fail, 1);
-    setenv("PRIVHEAP_GUARD_RATE", "0", 1);
+    setenv("PRIVHEAP_GUARD_RATE", "1", 0);
     setenv("PRIVHEAP_MODE", "secure", 0);
     if (o->folder[0] == '\0') return;
     setenv("PRIVHEAP_NO_FOLLOW", "1", 1);

@@ -13,7 +13,7 @@
 
 #include <sys/mman.h>
 
-#include "../lib/hot.h"
+#include "../lib/guard.h"
 #include "sweepcall.h"
 
 #include "../lib/small.h"
@@ -153,7 +153,7 @@ static void follow(void)
 static bool is_ours(uintptr_t page)
 {
     const void *at = (const void *)page;
-    if (ph_heap_around(at) != NULL || map_get(at) != 0 || page - (uintptr_t)notes < sizeof *notes << NOTES_LOG ||
+    if (ph_heap_around(at) != NULL || map_get(at) != 0 || ph_slot_is_table(at) || page - (uintptr_t)notes < sizeof *notes << NOTES_LOG ||
         page - (uintptr_t)live < LIVE_MOST * sizeof *live)
         return true;
     for (unsigned i = 0; i < CELL_CHUNKS && ph_cell_chunk[i] != NULL; i++)

@@ -94,9 +94,12 @@ static void sweep_trace(struct sweep_trace *out, const uintptr_t *pc, uint32_t d
 
 static bool is_victim(void) { return role == VICTIM && ph_os_pid() == own_pid; }
 
+/* Behind us stands guardfault.c, which knows whose fault one is, or the default action. */
 static void on_end(int signal, void *info, void *context)
 {
     struct trace trace;
+    if (signal != SWEEP_WHERE_SIGNAL)
+        ph_sweep_uncatch(signal);
     if (!is_victim())
         return;
     if (!(own_point->events & (SWEEP_CRASHED | SWEEP_DAMAGED))) {
@@ -147,6 +150,8 @@ static void move_out(uint32_t slot)
     name_of(out, slot, ".out");
     name_of(error, slot, ".err");
     ph_sweep_files(sweep->keeps_output ? out : "/dev/null", error);
+    if (sweep->confined && !ph_sweep_confine(sweep->folder))
+        sweep->not_confined = 1;
     if (folder_number != NULL)
         for (uint32_t i = 0, rest = slot; i < 3; i++, rest /= 10)
             folder_number[2 - i] = (char)('0' + rest % 10);
@@ -284,7 +289,7 @@ static bool victim_asks(const struct asked *as)
     return fork_victim(as);
 }
 
-static __thread uint32_t last_site __attribute__((tls_model("initial-exec")));
+static uint32_t last_site; /* leaks are looked for while there is one thread */
 
 static bool asked(size_t bytes, enum fail_call call)
 {

@@ -91,7 +91,7 @@ struct sweep {
     uint32_t magic, version;
     /* what is wanted */
     uint32_t mode; /* enum sweep_mode */
-    uint32_t jobs, first, skip, also_after, pairs, leaks;
+    uint32_t jobs, first, skip, also_after, pairs, leaks, confined;
     uint64_t least, most;
     char module[64];
     uint64_t stack, stack2; /* SWEEP_ONE: what fails, and what fails then; 0: nothing */
@@ -99,7 +99,7 @@ struct sweep {
     char folder[192];       /* SLOT.err, SLOT.out, SLOT/ in it, as three digits */
     uint32_t keeps_output;
     /* what the program says */
-    uint32_t begun, ended, calls, points, overflowed, refused;
+    uint32_t begun, ended, calls, points, overflowed, refused, not_confined;
     uint32_t threads_at; /* the call at which there were threads; 0: never */
     uint64_t known_leak[SWEEP_KNOWN];
     uint32_t known_leaks;

@@ -21,6 +21,11 @@ void ph_sweep_wait(uint32_t *word, uint32_t seen);
  * `handler`, once each, where they would have the default action; `where` as well. */
 typedef void sweep_handler(int signal, void *info, void *context);
 void ph_sweep_own(sweep_handler *handler, int where);
+void ph_sweep_uncatch(int signal); /* what would have come of it comes now */
+
+/* From now on this process, and what it starts, can write, make and remove files in that folder, in /dev and in /proc
+ * only.  false: the system cannot do that. */
+bool ph_sweep_confine(const char *folder);
 
 /* Its files: read from where they were, without moving the parent's place; written no more, but for what
  * became the program's output or error, which goes to these files. */
