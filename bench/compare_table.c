@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "compare.h"
 
 enum { CELL_BYTES = 64 };
@@ -187,26 +188,11 @@ static bool wants_colour(FILE *out)
            (terminal == NULL || strcmp(terminal, "dumb") != 0);
 }
 
-/* As a shell would take it. */
-static void print_word(const char *word, FILE *out)
-{
-    static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+=.,:/@%";
-    const char *quote = *word != '\0' && word[strspn(word, plain)] == '\0' ? "" : "'";
-    fputs(quote, out);
-    for (const char *at = word; *at != '\0'; at++) {
-        if (*at == '\'')
-            fputs("'\\''", out);
-        else
-            fputc((unsigned char)*at < ' ' ? '?' : *at, out);
-    }
-    fputs(quote, out);
-}
-
 static void print_command(const struct comparison *c, FILE *out)
 {
     for (char **word = c->settings.argv; *word != NULL; word++) {
         if (word != c->settings.argv || c->settings.label != NULL) fputc(' ', out);
-        print_word(*word, out);
+        ph_child_word(out, *word);
     }
 }
 

@@ -71,10 +71,10 @@ static int nothing_said(const struct oom *o)
 
 static int sweep_and_report(struct oom *o)
 {
-    o->begun = ph_oom_now();
+    o->begun = ph_child_now();
     bool is_done = o->settings.replay != NULL ? ph_oom_replay(o) : o->settings.rerun ? ph_oom_rerun(o) : sweep(o);
     ph_oom_progress(o, true);
-    o->took = ph_oom_now() - o->begun;
+    o->took = ph_child_now() - o->begun;
     if (!is_done) return EXIT_OWN_ERROR;
     int code = nothing_said(o);
     if (code != 0) return code;
@@ -90,7 +90,7 @@ int ph_verb_oom(int argc, char **argv)
     if (o.settings.gdb) return ph_oom_gdb(&o);
     code = ph_oom_prepare(&o);
     if (code != 0) return code;
-    if (!ph_oom_signals()) code = ph_complain(OOM, EXIT_OWN_ERROR, "cannot wait for children: %s", strerror(errno));
+    if (!ph_child_signals()) code = ph_complain(OOM, EXIT_OWN_ERROR, "cannot wait for children: %s", strerror(errno));
     if (code == 0) code = sweep_and_report(&o);
     ph_oom_clean(&o);
     return code;

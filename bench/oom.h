@@ -12,13 +12,13 @@
 #ifndef PH_OOM_H
 #define PH_OOM_H
 
-#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "child.h"
 #include "judge.h"
 #include "locate.h"
 #include "sweep.h"
@@ -88,8 +88,6 @@ void ph_oom_keep_output(struct oom *o, unsigned slot, unsigned ordinal);
 void ph_oom_clean(struct oom *o);
 
 /* oom_run.c */
-bool ph_oom_signals(void);
-extern volatile sig_atomic_t ph_oom_interrupted;
 void ph_oom_run(struct oom *o);      /* until the program and all children have ended */
 void ph_oom_ended(struct oom *o, uint32_t point, unsigned slot, int status);
 struct patience {
@@ -100,7 +98,6 @@ struct patience {
     double asked;
 };
 bool ph_oom_is_patient(const struct oom *o, struct patience *pa, const struct sweep_point *point); /* false: killed */
-double ph_oom_now(void);
 void ph_oom_progress(const struct oom *o, bool is_last);
 
 /* oom_rerun.c, oom_replay.c -- true, or false after a complaint */

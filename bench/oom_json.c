@@ -2,41 +2,19 @@
  * Copyright (c) 2026 the privheap authors */
 /* oom_json.c -- what a sweep found, for programs: JSON, and JUnit's XML.
  *
- * Owns:    nothing.  Calls: oom_class.c, oom_symbol.c.  Locks: none.
+ * Owns:    nothing.  Calls: json.c, oom_class.c, oom_symbol.c.  Locks: none.
  * Always:  the text is valid whatever the program, its arguments and its output are: what is no printable ASCII is
  *          written as an escape, byte by byte. */
 #include <string.h>
 #include <sys/wait.h>
 
 #include "fail.h"
+#include "json.h"
 #include "oom.h"
 
 #define SCHEMA "privheap.oom/1"
 
 /* ---- JSON -------------------------------------------------------------------- */
-
-static void put_text(FILE *out, const char *text)
-{
-    fputc('"', out);
-    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
-        if (*at == '"' || *at == '\\')
-            fprintf(out, "\\%c", *at);
-        else if (*at < ' ' || *at > '~')
-            fprintf(out, "\\u%04x", *at);
-        else
-            fputc(*at, out);
-    }
-    fputc('"', out);
-}
-
-static void put_pair(FILE *out, const char *key, const char *text)
-{
-    fprintf(out, "\"%s\": ", key);
-    if (text != NULL)
-        put_text(out, text);
-    else
-        fputs("null", out);
-}
 
 static void put_trace(const struct oom *o, FILE *out, const char *key, const struct sweep_trace *trace)
 {
@@ -45,11 +23,11 @@ static void put_trace(const struct oom *o, FILE *out, const char *key, const str
         struct oom_place at;
         ph_oom_place(o, trace->place[i], &at);
         fprintf(out, "%s\n      {", i == 0 ? "" : ",");
-        put_pair(out, "module", at.module);
+        ph_json_pair(out, "module", at.module);
         fprintf(out, ", \"offset\": %llu, ", (unsigned long long)at.offset);
-        put_pair(out, "function", at.function[0] != '\0' ? at.function : NULL);
+        ph_json_pair(out, "function", at.function[0] != '\0' ? at.function : NULL);
         fputs(", ", out);
-        put_pair(out, "file", at.file[0] != '\0' ? at.file : NULL);
+        ph_json_pair(out, "file", at.file[0] != '\0' ? at.file : NULL);
         fprintf(out, ", \"line\": %u}", at.line);
     }
     fputc(']', out);
@@ -58,7 +36,7 @@ static void put_trace(const struct oom *o, FILE *out, const char *key, const str
 static void put_failed(const struct oom *o, FILE *out, const char *key, const struct sweep_point *point)
 {
     fprintf(out, ",\n     \"%s\": {", key);
-    put_pair(out, "function", ph_fail_word((enum fail_call)point->call));
+    ph_json_pair(out, "function", ph_fail_word((enum fail_call)point->call));
     fprintf(out, ", \"bytes\": %llu, \"call\": %u", (unsigned long long)point->bytes, point->ordinal);
     put_trace(o, out, "stack", &point->at);
     fputc('}', out);
@@ -70,13 +48,13 @@ static void put_finding(const struct oom *o, FILE *out, const struct finding *fi
     const struct sweep_leak *leak = ph_oom_leak(o, point);
     char text[160];
     fputs("    {", out);
-    put_pair(out, "class", ph_oom_class_word(fi->class));
+    ph_json_pair(out, "class", ph_oom_class_word(fi->class));
     ph_oom_token(o, point, text, sizeof text);
     fputs(", ", out);
-    put_pair(out, "token", text);
+    ph_json_pair(out, "token", text);
     ph_oom_say_end(o, point, text, sizeof text);
     fputs(", ", out);
-    put_pair(out, "end", text);
+    ph_json_pair(out, "end", text);
     fprintf(out, ", \"times\": %u, \"counts\": %s", fi->count, ph_oom_is_counted(fi->class) ? "true" : "false");
     fprintf(out, ", \"signal\": %d, \"exit\": %d", WIFSIGNALED(point->status) ? WTERMSIG(point->status) : 0,
             WIFSIGNALED(point->status) ? -1 : WEXITSTATUS(point->status));
@@ -85,7 +63,7 @@ static void put_finding(const struct oom *o, FILE *out, const struct finding *fi
     put_trace(o, out, "ended", &point->end);
     if (fi->class == OOM_LEAK && leak != NULL) put_trace(o, out, "lost", &leak->at);
     fputs(",\n     ", out);
-    put_pair(out, "said", fi->point < o->tail_room ? o->tails[fi->point] : NULL);
+    ph_json_pair(out, "said", fi->point < o->tail_room ? o->tails[fi->point] : NULL);
     fputs("}", out);
 }
 
@@ -95,7 +73,7 @@ void ph_oom_json(const struct oom *o, FILE *out)
     fputs("{\n  \"schema\": \"" SCHEMA "\",\n  \"program\": [", out);
     for (char **word = o->settings.argv; *word != NULL; word++) {
         if (word != o->settings.argv) fputs(", ", out);
-        put_text(out, *word);
+        ph_json_text(out, *word, strlen(*word));
     }
     fprintf(out, "],\n  \"seconds\": %.3f,\n  \"allocations\": %u,\n  \"children\": %u,\n  \"threads_at\": %u,\n", o->took, sw->calls,
             sw->points, sw->threads_at);

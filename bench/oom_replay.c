@@ -29,7 +29,7 @@ static void wait_for(struct oom *o)
             return;
         }
         if (id < 0 && errno != EINTR) return;
-        if (ph_oom_interrupted) {
+        if (ph_child_interrupted) {
             o->is_interrupted = true;
             kill(o->program_id, SIGKILL);
         }

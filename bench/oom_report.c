@@ -18,14 +18,6 @@ static void put_line(FILE *out, const char *text)
     for (; *text != '\0' && *text != '\n'; text++) fputc((unsigned char)*text < ' ' || *text == 0x7f ? '?' : *text, out);
 }
 
-static void put_words(FILE *out, char **argv)
-{
-    for (; *argv != NULL; argv++) {
-        bool is_plain = **argv != '\0' && strpbrk(*argv, " \t\n\"'\\$`*?[]()<>|&;#~!{}") == NULL;
-        fprintf(out, is_plain ? " %s" : " '%s'", *argv);
-    }
-}
-
 static void put_trace(const struct oom *o, FILE *out, const struct sweep_trace *trace)
 {
     for (uint32_t i = 0; i < trace->depth && i < TRACE_DEPTH; i++) {
@@ -109,14 +101,14 @@ static void put_finding(const struct oom *o, FILE *out, const struct finding *fi
     const char *tail = fi->point < o->tail_room ? o->tails[fi->point] : NULL;
     if (tail != NULL && !(fi->class == OOM_DAMAGE && put_damage(out, tail))) put_tail(out, tail, "it said");
     fprintf(out, "  again: privheap oom --replay=%s --", token);
-    put_words(out, o->settings.argv);
+    ph_child_words(out, o->settings.argv);
     fputc('\n', out);
 }
 
 static void put_summary(const struct oom *o, FILE *out)
 {
     fputs("privheap oom:", out);
-    put_words(out, o->settings.argv);
+    ph_child_words(out, o->settings.argv);
     uint32_t tried = 0;
     for (int i = 0; i < OOM_CLASSES; i++) tried += o->count[i];
     fprintf(out, ": %u allocations, %u failed in turn, %.2f s\n ", o->sweep->calls, tried - o->count[OOM_NOT_REACHED], o->took);

@@ -104,12 +104,12 @@ static void look(struct oom *o)
     for (unsigned i = 0; i < o->settings.jobs; i++) {
         if (runs[i].id == 0) continue;
         struct sweep_point *point = &runs[i].sweep->point[0];
-        if (ph_oom_interrupted) kill(runs[i].id, SIGKILL);
+        if (ph_child_interrupted) kill(runs[i].id, SIGKILL);
         if (runs[i].sweep->points == 0) continue; /* not there yet */
         point->child = runs[i].id;
         if (!ph_oom_is_patient(o, &runs[i].patience, point)) point->hung = 1;
     }
-    if (ph_oom_interrupted) o->is_interrupted = true;
+    if (ph_child_interrupted) o->is_interrupted = true;
 }
 
 /* Wait for one; false: there is none. */
@@ -133,10 +133,10 @@ static bool list(struct oom *o)
     o->program_id = ph_oom_start(o, o->shared, OOM_OWN_SLOT, false);
     if (o->program_id < 0) return false;
     while (waitpid(o->program_id, &status, 0) < 0 && errno == EINTR)
-        if (ph_oom_interrupted) kill(o->program_id, SIGKILL);
+        if (ph_child_interrupted) kill(o->program_id, SIGKILL);
     o->has_ended = true;
     o->program_status = status;
-    o->is_interrupted = ph_oom_interrupted != 0;
+    o->is_interrupted = ph_child_interrupted != 0;
     o->program_tail = ph_oom_tail(o, OOM_OWN_SLOT);
     ph_oom_keep_output(o, OOM_OWN_SLOT, 0);
     return true;

@@ -2,8 +2,8 @@
  * Copyright (c) 2026 the privheap authors */
 /* oom_run.c -- children of a sweep that end, and those that do not.
  *
- * Owns:    the command's part of each point; the signals of this process.
- * Calls:   oom_start.c for what a child wrote, oom_class.c for the progress line.  Locks: none.
+ * Owns:    the command's part of each point.
+ * Calls:   child.c for the clock, oom_start.c for what a child wrote, oom_class.c for the progress line.  Locks: none.
  * Always:  every process that is made is waited for: children of the program are ours, by CLONE_PARENT.
  * Why:     a machine may be so busy that an honest child gets no processor for seconds: one hangs that used
  *          up its time on a processor, or slept all the time without having been on one. */
@@ -13,50 +13,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "command.h"
 #include "oom.h"
-
-enum { TICK_US = 50000 };
-
-volatile sig_atomic_t ph_oom_interrupted;
-
-static void on_signal(int signal)
-{
-    if (signal != SIGALRM) ph_oom_interrupted = signal;
-}
-
-/* Without SA_RESTART: a wait returns to look at the clock. */
-bool ph_oom_signals(void)
-{
-    static const int which[] = { SIGALRM, SIGINT, SIGTERM, SIGHUP };
-    struct sigaction action = { .sa_handler = on_signal };
-    for (size_t i = 0; i < sizeof which / sizeof which[0]; i++) {
-        struct sigaction was;
-        bool is_ignored = sigaction(which[i], NULL, &was) == 0 && was.sa_handler == SIG_IGN && which[i] != SIGALRM;
-        if (!is_ignored && sigaction(which[i], &action, NULL) != 0) return false;
-    }
-    struct itimerval tick = { .it_interval.tv_usec = TICK_US, .it_value.tv_usec = TICK_US };
-    return setitimer(ITIMER_REAL, &tick, NULL) == 0;
-}
-
-double ph_oom_now(void)
-{
-    struct timespec at;
-    clock_gettime(CLOCK_MONOTONIC, &at);
-    return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
-}
 
 void ph_oom_progress(const struct oom *o, bool is_last)
 {
     static double shown;
     static bool is_there;
     if (o->settings.is_quiet || !isatty(STDERR_FILENO)) return;
-    double now = ph_oom_now();
+    double now = ph_child_now();
     if (is_last && is_there) fputs("\r\033[K", stderr);
     if (is_last || now - shown < 0.1) return;
     shown = now;
@@ -161,7 +130,7 @@ static bool is_hung(const struct oom *o, struct patience *pa, double now)
 bool ph_oom_is_patient(const struct oom *o, struct patience *pa, const struct sweep_point *point)
 {
     enum { ANSWER_MS = 300 };
-    const double now = ph_oom_now();
+    const double now = ph_child_now();
     if (point->child != pa->child) *pa = (struct patience){ .child = point->child, .begun = now, .stirred = now };
     if (pa->is_asked) {
         if (now - pa->asked < ANSWER_MS / 1000.0 && !(point->events & SWEEP_ASKED)) return true;
@@ -185,7 +154,7 @@ static void look_at_slots(struct oom *o)
         if (number == 0 || sw->point[number - 1].child == 0) continue;
         struct sweep_point *point = &sw->point[number - 1];
         if (slot < sw->jobs && sw->slot[slot + sw->jobs] != 0) { /* --pairs: it waits for its own */
-            patience[slot].stirred = ph_oom_now();
+            patience[slot].stirred = ph_child_now();
             continue;
         }
         if (!ph_oom_is_patient(o, &patience[slot], point)) point->hung = 1;
@@ -211,7 +180,7 @@ void ph_oom_run(struct oom *o)
         pid_t id = waitpid(-1, &status, __WALL);
         if (id < 0 && errno == ECHILD) return;
         if (id > 0) somebody_ended(o, id, status);
-        if (id < 0 && ph_oom_interrupted) interrupt(o);
+        if (id < 0 && ph_child_interrupted) interrupt(o);
         if (id < 0) look_at_slots(o);
         ph_oom_progress(o, false);
     }

@@ -3,15 +3,12 @@
 /* oom_start.c -- the program of a sweep: what it is given, and the files of its children.
  *
  * Owns:    the folder with everything that children write: NNN.err, NNN.out, NNN/ for short-lived files.
- * Calls:   locate.c, judge.c.  Locks: none.
+ * Calls:   child.c, locate.c, judge.c.  Locks: none.
  * Always:  the program is started by one exec with the preload object in front; what it starts itself is not
  *          preloaded, and so not swept.
- * Why:     addresses are not randomised, so that a run is like the one before it.  Standard input that is
- *          no file becomes one: a file has a place for each child, a pipe gives each byte once. */
-#include <dirent.h>
+ * Why:     addresses are not randomised, so that a run is like the one before it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,39 +17,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "child.h"
 #include "command.h"
 #include "oom.h"
 
 static void name_of(const struct oom *o, unsigned slot, const char *behind, char *out, size_t bytes)
 {
     snprintf(out, bytes, "%s/%03u%s", o->folder, slot, behind);
-}
-
-/* ---- standard input ------------------------------------------------------ */
-
-/* All of it, into a file that has no name; -1: refused. */
-static int spooled(const char *folder)
-{
-    char path[LOCATE_PATH_BYTES], piece[65536];
-    snprintf(path, sizeof path, "%s/input", folder);
-    int file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    ssize_t got;
-    if (file < 0) return -1;
-    while ((got = read(STDIN_FILENO, piece, sizeof piece)) > 0)
-        if (write(file, piece, (size_t)got) != got) break;
-    (void)lseek(file, 0, SEEK_SET);
-    return file;
-}
-
-/* A pipe that says nothing for a while is somebody's who is there for other reasons. */
-static int input_for(const struct oom *o)
-{
-    enum { PATIENCE_MS = 300 };
-    struct stat st;
-    struct pollfd ready = { .fd = STDIN_FILENO, .events = POLLIN };
-    if (fstat(STDIN_FILENO, &st) != 0) return -1;
-    if (!S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode)) return -1;
-    return poll(&ready, 1, PATIENCE_MS) > 0 ? spooled(o->folder) : open("/dev/null", O_RDONLY | O_CLOEXEC);
 }
 
 /* ---- the folder ------------------------------------------------------------ */
@@ -72,36 +43,16 @@ static bool make_slot(struct oom *o, unsigned slot)
 
 static bool make_folder(struct oom *o)
 {
-    const char *base = getenv("TMPDIR");
-    int bytes = snprintf(o->folder, sizeof o->folder, "%s/privheap-oom-XXXXXX", base != NULL && *base == '/' ? base : "/tmp");
-    if (bytes >= (int)sizeof o->folder || mkdtemp(o->folder) == NULL) {
-        o->folder[0] = '\0';
-        return false;
-    }
+    if (!ph_child_folder(OOM, o->folder, sizeof o->folder)) return false;
     unsigned slots = o->settings.jobs * (o->settings.pairs ? 2 : 1);
     for (unsigned i = 0; i < slots; i++)
         if (!make_slot(o, i)) return false;
     return make_slot(o, OOM_OWN_SLOT);
 }
 
-/* Whatever is in a folder, and the folder itself if `whole`. */
-static void empty(const char *path, bool whole)
-{
-    DIR *folder = opendir(path);
-    struct dirent *entry;
-    while (folder != NULL && (entry = readdir(folder)) != NULL) {
-        char inner[LOCATE_PATH_BYTES];
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        int bytes = snprintf(inner, sizeof inner, "%s/%s", path, entry->d_name);
-        if (bytes < (int)sizeof inner && unlink(inner) != 0 && errno == EISDIR) empty(inner, true);
-    }
-    if (folder != NULL) closedir(folder);
-    if (whole) rmdir(path);
-}
-
 void ph_oom_clean(struct oom *o)
 {
-    if (o->folder[0] != '\0') empty(o->folder, true);
+    if (o->folder[0] != '\0') ph_child_empty(o->folder, true);
     o->folder[0] = '\0';
 }
 
@@ -113,7 +64,7 @@ char *ph_oom_tail(struct oom *o, unsigned slot)
     struct stat st;
     char *tail = NULL;
     name_of(o, slot, "", path, sizeof path);
-    empty(path, false);
+    ph_child_empty(path, false);
     if (fstat(o->errors[slot], &st) != 0 || st.st_size == 0) return NULL;
     off_t from = st.st_size > OOM_TAIL_BYTES ? st.st_size - OOM_TAIL_BYTES : 0;
     tail = calloc(1, OOM_TAIL_BYTES + 1);
@@ -183,7 +134,7 @@ int ph_oom_prepare(struct oom *o)
         ph_oom_clean(o);
         return code;
     }
-    o->input = input_for(o);
+    o->input = ph_child_spool(o->folder);
     return 0;
 }
 
@@ -216,32 +167,11 @@ struct sweep *ph_oom_share(const struct oom *o, enum sweep_mode mode, int *descr
     return sw;
 }
 
-static bool is_ours(const char *entry, size_t bytes)
-{
-    static const char name[] = "libprivheap-preload.so";
-    return bytes >= sizeof name - 1 && memcmp(entry + bytes - (sizeof name - 1), name, sizeof name - 1) == 0;
-}
-
-/* Ours first, then what was there. */
-static void preload(const char *object)
-{
-    const char *old = getenv("LD_PRELOAD");
-    char list[2 * LOCATE_PATH_BYTES];
-    int used = snprintf(list, sizeof list, "%s", object);
-    while (old != NULL && *old != '\0') {
-        size_t bytes = strcspn(old, ": ");
-        if (bytes > 0 && !is_ours(old, bytes) && used + (int)bytes + 2 < (int)sizeof list)
-            used += snprintf(list + used, sizeof list - (size_t)used, ":%.*s", (int)bytes, old);
-        old += bytes + (old[bytes] != '\0');
-    }
-    setenv("LD_PRELOAD", list, 1);
-}
-
 /* As many blocks as may be lie between guards, so that a read after free is found, and where. */
 void ph_oom_environment(const struct oom *o, const char *fail, unsigned slot)
 {
     char folder[LOCATE_PATH_BYTES];
-    preload(o->object);
+    ph_child_preload(o->object);
     setenv("PRIVHEAP_FAIL", fail, 1);
     setenv("PRIVHEAP_GUARD_RATE", "1", 0);
     setenv("PRIVHEAP_MODE", "secure", 0);
@@ -258,12 +188,7 @@ static void become_program(const struct oom *o, int shared, unsigned slot, bool 
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (o->input >= 0) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", o->input); /* a place of its own in the file */
-        int input = open(path, O_RDONLY);
-        dup2(input >= 0 ? input : o->input, STDIN_FILENO);
-        if (input > STDERR_FILENO) close(input);
-    }
+    ph_child_input(o->input);
     name_of(o, slot, ".out", path, sizeof path);
     int out = shows_output ? -1 : open(o->settings.keep != NULL ? path : "/dev/null", O_WRONLY | O_APPEND);
     if (out >= 0) dup2(out, STDOUT_FILENO);

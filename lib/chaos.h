@@ -13,10 +13,10 @@ enum chaos_way {
     CHAOS_FRESH = 1,  /* new memory is filled, but calloc's */
     CHAOS_FREED = 2,  /* freed memory is filled */
     CHAOS_MOVE = 4,   /* realloc always moves */
-    CHAOS_ORDER = 8,  /* blocks of one size are handed out in no order of addresses */
-    CHAOS_ZERO = 16,  /* a block of no bytes cannot be touched */
-    CHAOS_ALIGN = 32, /* small blocks are aligned to 16 bytes and no more */
-    CHAOS_LATE = 64,  /* freed blocks are used again much later */
+    CHAOS_LATE = 8,   /* freed blocks are used again much later */
+    CHAOS_ORDER = 16, /* blocks of one size are handed out in no order of addresses */
+    CHAOS_ZERO = 32,  /* a block of no bytes cannot be touched */
+    CHAOS_ALIGN = 64, /* small blocks are aligned to 16 bytes and no more */
     CHAOS_WAYS = 7,
     CHAOS_ALL = 127,
 };

@@ -78,6 +78,16 @@ privheap_SOURCES = \
 	%D%/rulesmatch.c \
 	%D%/run.c \
 	%D%/settings.c \
+	bench/chaos.def \
+	bench/chaos_compare.c \
+	bench/chaos_narrow.c \
+	bench/chaos_options.c \
+	bench/chaos_report.c \
+	bench/chaos_run.c \
+	bench/chaos_verb.c \
+	bench/chaos_verb.h \
+	bench/child.c \
+	bench/child.h \
 	bench/compare.def \
 	bench/compare.h \
 	bench/statistics.h \
@@ -92,6 +102,8 @@ privheap_SOURCES = \
 	bench/compare_table.c \
 	bench/compare_trace.c \
 	bench/compare_verdict.c \
+	bench/json.c \
+	bench/json.h \
 	bench/oom.def \
 	bench/oom.h \
 	bench/oom.c \
