@@ -36,6 +36,13 @@ static bool keep_if(struct chaos *c, struct finding *fi, const struct chaos_spec
 
 /* ---- ways ------------------------------------------------------------------ */
 
+/* Of two ways that differ: at the same place, or, since both give other addresses, because of those. */
+static bool is_same_cause(const struct finding *fi, uint32_t way, const struct contrast *seen)
+{
+    if (seen->what == fi->contrast.what && seen->line == fi->contrast.line) return true;
+    return fi->how.ways == CHAOS_ORDER && (way & (CHAOS_LATE | CHAOS_MOVE | CHAOS_ALIGN)) != 0;
+}
+
 static bool narrow_alone(struct chaos *c, struct finding *fi, uint32_t all, bool *is_found)
 {
     struct chaos_spec tried = fi->how;
@@ -50,7 +57,7 @@ static bool narrow_alone(struct chaos *c, struct finding *fi, uint32_t all, bool
             continue;
         }
         if (!ph_chaos_differs(c, &tried, &seen, &differs)) return false;
-        if (differs) fi->also |= way;
+        if (differs && is_same_cause(fi, way, &seen)) fi->also |= way;
     }
     return true;
 }

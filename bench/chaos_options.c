@@ -88,7 +88,7 @@ static int take_part(enum word which, const char *part, const char *text, struct
     int bytes = snprintf(whole, sizeof whole, "%s:%s", part, text);
     bool is_good = bytes < (int)sizeof whole && strchr(text, ',') == NULL && ph_chaos_parse(whole, &spec) == NULL;
     if (which == CHAOS_OPTION_ways && (!is_good || spec.ways == 0))
-        return bad_value(which, text, "are no ways: fresh, freed, move, late, order, zero, align, with + between");
+        return bad_value(which, text, "are no ways: fresh, freed, order, late, move, zero, align, with + between");
     if (!is_good) return bad_value(which, text, which == CHAOS_OPTION_size ? "is not a range of sizes such as 100-4k" : "is no name of a module");
     if (which == CHAOS_OPTION_ways) to->ways = spec.ways;
     if (which == CHAOS_OPTION_size) to->least = spec.least, to->most = spec.most;

@@ -15,8 +15,8 @@
 enum { TEXT_BYTES = 256 };
 
 static const char *const reasons[CHAOS_WAYS] = {
-    "memory is read that nobody wrote", "memory is used after its free", "realloc is expected not to move",
-    "it matters when freed memory is used again", "the order of addresses matters", "a block of no bytes is touched",
+    "memory is read that nobody wrote", "memory is used after its free", "it matters where blocks lie",
+    "it matters when freed memory is used again", "realloc is expected not to move", "a block of no bytes is touched",
     "more alignment is expected than there need be",
 };
 
@@ -43,6 +43,12 @@ static void put_cause(FILE *out, uint32_t ways)
         fputs(": only together\n", out);
 }
 
+static const char *who(uint32_t ways)
+{
+    uint32_t given_back = ways & (CHAOS_FREED | CHAOS_LATE);
+    return given_back == 0 ? "asked for" : given_back == ways ? "given back" : "asked for or given back";
+}
+
 static void put_blocks(FILE *out, const struct finding *fi)
 {
     const struct chaos_spec *how = &fi->how;
@@ -52,7 +58,7 @@ static void put_blocks(FILE *out, const struct finding *fi)
         fprintf(out, " of %llu bytes and more", (unsigned long long)how->least);
     else if (fi->has_sizes)
         fprintf(out, " of %llu to %llu bytes", (unsigned long long)how->least, (unsigned long long)how->most);
-    if (how->has_module) fprintf(out, "%s asked for or given back by %s", fi->has_sizes ? "," : "", how->module);
+    if (how->has_module) fprintf(out, "%s %s by %s", fi->has_sizes ? "," : "", who(how->ways), how->module);
     fputc('\n', out);
 }
 

@@ -5,7 +5,8 @@
  * Owns:    struct chaos.
  * Calls:   the other files of chaos_verb.h, one after the other.  Locks: none.
  * Always:  a difference is told only if the same seed made one twice, and two plain runs were alike.
- * Why:     a way that made a difference alone is left out from then on, so that what is found next has another cause. */
+ * Why:     ways that made the same difference alone are left out from then on, so that what is found next has another
+ *          cause. */
 #include <errno.h>
 #include <string.h>
 

@@ -16,7 +16,7 @@
 
 static struct chaos_spec spec;
 
-static const char words[CHAOS_WAYS][8] = {"fresh", "freed", "move", "late", "order", "zero", "align"};
+static const char words[CHAOS_WAYS][8] = {"fresh", "freed", "order", "late", "move", "zero", "align"};
 
 const char *ph_chaos_word(unsigned number) { return words[number]; }
 

@@ -8,13 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The ways, in the order in which one is blamed first. */
+/* The ways, in the order in which they are blamed: what `order` does alone is no matter of late or move, which give
+ * other addresses, too. */
 enum chaos_way {
     CHAOS_FRESH = 1,  /* new memory is filled, but calloc's */
     CHAOS_FREED = 2,  /* freed memory is filled */
-    CHAOS_MOVE = 4,   /* realloc always moves */
+    CHAOS_ORDER = 4,  /* blocks are handed out in no order of addresses */
     CHAOS_LATE = 8,   /* freed blocks are used again much later */
-    CHAOS_ORDER = 16, /* blocks of one size are handed out in no order of addresses */
+    CHAOS_MOVE = 16,  /* realloc always moves */
     CHAOS_ZERO = 32,  /* a block of no bytes cannot be touched */
     CHAOS_ALIGN = 64, /* small blocks are aligned to 16 bytes and no more */
     CHAOS_WAYS = 7,

@@ -252,7 +252,7 @@ void ph_option_allowed(struct message *m, enum option_id which)
         return;
     }
     if (row->type == OPTION_chaos) {
-        ph_message_text(m, "seed:N, ways:WAY+WAY, size:MIN-MAX, module:NAME, with commas between; ways are none, fresh, freed, move, late, order, zero, align");
+        ph_message_text(m, "seed:N, ways:WAY+WAY, size:MIN-MAX, module:NAME, with commas between; ways are none, fresh, freed, order, late, move, zero, align");
         return;
     }
     if (row->type == OPTION_bits) {

@@ -17,6 +17,7 @@ MAN_PAGES += %D%/ph_heap_set_name.3
 MAN_PAGES += %D%/ph_heap_stats.3
 MAN_PAGES += %D%/ph_set_exception_handler.3
 MAN_PAGES += %D%/ph_version.3
+MAN_PAGES += %D%/privheap-chaos.1
 MAN_PAGES += %D%/privheap-compare.1
 MAN_PAGES += %D%/privheap-diagnostics.7
 MAN_PAGES += %D%/privheap-oom.1

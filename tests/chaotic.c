@@ -92,6 +92,13 @@ static void reused(void)
     puts(take(64) == first ? "the same block again" : "another block");
 }
 
+static void twice(const char *bytes)
+{
+    void *block = take((size_t)atoi(bytes));
+    give(block);
+    give(block);
+}
+
 /* ---- right ------------------------------------------------------------------------------------ */
 
 static void *work(void *argument)
@@ -246,6 +253,8 @@ int main(int argc, char **argv)
         {"forks", forks}, {"jumping", jumping}, {"sizes", sizes}, {"pointers", pointers}, {"id", clock_and_id},
         {"input", input}, {"to-error", to_error}, {"code", code}, {"hangs", hangs}, {"pair", pair},
     };
+    if (argc > 2 && strcmp(argv[1], "twice") == 0)
+        twice(argv[2]);
     for (unsigned i = 0; argc > 1 && i < sizeof words / sizeof *words; i++)
         if (strcmp(argv[1], words[i].word) == 0) {
             words[i].run();

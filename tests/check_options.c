@@ -81,6 +81,8 @@ static const struct {
     { OPT_VERBOSE, "1", 1 },
     { OPT_LOG, "/tmp/x", 6 },
     { OPT_FAIL, "nth:3,size:1k-", 14 },
+    { OPT_CHAOS, "seed:007,ways:fresh+late,size:1k-", 33 },
+    { OPT_CHAOS, "ways:none", 9 },
 };
 
 START_TEST(good_text_gives_its_value)
@@ -131,6 +133,14 @@ static const struct {
     { OPT_FAIL, "size:3-2", "ends before it begins" },
     { OPT_FAIL, "seed:3", "has a seed, but no rate" },
     { OPT_FAIL, "nth:0", "counts from 1" },
+    { OPT_CHAOS, "", "is empty" },
+    { OPT_CHAOS, "7", "is no chaos" },
+    { OPT_CHAOS, "ways:", "is no chaos" },
+    { OPT_CHAOS, "ways:fresh+", "is no chaos" },
+    { OPT_CHAOS, "ways:stale", "is no chaos" },
+    { OPT_CHAOS, "ways:freshly", "is no chaos" },
+    { OPT_CHAOS, "seed:1,seed:2", "is no chaos" },
+    { OPT_CHAOS, "size:3-2", "ends before it begins" },
 };
 
 START_TEST(bad_text_says_why_and_leaves_the_value)
