@@ -86,30 +86,30 @@ static uint64_t step_most(unsigned step)
     return step < STEPS - 1 ? (uint64_t)CLASS_BYTES << (step - CLASS_COUNT + 1) : UINT64_MAX;
 }
 
-/* Of those that are asked for, sizes of these steps; false: there are none. */
-static bool cut_sizes(const struct chaos_spec *from, unsigned first, unsigned last, struct chaos_spec *out)
+/* Of the finding's, sizes of these steps: does it come with them alone? */
+static bool try_sizes(struct chaos *c, struct finding *fi, unsigned first, unsigned last, bool *is_kept)
 {
     uint64_t least = first == 0 ? 0 : step_most(first - 1) + 1, most = step_most(last);
-    *out = *from;
-    if (least > out->least) out->least = least;
-    if (most < out->most) out->most = most;
-    return out->least <= out->most;
+    struct chaos_spec tried = fi->how;
+    if (least > tried.least) tried.least = least;
+    if (most < tried.most) tried.most = most;
+    *is_kept = tried.least == fi->how.least && tried.most == fi->how.most;
+    if (*is_kept || tried.least > tried.most) return true;
+    return keep_if(c, fi, &tried, 1, is_kept);
 }
 
 static bool narrow_sizes(struct chaos *c, struct finding *fi)
 {
-    const struct chaos_spec whole = fi->how;
     unsigned first = 0, last = STEPS - 1;
     while (first < last) {
         unsigned middle = first + (last - first) / 2;
-        struct chaos_spec tried;
-        bool is_kept = false;
-        if (cut_sizes(&whole, first, middle, &tried) && !keep_if(c, fi, &tried, 1, &is_kept)) return false;
+        bool is_kept;
+        if (!try_sizes(c, fi, first, middle, &is_kept)) return false;
         if (is_kept) {
             last = middle;
             continue;
         }
-        if (cut_sizes(&whole, middle + 1, last, &tried) && !keep_if(c, fi, &tried, 1, &is_kept)) return false;
+        if (!try_sizes(c, fi, middle + 1, last, &is_kept)) return false;
         if (!is_kept) break; /* it takes blocks of both halves */
         first = middle + 1;
     }
