@@ -183,7 +183,7 @@ static void libc_ask(void)
 static COLD bool process_heap_make(void)
 {
     libc_ask();
-    const uint64_t secret = (ph_process_heap.chaos ? 0 : ph_os_random()) | 1; /* keys in free memory: the same in each run */
+    const uint64_t secret = ph_os_random() | 1;
     ph_lock_take(&registry_lock);
     if (process_ready == 0) {
         ph_secret = secret;

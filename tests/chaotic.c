@@ -82,8 +82,26 @@ static void nothing(void)
 
 static void aligned(void)
 {
-    puts((uintptr_t)take(64) % 32 == 0 ? "aligned to 32" : "not aligned to 32");
+    int count = 0;
+    for (int i = 0; i < 8; i++)
+        count += (uintptr_t)take(64) % 32 == 0;
+    printf("%d of 8\n", count);
 }
+
+static void keys(void)
+{
+    uint64_t sum = 0, *block[40], *again;
+    for (int i = 0; i < 40; i++)
+        block[i] = memset(take(64), 1, 64);
+    for (int i = 0; i < 40; i++)
+        give(block[i]);
+    for (int i = 0; i < 40; i++)
+        sum = sum * 31 + block[i][0] + block[i][1];
+    again = take(2000);
+    printf("%llx %llx %llx\n", (unsigned long long)sum, (unsigned long long)again[0], (unsigned long long)again[1]);
+}
+
+static void usable(void) { printf("%zu\n", malloc_usable_size(take(17))); }
 
 static void reused(void)
 {
@@ -203,6 +221,12 @@ static void pointers(void)
         printf("block %d at %p\n", i, take(100));
 }
 
+static void on_stack(void)
+{
+    int here;
+    printf("%p\n", (void *)&here);
+}
+
 static void clock_and_id(void) { printf("%d\n", (int)getpid()); }
 
 static void input(void)
@@ -249,8 +273,8 @@ int main(int argc, char **argv)
 {
     static const struct { const char *word; void (*run)(void); } words[] = {
         {"uninitialised", uninitialised}, {"after-free", after_free}, {"address-order", address_order}, {"stays", stays},
-        {"over-read", over_read}, {"nothing", nothing}, {"aligned", aligned}, {"reused", reused}, {"threads", threads},
-        {"forks", forks}, {"jumping", jumping}, {"sizes", sizes}, {"pointers", pointers}, {"id", clock_and_id},
+        {"over-read", over_read}, {"nothing", nothing}, {"aligned", aligned}, {"usable", usable}, {"keys", keys}, {"reused", reused}, {"threads", threads},
+        {"forks", forks}, {"jumping", jumping}, {"sizes", sizes}, {"pointers", pointers}, {"id", clock_and_id}, {"stack", on_stack},
         {"input", input}, {"to-error", to_error}, {"code", code}, {"hangs", hangs}, {"pair", pair},
     };
     if (argc > 2 && strcmp(argv[1], "twice") == 0)
