@@ -38,7 +38,7 @@
  *            |
  *     debug, harden          what stands in free memory and behind blocks: debug flags; secure, tolerant mode
  *            |
- *     local, sized, late, runs -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
+ *     local, sized, late, runs, stack -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
  *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
  *        shard, depot, mend  class locks; which page serves, whole batches; after a fork past us
@@ -136,10 +136,10 @@ enum {
     CLASS_BYTES = 16384,       /* largest block of a page */
     PAGE_UNITS = 16,           /* largest page */
     PAGE_BLOCKS = 256,         /* bits in a descriptor */
-    STACK_SLOTS = 96,          /* most entries of one stack, and most bytes of blocks in it: with 64 */
-    STACK_BYTES = 98304,       /* and 64 KB, batches of 1,000 mixed blocks cost 6.3-8.2 ns, not 5.4-5.7 */
+    STACK_SLOTS = 96, STACK_BYTES = 98304, /* most of one stack: batches of 1,000 mixed blocks 5.4-5.7 ns; with 64 and 64 KB 6.3-8.2 */
+    DEEP_SLOTS = 1024, DEEP_BYTES = 65536, /* of one that overflows and runs dry in turn: 1,000 of 64 bytes 4.9 ns, not 7.6 */
     SLOTS_FIRST = 8,           /* a stack's first room; a wide one costs memory of its own */
-    LOCAL_SLOTS = CLASS_COUNT * (SLOTS_FIRST + 1) + 4013 + CLASS_COUNT, /* checked where they are dealt out */
+    LOCAL_SLOTS = CLASS_COUNT * (SLOTS_FIRST + 1) + 12493 + CLASS_COUNT, /* checked where they are dealt out */
     HEAP_COUNT = 65535,
     HEAP_ALIGN = 65536,        /* handles have 16 low zero bits */
     BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
@@ -316,6 +316,7 @@ struct local {
     uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
     struct local *sibling, *elder; /* sized: the next and the previous of the same thread; the next in the pool */
     struct late *late;   /* of a hard heap; NULL: none yet */
+    uint64_t flushed;    /* bit: that class overflowed since it ran dry last */
     struct stack stack[CLASS_COUNT];
     struct runs runs;
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
@@ -678,7 +679,6 @@ unsigned ph_page_take(struct span *pg, void **out, unsigned want);
 unsigned ph_page_carve(struct span *pg, unsigned want, char **first);
 bool ph_page_give(struct span *pg, unsigned index);
 bool ph_page_is_free(const struct span *pg, unsigned index);
-unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count); /* how many were its own */
 unsigned ph_page_index(const struct span *pg, const void *block); /* or PAGE_BLOCKS: no block starts there */
 char *ph_page_block(const struct span *pg, unsigned index);       /* its address; blocks stand against the page's end */
 static inline size_t ph_size_cell_bytes(size_t capacity) { return sizeof(struct size_cell) + capacity * sizeof(uint16_t); }

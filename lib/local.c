@@ -23,10 +23,7 @@ uint64_t ph_secret;
 uint64_t ph_no_block[2] __attribute__((aligned(16)));
 
 /* A stack without room: malloc finds the block that is none, free finds no limit. */
-static void *no_entry = ph_no_block;
-static uint16_t no_place = 1; /* neither 0 nor SIZED_STOPPED */
-static struct sized_entry no_sized_entry = {NULL, &no_place};
-#define NO_STACK {.top = &no_entry + 1}
+#define NO_STACK {.top = &ph_stack_no_entry + 1}
 #define NO_STACKS_8 NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK
 #define NO_STACKS \
     {NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8}
@@ -40,19 +37,6 @@ static pthread_key_t exit_key;
 static bool exit_key_made;
 
 /* ---- setting up ------------------------------------------------------------------------------- */
-
-/* The entry that is none, below the room that begins at `bottom`. */
-static void stack_sentinel(struct local *lo, void **bottom)
-{
-    bottom[-1] = lo->stride == 1 ? (void *)ph_no_block : &no_place;
-}
-
-void ph_stack_close(struct local *lo, struct stack *st)
-{
-    st->top = lo->stride == 1 ? &no_entry + 1 : (void **)(void *)(&no_sized_entry + 1);
-    st->limit = NULL;
-    st->bottom = 0;
-}
 
 /* Deal out the slots; nothing is written there before a class is used. */
 void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
@@ -72,35 +56,6 @@ void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
     ph_runs_none(lo);
     __atomic_store_n(&lo->heap, hp, __ATOMIC_RELEASE);
     ph_gate_unbias(lo);
-}
-
-/* A sized local was earned, and two threads that take few blocks at a time in turn would write to the
- * same lines of size codes: its stacks begin in the wide room.  Busy on entry. */
-static void sized_open(struct local *lo, struct stack *st, unsigned class)
-{
-    enum { FIRST_ENTRIES = 32, FIRST_BYTES = 16384 };
-    const unsigned fit = FIRST_BYTES / ph_class_bytes[class];
-    const unsigned cap = fit > FIRST_ENTRIES ? FIRST_ENTRIES : fit < 1 ? 1 : fit;
-    void **bottom = lo->slot + st->wide;
-    stack_sentinel(lo, bottom);
-    st->bottom = st->wide;
-    st->limit = bottom + cap * lo->stride;
-    st->top = bottom;
-}
-
-/* Busy on entry. */
-void ph_stack_open(struct local *lo, struct stack *st, unsigned class)
-{
-    if (lo->stride == 2) {
-        sized_open(lo, st, class);
-        return;
-    }
-    void **bottom = lo->slot + lo->slots_used + lo->stride;
-    stack_sentinel(lo, bottom);
-    st->bottom = (uint16_t)(bottom - lo->slot);
-    st->limit = bottom + stack_cap_first(class) * lo->stride;
-    st->top = bottom;
-    lo->slots_used += (SLOTS_FIRST + 1) * lo->stride;
 }
 
 /* An entry that a thread left in mid-air: back to its page, if it is what it says. */
@@ -338,34 +293,6 @@ void ph_local_forget_others(struct heap *hp)
 
 /* ---- the slow halves of take and give ------------------------------------------------------- */
 
-/* Out of the first room: entries and sentinel move to the wide one. */
-static void stack_move(struct local *lo, struct stack *st)
-{
-    const size_t words = stack_count(lo, st) * lo->stride;
-    void **from = stack_bottom(lo, st);
-    void **to = lo->slot + st->wide;
-    stack_sentinel(lo, to);
-    for (size_t i = 0; i < words; i++)
-        to[i] = from[i];
-    st->limit = to + (st->limit - from);
-    st->bottom = st->wide;
-    __atomic_store_n(&st->top, to + words, __ATOMIC_RELAXED);
-}
-
-/* It may hold more next time, while all together stay in bounds. */
-void ph_stack_widen(struct local *lo, struct stack *st, unsigned class)
-{
-    const uint32_t cap = stack_cap(lo, st);
-    const uint32_t more = cap < st->cap_max - cap ? cap : st->cap_max - cap;
-    const uint32_t bytes = more * ph_class_bytes[class];
-    if (more == 0 || lo->cap_bytes + bytes > LOCAL_BYTES)
-        return;
-    if (st->bottom != st->wide)
-        stack_move(lo, st);
-    st->limit += more * lo->stride;
-    lo->cap_bytes += bytes;
-}
-
 static void *stack_pop(struct stack *st, unsigned class)
 {
     CHECK_CALLER(stack_has_room(st));
@@ -406,7 +333,7 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
             ph_local_expire(lo);
         if (stack_count(lo, st) > 0) { /* the class lives on what it frees, and wants more of it at hand */
             ph_guard_count(stack_count(lo, st)); /* never-used ones come here one by one */
-            ph_stack_widen(lo, st, class);
+            ph_stack_ran_dry(lo, st, class);
         }
     }
     if (stack_count(lo, st) > 0)
@@ -460,7 +387,7 @@ static bool give_biased(struct local *lo, void *block, unsigned class)
     if (unlikely(!stack_has_room(st)))
         ph_stack_open(lo, st, class);
     if (st->top >= st->limit)
-        ph_stack_widen(lo, st, class);
+        ph_stack_overflows(lo, st, class);
     if (st->top >= st->limit)
         ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class), FLUSH_TO_DEPOT);
     /* now, because the flush may have given its page away: then it was freed twice */

@@ -61,6 +61,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/large.c \
 	%D%/late.c \
 	%D%/local.c \
+	%D%/stack.c \
 	%D%/lock.c \
 	%D%/map.c \
 	%D%/depot.c \

@@ -191,30 +191,6 @@ bool ph_page_give(struct span *pg, unsigned index)
     return true;
 }
 
-/* Put plain blocks back for as long as they are this page's, were taken, and have their key; how
- * many that were. */
-unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
-{
-    const uint64_t magic = ph_class_magic[page_class(pg)];
-    const char *start = ph_page_block(pg, 0);
-    const size_t bytes = ph_span_bytes(pg);
-    const unsigned carved = pg->carved;
-    unsigned done = 0;
-    for (; done < count; done++) {
-        const uint64_t offset = (uint64_t)((const char *)blocks[done] - start);
-        const unsigned index = (unsigned)((unsigned __int128)offset * magic >> 64);
-        const uint64_t bit = 1ULL << (index % 64);
-        if (offset >= bytes || index >= carved || *block_key(blocks[done]) != block_key_value(blocks[done]) ||
-            (pg->bits[index / 64] & bit))
-            break;
-        __atomic_store_n(&pg->bits[index / 64], pg->bits[index / 64] | bit, __ATOMIC_RELAXED);
-        *block_key(blocks[done]) = block_page_key(blocks[done]);
-    }
-    pg->free_count += done;
-    CHECK_COSTLY(ph_page_is_valid(pg));
-    return done;
-}
-
 /* ---- reading ---------------------------------------------------------------------------------- */
 
 static bool size_cell_is_sound(const struct span *pg)

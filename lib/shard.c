@@ -95,8 +95,7 @@ static struct span *class_page(struct heap *hp, struct shard_class *sc, unsigned
     return pg;
 }
 
-/* A page's last block came back: keep one in reserve, if it is small or the class is busy, because
- * making a page anew costs as much as 30 blocks; give the others away. */
+/* Its last block came back: one is kept, if it is small or the class is busy: a page anew costs as much as 30 blocks. */
 static void class_page_empty(struct heap *hp, struct shard_class *sc, struct span *pg)
 {
     if (pg->listed)
@@ -167,18 +166,20 @@ static COLD void flush_failed(const struct heap *hp, void *block, unsigned kind)
     ph_corrupt(DIAG_DOUBLE_FREE, block, kind_bytes(kind));
 }
 
-/* Blocks with their stack keys go back to their pages.  Held: the class lock. */
+/* Blocks with their stack keys go back to their pages, which are looked up ahead: in any order, each has another. */
 static void pages_give(struct heap *hp, struct shard_class *sc, unsigned kind, void **blocks, unsigned count)
 {
-    for (unsigned done = 0; done < count;) {
+    enum { AHEAD = 6 };
+    const uint64_t magic = ph_class_magic[kind_class(kind)];
+    for (unsigned done = 0; done < count; done++) {
+        if (done + AHEAD < count)
+            __builtin_prefetch(ph_span_at(entry_cells(map_get(blocks[done + AHEAD]))), 1);
         const uint64_t entry = map_get(blocks[done]);
-        struct span *pg = ph_span_at(entry_span(entry));
-        const bool ours = (uint32_t)entry == (hp->tag | kind);
-        const unsigned given = ours ? ph_page_give_keyed(pg, blocks + done, count - done) : 0;
-        if (unlikely(given == 0))
+        struct span *pg = ph_span_at(entry_cells(entry));
+        if (unlikely((uint32_t)entry != (hp->tag | kind) || !page_give_keyed(pg, entry, magic, blocks[done])))
             flush_failed(hp, blocks[done], kind);
-        done += given;
-        class_page_given(hp, sc, pg);
+        if (page_is_empty(pg) || !pg->listed)
+            class_page_given(hp, sc, pg);
     }
 }
 
@@ -204,8 +205,7 @@ void ph_shard_empty_depots(struct heap *hp, bool all)
     }
 }
 
-/* The `count` oldest entries of a stack, from `bottom` on, go to the class's depot, or back to their pages.  One that
- * was freed twice is found out when it leaves the depot. */
+/* The `count` oldest entries of a stack go to the depot, or to their pages.  One freed twice is found out when it leaves there. */
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count, enum flush where)
 {
     struct shard_class *sc = shard_class(hp, kind);

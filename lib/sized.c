@@ -321,7 +321,7 @@ static void *take_biased(struct local *lo, unsigned class, size_t wanted)
         ph_shard_refill_sized(lo->heap, KIND_SIZED + class, st, stack_cap(lo, st));
         if (++lo->refills % REFILLS_PER_CLOCK == 0)
             ph_local_expire(lo);
-        ph_stack_widen(lo, st, class);
+        ph_stack_ran_dry(lo, st, class);
         if (lo->heap->hard == MODE_SECURE)
             prepare(lo, st, class);
     }
@@ -354,7 +354,7 @@ static bool give_biased(struct local *lo, void *block, uint64_t entry, unsigned 
     if (unlikely(!stack_has_room(st)))
         ph_stack_open(lo, st, class);
     if (st->top >= st->limit)
-        ph_stack_widen(lo, st, class);
+        ph_stack_overflows(lo, st, class);
     if (st->top >= st->limit)
         ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
     /* a live block's page cannot go away, so the place is read after the flush */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* stack.h -- what local.c and sized.c share: the rooms of a local's stacks.
+/* stack.h -- what local.c, sized.c and stack.c share: the rooms of a local's stacks.
  *
  * An entry is lo->stride words.  Below the first entry of each room stands the sentinel, an entry that
  * is no block.  Bounds are kept in entries, addresses in words. */
@@ -28,12 +28,12 @@ static inline void **stack_bottom(struct local *lo, const struct stack *st) { re
 
 static inline unsigned stack_count(struct local *lo, const struct stack *st)
 {
-    return stack_has_room(st) ? (unsigned)(st->top - stack_bottom(lo, st)) / lo->stride : 0;
+    return stack_has_room(st) ? (unsigned)(st->top - stack_bottom(lo, st)) >> (lo->stride - 1u) : 0;
 }
 
 static inline unsigned stack_cap(struct local *lo, const struct stack *st)
 {
-    return stack_has_room(st) ? (unsigned)(st->limit - stack_bottom(lo, st)) / lo->stride : 0;
+    return stack_has_room(st) ? (unsigned)(st->limit - stack_bottom(lo, st)) >> (lo->stride - 1u) : 0;
 }
 
 static inline unsigned stack_cap_first(unsigned class)
@@ -44,8 +44,9 @@ static inline unsigned stack_cap_first(unsigned class)
 
 static inline unsigned stack_cap_most(unsigned class)
 {
-    const unsigned fit = STACK_BYTES / ph_class_bytes[class];
-    return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
+    const unsigned fit = STACK_BYTES / ph_class_bytes[class], deep = DEEP_BYTES / ph_class_bytes[class];
+    const unsigned usual = fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
+    return deep > DEEP_SLOTS ? DEEP_SLOTS : deep > usual ? deep : usual;
 }
 
 /* Small blocks are half a stack at a time: for them the lock is the greater part of the cost. */
@@ -55,8 +56,10 @@ static inline unsigned stack_flush_count(struct local *lo, const struct stack *s
     return (stack_cap(lo, st) + part - 1) / part;
 }
 
+extern void *ph_stack_no_entry;
 void ph_stack_open(struct local *lo, struct stack *st, unsigned class);  /* a class is used for the first time */
-void ph_stack_widen(struct local *lo, struct stack *st, unsigned class); /* one that overflows or runs dry */
+void ph_stack_overflows(struct local *lo, struct stack *st, unsigned class); /* it may be wider now */
+void ph_stack_ran_dry(struct local *lo, struct stack *st, unsigned class);   /* likewise */
 void ph_stack_close(struct local *lo, struct stack *st);                 /* without room again, whatever was in it */
 void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride);
 struct local *ph_local_adopt(struct heap *hp, unsigned stride); /* one that nobody uses; NULL: none */

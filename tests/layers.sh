@@ -17,7 +17,7 @@ rooms='
     heap
     debug=harden
     local=gate=sized=late=nested=runs
-    emergency shard=mend=depot
+    emergency stack shard=mend=depot
     large=kept=fence=guard=guardslot=guardfault packed=packedcheck
     page
     span=spanguard=purge=forget=spancheck
