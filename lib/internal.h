@@ -139,7 +139,7 @@ enum {
     STACK_SLOTS = 96, STACK_BYTES = 98304, /* most of one stack: batches of 1,000 mixed blocks 5.4-5.7 ns; with 64 and 64 KB 6.3-8.2 */
     DEEP_SLOTS = 1024, DEEP_BYTES = 65536, /* of one that overflows and runs dry in turn: 1,000 of 64 bytes 4.9 ns, not 7.6 */
     SLOTS_FIRST = 8,           /* a stack's first room; a wide one costs memory of its own */
-    LOCAL_SLOTS = CLASS_COUNT * (SLOTS_FIRST + 1) + 12493 + CLASS_COUNT, /* checked where they are dealt out */
+    DEEP_START = CLASS_COUNT * (SLOTS_FIRST + 1) + 4013 + CLASS_COUNT, LOCAL_SLOTS = DEEP_START + 11002, /* see check_local */
     HEAP_COUNT = 65535,
     HEAP_ALIGN = 65536,        /* handles have 16 low zero bits */
     BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
@@ -319,7 +319,7 @@ struct local {
     uint64_t flushed;    /* bit: that class overflowed since it ran dry last */
     struct stack stack[CLASS_COUNT];
     struct runs runs;
-    void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
+    void *slot[]; /* LOCAL_SLOTS: the first rooms close together, the wide ones, the deep ones; none in ph_local_none */
 };
 enum {
     LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *),

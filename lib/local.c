@@ -51,8 +51,8 @@ void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
         st->wide = (uint16_t)(wide + stride);
         wide += (st->cap_max + 1u) * stride;
     }
-    if (wide > LOCAL_SLOTS * stride)
-        ph_check_failed("wide <= LOCAL_SLOTS", __FILE__, __LINE__);
+    if (wide > DEEP_START * stride)
+        ph_check_failed("wide <= DEEP_START", __FILE__, __LINE__);
     ph_runs_none(lo);
     __atomic_store_n(&lo->heap, hp, __ATOMIC_RELEASE);
     ph_gate_unbias(lo);
@@ -74,7 +74,7 @@ static void local_salvage(struct local *lo)
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
         void **bottom = stack_bottom(lo, st);
-        if (stack_has_room(st) && st->top >= bottom && st->top <= bottom + st->cap_max * lo->stride)
+        if (stack_has_room(st) && st->top >= bottom && st->top <= bottom + stack_room(lo, st, c) * lo->stride)
             for (void **at = bottom; at < st->top; at += lo->stride)
                 salvage_entry(lo, c, at);
         ph_stack_close(lo, st);

@@ -5,8 +5,8 @@
  * Owns:    struct stack, but for its entries; slots_used, cap_bytes and flushed of a local.
  * Calls:   nothing.  Serves local.c, sized.c and late.c.
  * Locks:   none: the local is busy, or its heap is stopped.
- * Always:  a stack is in its first room or in its wide one, and the entry below the first is no block.
- * Why:     a deep stack keeps memory from others, so a class that is only freed, or only taken, has a shallow one;
+ * Always:  a stack is in its first room, its wide one or its deep one; the entry below the first is no block.
+ * Why:     three rooms, because what lies far apart costs an OS page each.  A deep stack keeps memory from others, so a class that is only freed, or only taken, has a shallow one;
  *          one that swings between both pays a lock, and a flush or a refill, at each end of each swing. */
 #include "stack.h"
 
@@ -58,17 +58,25 @@ void ph_stack_open(struct local *lo, struct stack *st, unsigned class)
     lo->slots_used += (SLOTS_FIRST + 1) * lo->stride;
 }
 
-/* Out of the first room: entries and sentinel move to the wide one. */
-static void stack_move(struct local *lo, struct stack *st)
+unsigned ph_stack_deep(const struct local *lo, unsigned class)
+{
+    unsigned at = DEEP_START;
+    for (unsigned c = 0; c < class; c++)
+        at += stack_cap_deep(c) > 0 ? stack_cap_deep(c) + 1 : 0;
+    return (at + 1) * lo->stride;
+}
+
+/* Entries and sentinel move to another room. */
+static void stack_move(struct local *lo, struct stack *st, unsigned slot)
 {
     const size_t words = stack_count(lo, st) * lo->stride;
     void **from = stack_bottom(lo, st);
-    void **to = lo->slot + st->wide;
+    void **to = lo->slot + slot;
     stack_sentinel(lo, to);
     for (size_t i = 0; i < words; i++)
         to[i] = from[i];
     st->limit = to + (st->limit - from);
-    st->bottom = st->wide;
+    st->bottom = (uint16_t)slot;
     __atomic_store_n(&st->top, to + words, __ATOMIC_RELAXED);
 }
 
@@ -79,23 +87,23 @@ static void stack_widen(struct local *lo, struct stack *st, unsigned class, uint
     const uint32_t bytes = more * ph_class_bytes[class];
     if (more == 0 || lo->cap_bytes + bytes > LOCAL_BYTES)
         return;
-    if (st->bottom != st->wide)
-        stack_move(lo, st);
+    if (cap + more > st->cap_max && cap <= st->cap_max)
+        stack_move(lo, st, ph_stack_deep(lo, class));
+    else if (st->bottom < SLOTS_OF_FIRST * lo->stride)
+        stack_move(lo, st, st->wide);
     st->limit += more * lo->stride;
     lo->cap_bytes += bytes;
 }
 
-static uint32_t usual_most(const struct stack *st) { return st->cap_max < STACK_SLOTS ? st->cap_max : STACK_SLOTS; }
-
 void ph_stack_overflows(struct local *lo, struct stack *st, unsigned class)
 {
     lo->flushed |= 1ULL << class;
-    stack_widen(lo, st, class, usual_most(st));
+    stack_widen(lo, st, class, st->cap_max);
 }
 
 void ph_stack_ran_dry(struct local *lo, struct stack *st, unsigned class)
 {
-    const bool swings = lo->flushed >> class & 1 && stack_cap(lo, st) >= usual_most(st);
-    stack_widen(lo, st, class, swings ? st->cap_max : usual_most(st));
+    const bool swings = lo->flushed >> class & 1 && stack_cap(lo, st) >= st->cap_max;
+    stack_widen(lo, st, class, swings ? stack_cap_deep(class) : st->cap_max);
     lo->flushed &= ~(1ULL << class);
 }

@@ -44,9 +44,23 @@ static inline unsigned stack_cap_first(unsigned class)
 
 static inline unsigned stack_cap_most(unsigned class)
 {
-    const unsigned fit = STACK_BYTES / ph_class_bytes[class], deep = DEEP_BYTES / ph_class_bytes[class];
-    const unsigned usual = fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
-    return deep > DEEP_SLOTS ? DEEP_SLOTS : deep > usual ? deep : usual;
+    const unsigned fit = STACK_BYTES / ph_class_bytes[class];
+    return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
+}
+
+/* 0: a class of which no more fit than in its wide room. */
+static inline unsigned stack_cap_deep(unsigned class)
+{
+    const unsigned fit = DEEP_BYTES / ph_class_bytes[class];
+    return fit > DEEP_SLOTS ? DEEP_SLOTS : fit > STACK_SLOTS ? fit : 0;
+}
+
+enum { SLOTS_OF_FIRST = CLASS_COUNT * (SLOTS_FIRST + 1) };
+
+/* Entries that fit into the room it is in. */
+static inline unsigned stack_room(const struct local *lo, const struct stack *st, unsigned class)
+{
+    return st->bottom < SLOTS_OF_FIRST * lo->stride ? SLOTS_FIRST : st->bottom < DEEP_START * lo->stride ? st->cap_max : stack_cap_deep(class);
 }
 
 /* Small blocks are half a stack at a time: for them the lock is the greater part of the cost. */
@@ -57,6 +71,7 @@ static inline unsigned stack_flush_count(struct local *lo, const struct stack *s
 }
 
 extern void *ph_stack_no_entry;
+unsigned ph_stack_deep(const struct local *lo, unsigned class); /* the first entry's slot in its deep room */
 void ph_stack_open(struct local *lo, struct stack *st, unsigned class);  /* a class is used for the first time */
 void ph_stack_overflows(struct local *lo, struct stack *st, unsigned class); /* it may be wider now */
 void ph_stack_ran_dry(struct local *lo, struct stack *st, unsigned class);   /* likewise */

@@ -68,17 +68,17 @@ bool ph_valid_close(struct heap *hp, enum enter enter)
 
 /* ---- stacks ----------------------------------------------------------------------------------------- */
 
-/* Its room is one of the two that it may have, and what it holds lies therein. */
-static bool room_is_valid(const struct local *lo, const struct stack *st)
+/* Its room is one of the three that it may have, and what it holds lies therein. */
+static bool room_is_valid(const struct local *lo, const struct stack *st, unsigned class)
 {
     struct stack closed;
     if (!stack_has_room(st)) {
         ph_stack_close((struct local *)(uintptr_t)lo, &closed);
         return st->top == closed.top && st->limit == closed.limit;
     }
-    const bool wide = st->bottom == st->wide;
-    const bool first = lo->stride == 1 && st->bottom < LOCAL_SLOTS && st->bottom % (SLOTS_FIRST + 1) == 1;
-    const size_t most = (wide ? st->cap_max : SLOTS_FIRST) * (size_t)lo->stride;
+    const bool wide = st->bottom == st->wide || (stack_cap_deep(class) > 0 && st->bottom == ph_stack_deep(lo, class));
+    const bool first = lo->stride == 1 && st->bottom < SLOTS_OF_FIRST && st->bottom % (SLOTS_FIRST + 1) == 1;
+    const size_t most = stack_room(lo, st, class) * (size_t)lo->stride;
     const size_t used = (uintptr_t)st->top - (uintptr_t)&lo->slot[st->bottom];
     const size_t room = (uintptr_t)st->limit - (uintptr_t)&lo->slot[st->bottom];
     return (wide || first) && used <= room && room / sizeof(void *) <= most && used % (lo->stride * sizeof(void *)) == 0 &&
@@ -149,7 +149,7 @@ static bool stacks_are_valid(const struct heap *hp, struct local *lo, struct sta
     uint32_t opened = 0, wide = CLASS_COUNT * (SLOTS_FIRST + 1) * lo->stride;
     for (unsigned class = 0; class < CLASS_COUNT; class++) {
         const struct stack *st = &lo->stack[class];
-        if (st->cap_max != stack_cap_most(class) || st->wide != wide + lo->stride || !room_is_valid(lo, st) ||
+        if (st->cap_max != stack_cap_most(class) || st->wide != wide + lo->stride || !room_is_valid(lo, st, class) ||
             !entries_are_valid(hp, lo, st, class) || !fresh_is_valid(hp, lo, st, class))
             return false;
         wide += (st->cap_max + 1u) * lo->stride;

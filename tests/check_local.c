@@ -5,6 +5,8 @@
  * the thread goes, whatever the rest of the process is doing. */
 #include "check_room.h"
 
+#include "stack.h"
+
 #include <pthread.h>
 
 enum { MANY = 1000 };
@@ -235,6 +237,14 @@ static void *widen_in_thread(void *nothing)
 }
 
 START_TEST(stack_widens_with_use_up_to_its_bound) { in_thread(widen_in_thread, NULL); }
+END_TEST
+
+START_TEST(deep_rooms_fill_a_local_to_its_end)
+{
+    const struct local one = { .stride = 1 }, two = { .stride = 2 };
+    ck_assert_uint_eq(ph_stack_deep(&one, CLASS_COUNT), LOCAL_SLOTS + 1);
+    ck_assert_uint_eq(ph_stack_deep(&two, CLASS_COUNT), 2 * (LOCAL_SLOTS + 1));
+}
 END_TEST
 
 /* Thousands of blocks come back at once, and the class is quiet again. */
@@ -530,6 +540,7 @@ int main(void)
     tcase_add_test(blocks, blocks_wander_between_threads);
     tcase_add_test(blocks, fresh_is_said_of_zero_blocks_only);
     tcase_add_test(blocks, stack_widens_with_use_up_to_its_bound);
+    tcase_add_test(blocks, deep_rooms_fill_a_local_to_its_end);
     tcase_add_test(blocks, stack_that_only_overflows_stays_shallow);
     tcase_add_test(blocks, check_empties_the_stacks);
     TCase *refusals = room_case(suite, "refusals", setup_process_heap, teardown_process_heap);
