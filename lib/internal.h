@@ -316,7 +316,7 @@ struct local {
     uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
     struct local *sibling, *elder; /* sized: the next and the previous of the same thread; the next in the pool */
     struct late *late;   /* of a hard heap; NULL: none yet */
-    uint64_t flushed;    /* bit: that class overflowed since it ran dry last */
+    uint64_t flushed, deep, moved; /* bits of classes: overflowed since it ran dry; has a deep stack; did either since the clock */
     struct stack stack[CLASS_COUNT];
     struct runs runs;
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, the wide ones, the deep ones; none in ph_local_none */

@@ -44,6 +44,7 @@ void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
     unsigned wide = CLASS_COUNT * (SLOTS_FIRST + 1) * stride;
     lo->stride = stride;
     lo->slots_used = lo->cap_bytes = 0;
+    lo->flushed = lo->deep = 0;
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
         ph_stack_close(lo, st);
@@ -85,6 +86,7 @@ static void local_salvage(struct local *lo)
         lo->late->first = lo->late->count = 0, lo->late->bytes = 0;
     ph_runs_salvage(lo);
     lo->slots_used = lo->cap_bytes = lo->left = 0;
+    lo->flushed = lo->deep = 0;
     if (lo->state == LOCAL_STRAY)
         lo->state = LOCAL_POOLED;
     lo->seal = local_seal(lo);
@@ -238,6 +240,7 @@ void ph_local_empty(struct local *lo)
         stack_empty(lo, &lo->stack[c], c);
     ph_runs_empty(lo, 0);
     lo->cap_bytes = 0;
+    lo->flushed = lo->deep = 0;
 }
 
 void ph_local_empty_all(struct heap *hp)

@@ -11,8 +11,7 @@
  *          handler, finds all but the one in `hand`, whose seal may be old.
  * Why:     two threads that take and give blocks of 16-60 KB met at the heap's lock for each: 200 ns, mostly
  *          waiting.  Bounded by bytes, not by count: what lies here is memory that nobody else can use. */
-#include "hot.h"
-#include "valid.h"
+#include "stack.h"
 
 /* Made fast, not small: it is the way of every run of up to 256 KB. */
 
@@ -200,6 +199,7 @@ static void runs_expire(struct local *lo)
 void ph_local_expire(struct local *lo)
 {
     runs_expire(lo);
+    ph_stacks_expire(lo);
     ph_kept_expire();
     ph_region_expire();
     if (ph_depot_look(lo->heap))

@@ -3,11 +3,12 @@
 /* stack.c -- the rooms of a local's stacks: opened, moved, widened, closed.
  *
  * Owns:    struct stack, but for its entries; slots_used, cap_bytes and flushed of a local.
- * Calls:   nothing.  Serves local.c, sized.c and late.c.
- * Locks:   none: the local is busy, or its heap is stopped.
+ * Calls:   shard.c.  Serves local.c, sized.c, late.c and runs.c.
+ * Locks:   held on entry: none, but the local is busy, or its heap is stopped.  Takes: class locks.
  * Always:  a stack is in its first room, its wide one or its deep one; the entry below the first is no block.
  * Why:     three rooms, because what lies far apart costs an OS page each.  A deep stack keeps memory from others, so a class that is only freed, or only taken, has a shallow one;
- *          one that swings between both pays a lock, and a flush or a refill, at each end of each swing. */
+ *          one that swings between both pays a lock, and a flush or a refill, at each end of each swing.
+ *          1,024 blocks of a class that is not used any more may lie in as many pages, and keep them all. */
 #include "stack.h"
 
 #include "small.h"
@@ -91,6 +92,7 @@ static void stack_widen(struct local *lo, struct stack *st, unsigned class, uint
         stack_move(lo, st, ph_stack_deep(lo, class));
     else if (st->bottom < SLOTS_OF_FIRST * lo->stride)
         stack_move(lo, st, st->wide);
+    lo->deep |= (uint64_t)(cap + more > st->cap_max) << class;
     st->limit += more * lo->stride;
     lo->cap_bytes += bytes;
 }
@@ -98,6 +100,7 @@ static void stack_widen(struct local *lo, struct stack *st, unsigned class, uint
 void ph_stack_overflows(struct local *lo, struct stack *st, unsigned class)
 {
     lo->flushed |= 1ULL << class;
+    lo->moved |= 1ULL << class;
     stack_widen(lo, st, class, st->cap_max);
 }
 
@@ -106,4 +109,28 @@ void ph_stack_ran_dry(struct local *lo, struct stack *st, unsigned class)
     const bool swings = lo->flushed >> class & 1 && stack_cap(lo, st) >= st->cap_max;
     stack_widen(lo, st, class, swings ? stack_cap_deep(class) : st->cap_max);
     lo->flushed &= ~(1ULL << class);
+    lo->moved |= 1ULL << class;
+}
+
+static void stack_shallow(struct local *lo, struct stack *st, unsigned class)
+{
+    const unsigned count = stack_count(lo, st), cap = stack_cap(lo, st);
+    if (cap <= st->cap_max)
+        return;
+    if (lo->stride == 1)
+        ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), count, FLUSH_TO_PAGES);
+    else
+        ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), count);
+    lo->cap_bytes -= (cap - st->cap_max) * ph_class_bytes[class];
+    st->limit = stack_bottom(lo, st) + st->cap_max * lo->stride;
+}
+
+void ph_stacks_expire(struct local *lo)
+{
+    for (uint64_t idle = lo->deep & ~lo->moved; idle != 0; idle &= idle - 1) {
+        const unsigned class = (unsigned)__builtin_ctzll(idle);
+        lo->deep &= ~(1ULL << class);
+        stack_shallow(lo, &lo->stack[class], class);
+    }
+    lo->moved = 0;
 }

@@ -75,6 +75,7 @@ unsigned ph_stack_deep(const struct local *lo, unsigned class); /* the first ent
 void ph_stack_open(struct local *lo, struct stack *st, unsigned class);  /* a class is used for the first time */
 void ph_stack_overflows(struct local *lo, struct stack *st, unsigned class); /* it may be wider now */
 void ph_stack_ran_dry(struct local *lo, struct stack *st, unsigned class);   /* likewise */
+void ph_stacks_expire(struct local *lo); /* deep ones that did neither since this was asked last are emptied */
 void ph_stack_close(struct local *lo, struct stack *st);                 /* without room again, whatever was in it */
 void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride);
 struct local *ph_local_adopt(struct heap *hp, unsigned stride); /* one that nobody uses; NULL: none */

@@ -239,6 +239,28 @@ static void *widen_in_thread(void *nothing)
 START_TEST(stack_widens_with_use_up_to_its_bound) { in_thread(widen_in_thread, NULL); }
 END_TEST
 
+static void *leave_deep_in_thread(void *nothing)
+{
+    (void)nothing;
+    become_biased();
+    burst(10, 1000);
+    const struct stack *st = &ph_local->stack[class_of(64)];
+    const unsigned before = stack_cap(ph_local, st);
+    for (int rounds = 0; rounds < 2; rounds++) {
+        local_enter(ph_local);
+        ph_local_expire(ph_local);
+        local_leave(ph_local);
+    }
+    if (before <= STACK_SLOTS || stack_cap(ph_local, st) > STACK_SLOTS || stack_count(ph_local, st) != 0 ||
+        ph_local->cap_bytes > STACK_SLOTS * 64)
+        return WRONG("a deep stack that nobody uses keeps its blocks");
+    burst(10, 1000);
+    return stack_cap(ph_local, st) > STACK_SLOTS ? NULL : WRONG("it is not deep when it is used again");
+}
+
+START_TEST(deep_stack_that_nobody_uses_is_emptied) { in_thread(leave_deep_in_thread, NULL); }
+END_TEST
+
 START_TEST(deep_rooms_fill_a_local_to_its_end)
 {
     const struct local one = { .stride = 1 }, two = { .stride = 2 };
@@ -540,6 +562,7 @@ int main(void)
     tcase_add_test(blocks, blocks_wander_between_threads);
     tcase_add_test(blocks, fresh_is_said_of_zero_blocks_only);
     tcase_add_test(blocks, stack_widens_with_use_up_to_its_bound);
+    tcase_add_test(blocks, deep_stack_that_nobody_uses_is_emptied);
     tcase_add_test(blocks, deep_rooms_fill_a_local_to_its_end);
     tcase_add_test(blocks, stack_that_only_overflows_stays_shallow);
     tcase_add_test(blocks, check_empties_the_stacks);

@@ -17,7 +17,8 @@ rooms='
     heap
     debug=harden
     local=gate=sized=late=nested=runs
-    emergency stack shard=mend=depot
+    stack
+    emergency shard=mend=depot
     large=kept=fence=guard=guardslot=guardfault packed=packedcheck
     page
     span=spanguard=purge=forget=spancheck
