@@ -245,8 +245,9 @@ static void *leave_deep_in_thread(void *nothing)
     become_biased();
     burst(10, 1000);
     const struct stack *st = &ph_local->stack[class_of(64)];
-    const unsigned before = stack_cap(ph_local, st);
-    for (int rounds = 0; rounds < 2; rounds++) {
+    unsigned before = 0;
+    for (int rounds = 0; rounds < 2; rounds++) { /* the first finds it in use */
+        before = stack_cap(ph_local, st);
         local_enter(ph_local);
         ph_local_expire(ph_local);
         local_leave(ph_local);
