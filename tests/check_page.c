@@ -355,7 +355,7 @@ enum { BAD_AT = 20 };
 
 static void make_one_bad(int how)
 {
-    char *inside = (char *)taken[BAD_AT] + sizeof(uint64_t);
+    char *inside = (char *)taken[BAD_AT + 2] + sizeof(uint64_t); /* neither neighbour is free */
     switch (how) {
     case 0: *block_key(taken[BAD_AT]) ^= 1; break;
     case 1: taken[BAD_AT] = taken[BAD_AT - 1]; break;
