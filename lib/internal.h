@@ -319,11 +319,11 @@ struct local {
     uint64_t flushed, deep, moved; /* bits of classes: overflowed since it ran dry; has a deep stack; did either since the clock */
     struct stack stack[CLASS_COUNT];
     struct runs runs;
-    void *slot[]; /* LOCAL_SLOTS: the first rooms close together, the wide ones, the deep ones; none in ph_local_none */
+    void *slot[]; /* the first rooms close together, the wide ones; the deep ones of a plain local; none in ph_local_none */
 };
 enum {
     LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *),
-    SIZED_WHOLE_BYTES = sizeof(struct local) + 2 * LOCAL_SLOTS * sizeof(void *),
+    SIZED_WHOLE_BYTES = sizeof(struct local) + 2 * DEEP_START * sizeof(void *),
 };
 extern char ph_first_local[LOCAL_WHOLE_BYTES];
 

@@ -63,8 +63,8 @@ unsigned ph_stack_deep(const struct local *lo, unsigned class)
 {
     unsigned at = DEEP_START;
     for (unsigned c = 0; c < class; c++)
-        at += stack_cap_deep(c) > 0 ? stack_cap_deep(c) + 1 : 0;
-    return (at + 1) * lo->stride;
+        at += stack_cap_deep(lo, c) > 0 ? stack_cap_deep(lo, c) + 1 : 0;
+    return at + 1;
 }
 
 /* Entries and sentinel move to another room. */
@@ -106,8 +106,8 @@ void ph_stack_overflows(struct local *lo, struct stack *st, unsigned class)
 
 void ph_stack_ran_dry(struct local *lo, struct stack *st, unsigned class)
 {
-    const bool swings = lo->flushed >> class & 1 && stack_cap(lo, st) >= st->cap_max;
-    stack_widen(lo, st, class, swings ? stack_cap_deep(class) : st->cap_max);
+    const bool swings = lo->flushed >> class & 1 && stack_cap(lo, st) >= st->cap_max && stack_cap_deep(lo, class) > 0;
+    stack_widen(lo, st, class, swings ? stack_cap_deep(lo, class) : st->cap_max);
     lo->flushed &= ~(1ULL << class);
     lo->moved |= 1ULL << class;
 }
@@ -117,12 +117,9 @@ static void stack_shallow(struct local *lo, struct stack *st, unsigned class)
     const unsigned count = stack_count(lo, st), cap = stack_cap(lo, st);
     if (cap <= st->cap_max)
         return;
-    if (lo->stride == 1)
-        ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), count, FLUSH_TO_PAGES);
-    else
-        ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), count);
+    ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), count, FLUSH_TO_PAGES);
     lo->cap_bytes -= (cap - st->cap_max) * ph_class_bytes[class];
-    st->limit = stack_bottom(lo, st) + st->cap_max * lo->stride;
+    st->limit = stack_bottom(lo, st) + st->cap_max;
 }
 
 void ph_stacks_expire(struct local *lo)

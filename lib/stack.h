@@ -48,11 +48,11 @@ static inline unsigned stack_cap_most(unsigned class)
     return fit > STACK_SLOTS ? STACK_SLOTS : fit < 2 ? 2 : fit;
 }
 
-/* 0: a class of which no more fit than in its wide room. */
-static inline unsigned stack_cap_deep(unsigned class)
+/* 0: it has no deep room, as in it no more would fit than in its wide one, or as the local is sized: those are many. */
+static inline unsigned stack_cap_deep(const struct local *lo, unsigned class)
 {
     const unsigned fit = DEEP_BYTES / ph_class_bytes[class];
-    return fit > DEEP_SLOTS ? DEEP_SLOTS : fit > STACK_SLOTS ? fit : 0;
+    return lo->stride == 2 ? 0 : fit > DEEP_SLOTS ? DEEP_SLOTS : fit > STACK_SLOTS ? fit : 0;
 }
 
 enum { SLOTS_OF_FIRST = CLASS_COUNT * (SLOTS_FIRST + 1) };
@@ -60,7 +60,7 @@ enum { SLOTS_OF_FIRST = CLASS_COUNT * (SLOTS_FIRST + 1) };
 /* Entries that fit into the room it is in. */
 static inline unsigned stack_room(const struct local *lo, const struct stack *st, unsigned class)
 {
-    return st->bottom < SLOTS_OF_FIRST * lo->stride ? SLOTS_FIRST : st->bottom < DEEP_START * lo->stride ? st->cap_max : stack_cap_deep(class);
+    return st->bottom < SLOTS_OF_FIRST * lo->stride ? SLOTS_FIRST : lo->stride == 2 || st->bottom < DEEP_START ? st->cap_max : stack_cap_deep(lo, class);
 }
 
 /* Small blocks are half a stack at a time: for them the lock is the greater part of the cost. */

@@ -76,7 +76,7 @@ static bool room_is_valid(const struct local *lo, const struct stack *st, unsign
         ph_stack_close((struct local *)(uintptr_t)lo, &closed);
         return st->top == closed.top && st->limit == closed.limit;
     }
-    const bool wide = st->bottom == st->wide || (stack_cap_deep(class) > 0 && st->bottom == ph_stack_deep(lo, class));
+    const bool wide = st->bottom == st->wide || (stack_cap_deep(lo, class) > 0 && st->bottom == ph_stack_deep(lo, class));
     const bool first = lo->stride == 1 && st->bottom < SLOTS_OF_FIRST && st->bottom % (SLOTS_FIRST + 1) == 1;
     const size_t most = stack_room(lo, st, class) * (size_t)lo->stride;
     const size_t used = (uintptr_t)st->top - (uintptr_t)&lo->slot[st->bottom];

@@ -264,9 +264,8 @@ END_TEST
 
 START_TEST(deep_rooms_fill_a_local_to_its_end)
 {
-    const struct local one = { .stride = 1 }, two = { .stride = 2 };
-    ck_assert_uint_eq(ph_stack_deep(&one, CLASS_COUNT), LOCAL_SLOTS + 1);
-    ck_assert_uint_eq(ph_stack_deep(&two, CLASS_COUNT), 2 * (LOCAL_SLOTS + 1));
+    const struct local plain = { .stride = 1 };
+    ck_assert_uint_eq(ph_stack_deep(&plain, CLASS_COUNT), LOCAL_SLOTS + 1);
 }
 END_TEST
 
