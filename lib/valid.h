@@ -149,8 +149,6 @@ bool ph_span_bins_are_valid(const struct heap *hp);      /* the links of each fr
 bool ph_span_spares_are_valid(const struct heap *hp);
 bool ph_page_is_sound(const struct span *pg);            /* nothing of it leads out of bounds */
 bool ph_page_count(const struct span *pg, uint64_t *missing); /* valid; and how many blocks are in stacks */
-bool ph_shard_is_valid(const struct heap *hp, const uint32_t *units);
-bool ph_shard_lists_page(const struct heap *hp, const struct span *pg); /* in its list, or not, as it should be */
 bool ph_gate_is_valid(const struct gate *gt);
 
 /* valid.c: close the gate, unless the way there is damaged; true: so are neither regions nor locals.  The
