@@ -76,7 +76,7 @@ void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units)
 {
     const bool comes_back = hp->long_credit >= units;
     hp->long_credit -= comes_back ? units : hp->long_credit;
-    if ( sp->state == SPAN_DIRTY && hp->dirty_units > hp->live_units / LONG_PART)
+    if (!comes_back && sp->state == SPAN_DIRTY && hp->dirty_units > hp->live_units / LONG_PART)
         span_purge(hp, sp);
 }
 
