@@ -422,7 +422,7 @@ struct heap {
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
     uint64_t purge_ms;       /* the last sweep by age */
-    uint32_t gives;          /* spans given since then */
+    uint32_t gives, long_credit; /* spans given since then; units of long ones that the program shows it comes back for */
     uint32_t large;          /* descriptors: list of large blocks */
     uint64_t large_bytes;
     uint64_t large_count;
@@ -782,6 +782,7 @@ enum {
     DIRTY_UNITS = (16 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
 void ph_purge_as_due(struct heap *hp); /* held: span lock */
+void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units); /* likewise */
 uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
 
