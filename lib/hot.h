@@ -111,20 +111,22 @@ static inline uint64_t block_key_value(const void *block) { return ph_secret ^ (
 /* While a block lies in its page, not in a stack: a stale entry of some stack never matches it. */
 static inline uint64_t block_page_key(const void *block) { return ~block_key_value(block); }
 
-/* Put a block with its stack key back into its plain page, which `entry` names; false where it is no block's start, has no
- * such key, or is free already.  `magic`: of the page's class.  Held: the class lock. */
+/* Put a block with the key of a stack, or already that of a page, back into its plain page, which `entry` names; false
+ * where it is no block's start, has another key, or is free already.  `magic`: of the page's class.  Held: the class lock. */
 static inline bool page_give_keyed(struct span *pg, uint64_t entry, uint64_t magic, void *block)
 {
     const unsigned __int128 product = (unsigned __int128)entry_distance(entry, block) * magic;
     const unsigned index = pg->capacity - (unsigned)(product >> 64); /* against the page's end */
-    if (unlikely((uint64_t)product >= magic || index >= pg->carved || *block_key(block) != block_key_value(block)))
+    const uint64_t key = *block_key(block), page_key = block_page_key(block);
+    if (unlikely((uint64_t)product >= magic || index >= pg->carved || (key != page_key && key != ~page_key)))
         return false;
     uint64_t *const word = &pg->bits[index / 64];
     const uint64_t bit = 1ULL << (index % 64);
     if (unlikely(*word & bit))
         return false;
     __atomic_store_n(word, *word | bit, __ATOMIC_RELAXED);
-    *block_key(block) = block_page_key(block);
+    if (key != page_key)
+        *block_key(block) = page_key;
     pg->free_count++;
     return true;
 }

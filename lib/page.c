@@ -147,13 +147,23 @@ static void page_check_zero(char *block, unsigned count, unsigned bytes)
             ph_corrupt(DIAG_WRITE_AFTER_FREE, block, bytes);
 }
 
+/* As many of them as fill whole cache lines: the rest of the last one would be another thread's. */
+static unsigned whole_lines(const char *first, unsigned count, unsigned bytes)
+{
+    enum { LINE_BYTES = 64, STEP = 16 }; /* sizes are multiples of 16: after at most so many blocks a line ends */
+    unsigned less = 0;
+    while (bytes < LINE_BYTES && less < LINE_BYTES / STEP && ((uintptr_t)first + (size_t)(count - less) * bytes) % LINE_BYTES != 0)
+        less++;
+    return less < LINE_BYTES / STEP && count > 2 * less ? count - less : count;
+}
+
 /* Take up to `want` blocks that nobody ever held, side by side from *first; how many. */
 unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
 {
     const unsigned bytes = ph_class_bytes[page_class(pg)];
     const unsigned left = pg->capacity - pg->carved;
-    const unsigned got = want < left ? want : left;
     *first = ph_page_block(pg, pg->carved);
+    const unsigned got = whole_lines(*first, want < left ? want : left, bytes);
     if (pg->state == SPAN_PURGED && !page_is_sized(pg))
         page_check_zero(*first, got, bytes);
     if (page_is_sized(pg))

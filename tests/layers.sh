@@ -18,7 +18,7 @@ rooms='
     debug=harden
     local=gate=sized=late=nested=runs
     stack
-    emergency shard=mend=depot
+    emergency shard=back=mend=depot
     large=kept=fence=guard=guardslot=guardfault packed=packedcheck
     page
     span=spanguard=purge=forget=spancheck
