@@ -70,13 +70,13 @@ struct span *ph_runs_take(struct local *lo, uint32_t units, size_t wanted, bool 
 /* For malloc, without the ways of what is unusual.  NULL: ask alloc.c. */
 void *ph_runs_malloc(struct local *lo, size_t bytes)
 {
-    const size_t units = (bytes + UNIT_BYTES - 1) >> UNIT_BITS;
+    const uint32_t units = (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS);
     struct span *sp = NULL;
-    if (units > RUN_KEEP_UNITS || unlikely(ph_locks_held != 0))
+    if (bytes > (size_t)RUN_KEEP_UNITS << UNIT_BITS || unlikely(ph_locks_held != 0)) /* not by its units: SIZE_MAX has none */
         return NULL;
     local_enter(lo);
     if (likely(__atomic_load_n(&lo->biased, __ATOMIC_RELAXED)))
-        sp = ph_runs_take(lo, (uint32_t)units, bytes, false);
+        sp = ph_runs_take(lo, units, bytes, false);
     local_leave(lo);
     return sp != NULL ? ph_span_start(sp) : NULL;
 }
