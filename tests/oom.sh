@@ -48,7 +48,7 @@ check() {
     line=$(grep -n "PLANTED $case " "$top_srcdir"/tests/oomed*.c | sed 's/^.*\/\([^/:]*:[0-9]*\):.*/\1/')
     [ "$has_lines" = 0 ] || grep -q " tests/$line (" report || complain "$case: $line is in no stack: $(cat report)"
     token=$(sed -n 's/^  again: privheap oom --replay=\([^ ]*\) .*/\1/p' report)
-    case " $* " in *' --rerun '*) set -- ;; *' --timeout=1 '*) set -- --timeout=1 ;; *) set -- ;; esac
+    case " $* " in *' --rerun '*) set -- ;; *' --timeout=0.3 '*) set -- --timeout=0.3 ;; *) set -- ;; esac
     sweep "$@" --replay="$token" -- ./oomed "$case"
     expect "$case: exit code of $token" $code $?
     grep -q "^$class" report || complain "$case: $token is no '$class': $(cat report)"
@@ -69,8 +69,8 @@ check write_after_failed_realloc 'heap damage: PH106: changed after free'
 check overflow 'heap damage: PH110: changed behind its end'
 unset PRIVHEAP_GUARD_RATE
 has_lines=$has_lines_kept
-check hang_asleep 'hang: killed after 1 s' --timeout=1
-check hang_busy 'hang: killed after 1 s' --timeout=1
+check hang_asleep 'hang: killed after 0.3 s' --timeout=0.3
+check hang_busy 'hang: killed after 0.3 s' --timeout=0.3
 check abort_with_message 'abort with a message: SIGABRT'
 check lost 'leak: 1 block of 1000 bytes'
 check second 'crash: SIGSEGV' --pairs
