@@ -73,6 +73,7 @@ check hang_asleep 'hang: killed after 0.3 s' --timeout=0.3
 check hang_busy 'hang: killed after 0.3 s' --timeout=0.3
 check abort_with_message 'abort with a message: SIGABRT'
 check lost 'leak: 1 block of 1000 bytes'
+check lost_deep 'leak: 1 block of 2000 bytes'
 check second 'crash: SIGSEGV' --pairs
 check library 'crash: SIGSEGV' --module=liboomed.so
 check thread 'crash: SIGSEGV' --rerun
