@@ -80,6 +80,14 @@ check thread 'crash: SIGSEGV' --rerun
 sweep -- ./oomed abort_with_message
 grep -q '^  it said: out of memory, giving up$' report || complain "the message is missing: $(cat report)"
 
+if command -v gdb >/dev/null; then
+    sweep -- ./oomed strdup_unchecked
+    token=$(sed -n 's/^  again: privheap oom --replay=\([^ ]*\) .*/\1/p' report)
+    printf 'run\nkill\n' | timeout 60 "$privheap" oom --replay="$token" --gdb -- ./oomed strdup_unchecked >debugged 2>&1
+    grep -q 'fails on purpose' debugged && grep -q '^Program received signal SIGSEGV' debugged ||
+        complain "the debugger does not come to the fault: $(cat debugged)"
+fi
+
 # Programs without a fault.
 for case in good_list good_stdio good_growth good_leak_of_its_own good_sleeper second; do
     sweep -- ./oomed $case
