@@ -5,6 +5,7 @@
 #ifndef PH_API_H
 #define PH_API_H
 
+#include "fail.h"
 #include "heapapi.h"
 #include "internal.h"
 #include "privheap.h"
@@ -27,6 +28,12 @@ void ph_api_unlock(struct heap *hp, bool locked);
 
 /* The process heap grows by contract, also where an option bounds it. */
 static inline bool ph_api_is_fixed(const struct heap *hp) { return hp->bound_units != 0 && hp != &ph_process_heap; }
+
+/* A request that is to fail on purpose. */
+static inline bool ph_api_is_failed(SIZE_T bytes)
+{
+    return unlikely(ph_process_heap.fails != 0) && ph_fail_now(bytes, FAIL_HEAP_ALLOC);
+}
 
 /* heapinfo.c */
 SIZE_T ph_api_most_reserved(const struct heap *hp); /* bytes of address space that it may come to hold */

@@ -57,6 +57,7 @@ void ph_slot_give(struct slot *sl, bool used); /* held: span lock; false: as if 
 struct slot *ph_slot_at(uint32_t number);  /* NULL: there is none */
 uint32_t ph_slot_next(uint32_t number);    /* the next that was ever taken, of all the first one after 0; 0: none */
 struct slot *ph_slot_of(const void *address); /* in it or, in a guard, next to it on the left; NULL: nobody's */
+bool ph_slot_is_table(const void *address); /* memory of ours that names blocks */
 char *ph_slot_start(const struct slot *sl);
 char *ph_slot_end(const struct slot *sl);
 void ph_slot_note(struct slot *sl, enum slot_event event);        /* the stack of now, */

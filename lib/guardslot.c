@@ -126,6 +126,14 @@ bool ph_slot_ready(void)
     return !refused;
 }
 
+/* Where slots are described, and what their stacks held. */
+bool ph_slot_is_table(const void *address)
+{
+    const size_t slots_in_all = limit != 0 ? limit - 1 : 0;
+    return (size_t)((const char *)address - (const char *)slots) < slots_in_all * sizeof *slots ||
+           (size_t)((const char *)address - (const char *)copies[0]) < SLOT_EVENTS * slots_in_all * sizeof **copies;
+}
+
 bool ph_slot_many(void) { return many; }
 static uint32_t slot_limit(void) { return __atomic_load_n(&limit, __ATOMIC_ACQUIRE); }
 

@@ -18,14 +18,14 @@
 #include <sys/auxv.h>
 #include <unistd.h>
 
+#include "fail.h"
 #include "small.h"
 
 enum {
     PROCESS_HEAP = 1,
     WARM_HEAPS = 32,       /* dead heaps that keep their first region, */
     WARM_TOP_UNITS = 256,  /* of which so much may be dirty */
-    WARM_MOST_UNITS = 2048,
-    WARM_TRIES = 8,
+    WARM_MOST_UNITS = 2048, WARM_TRIES = 8,
 };
 
 struct heap ph_process_heap __attribute__((common)); /* as ph_map_root is */
@@ -161,6 +161,7 @@ void ph_heap_begin(char *const *environment)
     begun = true;
     if (getauxval(AT_SECURE) == 0)
         ph_options_read(environment);
+    ph_process_heap.fails = ph_option(OPT_FAIL) != 0 && ph_fail_begin(ph_option_path(OPT_FAIL));
     (void)ph_os_page_pretend(ph_option(OPT_OS_PAGE)); /* nothing was mapped before; 0 is no page */
 }
 
@@ -174,7 +175,8 @@ static void libc_ask(void)
     ph_heap_begin(NULL);
     ph_os_begin();
     ph_os_clock_begin();
-    ph_local_thread_key();
+    if (!ph_process_heap.fails) /* else nobody has stacks */
+        ph_local_thread_key();
 }
 
 /* The process heap, made by the first call of whichever function needs it. */
@@ -409,8 +411,7 @@ unsigned ph_heap_list(void **handles, unsigned room)
     unsigned count = 0;
     ph_lock_take(&registry_lock);
     for (struct heap *hp = first_live; hp != NULL; hp = hp->next_live, count++)
-        if (count < room)
-            handles[count] = hp->handle;
+        if (count < room) handles[count] = hp->handle;
     ph_lock_give(&registry_lock);
     return count;
 }

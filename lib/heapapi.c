@@ -157,7 +157,7 @@ LPVOID ph_api_alloc(HANDLE hHeap, DWORD dwFlags, SIZE_T dwBytes) /* W32 3.3 */
     if (hp == NULL)
         return ph_api_fail_handle(hHeap, dwFlags, dwBytes);
     const struct request rq = ph_api_request(dwFlags, dwBytes);
-    void *block = ph_api_is_servable(hp, dwBytes) ? ph_heap_alloc(hp, &rq) : NULL;
+    void *block = ph_api_is_servable(hp, dwBytes) && !ph_api_is_failed(dwBytes) ? ph_heap_alloc(hp, &rq) : NULL;
     return likely(block != NULL) ? block : ph_api_fail_alloc(hp, dwFlags, dwBytes);
 }
 
@@ -185,7 +185,8 @@ LPVOID HeapReAlloc(HANDLE hHeap, DWORD dwFlags, LPVOID lpMem, SIZE_T dwBytes) /*
     if (!is_block_of(hp, lpMem, &bi, "HeapReAlloc"))
         return is_raising(hp, dwFlags) ? fail(last_error, STATUS_ACCESS_VIOLATION, hHeap, lpMem, dwBytes) : NULL;
     const struct request rq = ph_api_request(dwFlags, dwBytes);
-    void *now = ph_api_is_servable(hp, dwBytes) ? ph_heap_realloc(hp, &bi, lpMem, &rq, dwFlags & HEAP_REALLOC_IN_PLACE_ONLY) : NULL;
+    const bool fails = ph_process_heap.fails && dwBytes > bi.wanted && ph_fail_now(dwBytes, FAIL_HEAP_REALLOC);
+    void *now = ph_api_is_servable(hp, dwBytes) && !fails ? ph_heap_realloc(hp, &bi, lpMem, &rq, dwFlags & HEAP_REALLOC_IN_PLACE_ONLY) : NULL;
     return now != NULL ? now : ph_api_fail_alloc(hp, dwFlags, dwBytes);
 }
 

@@ -54,7 +54,7 @@
  *          meta              memory for descriptors, never given back
  *            |
  *      os, osproc, clock     (services that any room may call: lock, options, message, text, bytes, invariant,
- *                            report, unwind, cfi)
+ *                            report, unwind, cfi, site, fail)
  *
  * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
  * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which
@@ -404,7 +404,7 @@ struct heap {
     struct heap *next_live, *previous_live; /* creation order */
     uint32_t debug;          /* bits of contract 2.8: every block packed, filled and checked */
     uint32_t packed_only;    /* bounded or debug: no pages, no runs */
-    uint32_t hard;           /* enum mode: of the process heap; MODE_DEFAULT of all others */
+    uint32_t hard, fails;    /* enum mode: of the process heap; MODE_DEFAULT of all others.  Flag: each call asks fail.c */
     uint64_t seal;           /* of what stays while the heap lives */
     uint8_t uses[CLASS_COUNT]; /* of packed memory, by class; USES_STEP for each */
     uint32_t fork_held;      /* flag: fork_prepare has its locks */

@@ -11,7 +11,9 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/small.h \
 	%D%/api.h \
 	%D%/bytes.h \
+	%D%/fail.h \
 	%D%/guard.h \
+	%D%/site.h \
 	%D%/heapapi.h \
 	%D%/harden.h \
 	%D%/late.h \
@@ -43,6 +45,8 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/cfi.c \
 	%D%/debug.c \
 	%D%/emergency.c \
+	%D%/fail.c \
+	%D%/site.c \
 	%D%/entrance.c \
 	%D%/find.c \
 	%D%/fence.c \

@@ -63,10 +63,15 @@ void ph_message_dec(struct message *m, uint64_t value)
     message_number(m, value, 10);
 }
 
+void ph_message_hex_plain(struct message *m, uint64_t value)
+{
+    message_number(m, value, 16);
+}
+
 void ph_message_hex(struct message *m, uint64_t value)
 {
     ph_message_text(m, "0x");
-    message_number(m, value, 16);
+    ph_message_hex_plain(m, value);
 }
 
 /* ---- writing ----------------------------------------------------------- */

@@ -21,6 +21,7 @@ void ph_message_text(struct message *m, const char *text);
 void ph_message_part(struct message *m, const char *text, size_t count); /* at most count bytes */
 void ph_message_dec(struct message *m, uint64_t value);
 void ph_message_hex(struct message *m, uint64_t value); /* 0x... */
+void ph_message_hex_plain(struct message *m, uint64_t value);
 
 /* Messages at the end of the process reach standard error even after the program closed it, as
  * some do: keeps a descriptor of its own, above those that programs count on. */

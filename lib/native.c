@@ -97,7 +97,7 @@ LPVOID ph_heap_aligned_alloc(HANDLE heap, DWORD flags, SIZE_T alignment, SIZE_T 
     }
     struct request rq = ph_api_request(flags, bytes);
     rq.align = alignment;
-    void *block = ph_api_is_servable(hp, bytes) ? ph_heap_alloc(hp, &rq) : NULL;
+    void *block = ph_api_is_servable(hp, bytes) && !ph_api_is_failed(bytes) ? ph_heap_alloc(hp, &rq) : NULL;
     return block != NULL ? block : ph_api_fail_alloc(hp, flags, bytes);
 }
 

@@ -10,6 +10,7 @@
  *          (to change their title), and the log is opened much later. */
 #include "options.h"
 
+#include "fail.h"
 #include "message.h"
 #include "text.h"
 
@@ -160,6 +161,13 @@ static const char *parse_path(const char *text, uint64_t *value)
     return *value >= OPTION_PATH_BYTES - 1 ? "is too long" : NULL;
 }
 
+static const char *parse_fail(const char *text, uint64_t *value)
+{
+    struct fail_spec spec;
+    const char *wrong = parse_path(text, value);
+    return wrong == NULL ? ph_fail_parse(text, &spec) : wrong;
+}
+
 static const char *parse_typed(enum option_type type, const char *text, uint64_t *value)
 {
     if (*text == '\0') return "is empty";
@@ -169,6 +177,7 @@ static const char *parse_typed(enum option_type type, const char *text, uint64_t
     if (type == OPTION_bits) return parse_bits(text, value);
     if (type == OPTION_number) return parse_number(text, value);
     if (type == OPTION_mode) return parse_mode(text, value);
+    if (type == OPTION_fail) return parse_fail(text, value);
     return parse_path(text, value);
 }
 
@@ -180,7 +189,7 @@ bool ph_option_parse(enum option_id which, const char *text, uint64_t *value, co
     const struct option_row *row = &ph_option_rows[which];
     uint64_t parsed = 0;
     const char *wrong = parse_typed(row->type, text, &parsed);
-    bool has_bounds = row->type != OPTION_path && !(parsed == 0 && is_zero_allowed(row));
+    bool has_bounds = !OPTION_IS_TEXT(row->type) && !(parsed == 0 && is_zero_allowed(row));
     if (wrong == NULL && has_bounds && parsed < row->min) wrong = "is too small";
     if (wrong == NULL && has_bounds && parsed > row->max) wrong = "is too large";
     if (wrong != NULL) {
@@ -229,6 +238,10 @@ void ph_option_allowed(struct message *m, enum option_id which)
         ph_message_text(m, " bytes");
         return;
     }
+    if (row->type == OPTION_fail) {
+        ph_message_text(m, "nth:N, after:N, rate:1/N, seed:S, size:MIN-MAX, module:NAME, with commas between");
+        return;
+    }
     if (row->type == OPTION_bits) {
         ph_message_text(m, "a number such as 0x30, up to ");
         ph_message_hex(m, row->max);
@@ -246,7 +259,7 @@ void ph_option_default(struct message *m, enum option_id which)
     const struct option_row *row = &ph_option_rows[which];
     if (row->type == OPTION_size) say_bytes(m, row->value);
     if (row->type == OPTION_mode) ph_message_text(m, mode_words[row->value]);
-    else if (row->type != OPTION_size && row->type != OPTION_path) ph_message_dec(m, row->value);
+    else if (row->type != OPTION_size && !OPTION_IS_TEXT(row->type)) ph_message_dec(m, row->value);
 }
 
 /* ---- the nearest word -------------------------------------------------- */
@@ -372,7 +385,7 @@ static const char *take(unsigned which, const char *text)
     const char *why = NULL;
     if (*text == '\0') return NULL;
     if (!ph_option_parse((enum option_id)which, text, &value, &why)) return why;
-    if (ph_option_rows[which].type == OPTION_path) {
+    if (OPTION_IS_TEXT(ph_option_rows[which].type)) {
         value = keep_path(text, (size_t)value);
         if (value == 0) return "is too long beside the other paths";
     }

@@ -17,7 +17,8 @@ enum option_id {
     OPT_COUNT
 };
 
-enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_number, OPTION_mode, OPTION_path };
+enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_number, OPTION_mode, OPTION_path, OPTION_fail };
+#define OPTION_IS_TEXT(type) ((type) == OPTION_path || (type) == OPTION_fail)
 
 /* Values of option MODE. */
 enum mode { MODE_DEFAULT, MODE_SECURE, MODE_TOLERANT, MODE_COUNT };
@@ -38,7 +39,7 @@ extern const struct option_row ph_option_rows[OPT_COUNT];
 
 /* The value in force; options that were never read have their defaults. */
 uint64_t ph_option(enum option_id which);
-const char *ph_option_path(enum option_id which); /* NULL when not given */
+const char *ph_option_path(enum option_id which); /* of a text, too; NULL when not given */
 
 /* The value that `text` spells for that option (a path: its length).  true, or false with *why
  * (a constant phrase such as "is not a size" or "is too large") and *value untouched. */

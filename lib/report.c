@@ -28,6 +28,7 @@ enum {
 
 static char text[REPORT_BYTES];
 static size_t text_used;
+void (*ph_report_told)(const struct report *rp, const struct trace *trace);
 static uint32_t reporter; /* the thread that is at it; 0: nobody */
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -151,7 +152,7 @@ static const char *program_name(char *path, size_t bytes)
 }
 
 /* "libfoo.so+0x1234"; "0x7f0012345678" for code that came from no file. */
-static void say_place(struct message *m, uintptr_t pc)
+void ph_report_place(struct message *m, uintptr_t pc)
 {
     char path[PATH_BYTES];
     struct module in;
@@ -180,7 +181,7 @@ static void add_frames(const struct trace *trace)
         ph_message_text(&m, "    #");
         ph_message_dec(&m, i);
         ph_message_text(&m, " ");
-        say_place(&m, trace->pc[i]);
+        ph_report_place(&m, trace->pc[i]);
         add_line(&m);
     }
 }
@@ -238,6 +239,8 @@ void ph_report_fork_child(void) { __atomic_store_n(&reporter, 0, __ATOMIC_RELAXE
 static void report_write(const struct report *rp, const struct trace *trace, bool goes_on)
 {
     struct message m;
+    if (ph_report_told != NULL)
+        ph_report_told(rp, trace);
     if (!report_enter()) {
         say_first(&m, rp, false);
         ph_message_send(&m);
@@ -322,7 +325,7 @@ void ph_report_totals(void)
         ph_message_begin(&m);
         say_kind(&m, pl->kind, NULL);
         ph_message_text(&m, " at ");
-        say_place(&m, pl->pc);
+        ph_report_place(&m, pl->pc);
         ph_message_text(&m, ": ");
         ph_message_dec(&m, count);
         ph_message_text(&m, " times in all");

@@ -37,6 +37,13 @@ void ph_report_fatal(const struct report *rp) __attribute__((noreturn, cold));
 /* One line for each place that was met more than once; at the end of the process. */
 void ph_report_totals(void);
 
+/* "libfoo.so+0x1234"; "0x7f0012345678" for code that came from no file. */
+struct message;
+void ph_report_place(struct message *m, uintptr_t pc);
+
+/* Who wants to know of each report: `privheap oom`. */
+extern void (*ph_report_told)(const struct report *rp, const struct trace *trace);
+
 void ph_report_fork_child(void); /* nobody is at a report there */
 
 #endif

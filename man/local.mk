@@ -19,6 +19,7 @@ MAN_PAGES += %D%/ph_set_exception_handler.3
 MAN_PAGES += %D%/ph_version.3
 MAN_PAGES += %D%/privheap-compare.1
 MAN_PAGES += %D%/privheap-diagnostics.7
+MAN_PAGES += %D%/privheap-oom.1
 MAN_PAGES += %D%/privheap-rules.5
 MAN_PAGES += %D%/privheap.1
 MAN_PAGES += %D%/privheap_contract.7

@@ -29,6 +29,7 @@ function value_name(i) {
     if (type[i] == "ms") return "milliseconds"
     if (type[i] == "bits") return "bits"
     if (type[i] == "number" || type[i] == "mode") return type[i]
+    if (type[i] == "fail") return "which"
     return "file"
 }
 
@@ -42,7 +43,7 @@ function bounds(i,    text) {
     if (type[i] == "mode") return "One of default, secure, tolerant."
     if (type[i] == "flag") return "0 or 1; default " standard[i] "."
     if (type[i] == "bits") return "A sum of those values, decimal or as 0x30; default " standard[i] "."
-    if (type[i] == "path") return "Not set by default."
+    if (type[i] == "path" || type[i] == "fail") return "Not set by default."
     text = "From " amount(i, least[i]) " to " amount(i, most[i])
     if ((standard[i] == 0 || type[i] == "number") && least[i] > 0) text = text ", or 0"
     return text "; default " amount(i, standard[i]) "."

@@ -12,11 +12,17 @@ endif
 	%D%/family.h \
 	%D%/follow.h \
 	%D%/foreign.h \
+	%D%/leak.h \
+	%D%/sweep.h \
+	%D%/sweepcall.h \
 	%D%/take.h \
 	%D%/dlopen.c \
 	%D%/early.c \
 	%D%/follow.c \
 	%D%/foreign.c \
+	%D%/leak.c \
+	%D%/sweep.c \
+	%D%/sweepcall.c \
 	%D%/malloc.c \
 	%D%/new.c \
 	%D%/signals.c \
@@ -84,4 +90,16 @@ privheap_SOURCES = \
 	bench/compare_table.c \
 	bench/compare_trace.c \
 	bench/compare_verdict.c \
+	bench/oom.def \
+	bench/oom.h \
+	bench/oom.c \
+	bench/oom_class.c \
+	bench/oom_json.c \
+	bench/oom_options.c \
+	bench/oom_replay.c \
+	bench/oom_report.c \
+	bench/oom_rerun.c \
+	bench/oom_run.c \
+	bench/oom_start.c \
+	bench/oom_symbol.c \
 	bench/statistics.c

@@ -4,10 +4,11 @@
  *
  * Owns:    errno on failure; nothing else.
  * Calls:   hot.h for the usual case, heap.c and block.c for the rest, foreign.c for pointers that
- *          are not ours.
+ *          are not ours, fail.c where some calls are to fail.
  * Always:  where a program can tell, glibc's manual holds: ENOMEM on every failure, errno
  *          untouched on success and by free, realloc(p, 0) frees, malloc(0) is a block.
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
+#include "../lib/fail.h"
 #include "../lib/late.h"
 #include "foreign.h"
 #include "take.h"
@@ -19,6 +20,9 @@ static void *no_memory(void)
     errno = ENOMEM;
     return NULL;
 }
+
+/* Secure or tolerant mode, or some calls fail on purpose. */
+static inline bool is_unusual(void) { return (ph_process_heap.hard | ph_process_heap.fails) != 0; }
 
 /* Where exact sizes are kept, a block of nothing has one byte: no usable size of glibc's is 0. */
 static size_t not_nothing(size_t bytes) { return bytes != 0 ? bytes : 1; }
@@ -37,6 +41,26 @@ COLD static void *alloc_slow(const struct request *rq)
 /* Nobody asks later who gave a block, unless told to. */
 static enum family kept_family(enum family family) { return ph_families != 0 ? family : FAMILY_ANY; }
 
+/* Some calls fail on purpose: all come here. */
+static COLD void *failing_take(const struct request *rq, enum fail_call call)
+{
+    struct request exact = *rq;
+    if (ph_fail_now(rq->bytes, call))
+        return no_memory();
+    exact.sized = true; /* a realloc to less never fails */
+    void *block = alloc_slow(&exact);
+    if (ph_fail_made != NULL && block != NULL)
+        ph_fail_made(block);
+    return block;
+}
+
+/* Reached by a jump, as its callers are. */
+static COLD void *failing_malloc(size_t bytes, enum family family)
+{
+    const struct request rq = {.bytes = bytes, .family = kept_family(family), .caller = __builtin_return_address(0)};
+    return failing_take(&rq, family > FAMILY_MALLOC ? FAIL_NEW : FAIL_MALLOC);
+}
+
 /* In secure and tolerant mode. */
 static __attribute__((noinline)) void *hard_unusual(size_t bytes, enum family family, const void *caller)
 {
@@ -52,14 +76,19 @@ static inline void *hard_malloc(size_t bytes, enum family family, const void *ca
     return likely(block != NULL) ? block : hard_unusual(bytes, family, caller);
 }
 
-/* Reached by a jump, as its callers are. */
+/* Likewise. */
 static __attribute__((noinline)) void *hard_take(size_t bytes, enum family family)
 {
+    if (unlikely(ph_process_heap.fails != 0))
+        return failing_malloc(bytes, family);
     return hard_malloc(bytes, family, __builtin_return_address(0));
 }
 
 static __attribute__((noinline)) void *hard_calloc(size_t bytes, const void *caller)
 {
+    if (unlikely(ph_process_heap.fails != 0))
+        return failing_take(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC), .caller = caller},
+                            FAIL_CALLOC);
     void *block = likely(ph_families == 0) ? late_take(bytes) : NULL;
     if (block == NULL && (block = ph_hard_malloc(bytes, kept_family(FAMILY_MALLOC))) == NULL)
         return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC), .caller = caller});
@@ -90,7 +119,7 @@ static void *refill(struct local *lo, unsigned class, const struct request *rq)
 /* Reached by a jump: what it returns to is the caller of malloc, or operator new. */
 void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum family family)
 {
-    if (unlikely(ph_process_heap.hard != 0)) {
+    if (unlikely(is_unusual())) {
         local_leave(lo);
         return hard_take(not_nothing(bytes), family);
     }
@@ -100,7 +129,7 @@ void *ph_malloc_refill(struct local *lo, unsigned class, size_t bytes, enum fami
 
 static __attribute__((noinline)) void *malloc_run(size_t bytes, enum family family)
 {
-    if (unlikely(ph_process_heap.hard != 0))
+    if (unlikely(is_unusual()))
         return hard_take(bytes, family);
     void *block = ph_guard_left > GUARD_LEFT_ZERO ? ph_runs_malloc(ph_local, bytes) : NULL;
     if (likely(block != NULL)) {
@@ -126,7 +155,7 @@ static __attribute__((noinline)) void *calloc_refill(struct local *lo, unsigned 
 {
     void *block = NULL;
     bool fresh = false;
-    if (unlikely(ph_process_heap.hard != 0)) {
+    if (unlikely(is_unusual())) {
         local_leave(lo);
         return hard_calloc(not_nothing(bytes), __builtin_return_address(0));
     }
@@ -148,10 +177,17 @@ static __attribute__((noinline)) void *calloc_bigger(size_t bytes)
         void *block = local_take(lo, class);
         return likely(block != NULL) ? __builtin_memset(block, 0, bytes) : calloc_refill(lo, class, bytes);
     }
-    if (unlikely(ph_process_heap.hard != 0))
+    if (unlikely(is_unusual()))
         return hard_calloc(bytes, __builtin_return_address(0));
     return alloc_slow(&(struct request){.bytes = bytes, .zero = true, .family = kept_family(FAMILY_MALLOC),
                                         .caller = __builtin_return_address(0)});
+}
+
+static void *aligned_unusual(const struct request *rq, enum family family)
+{
+    if (unlikely(ph_process_heap.fails != 0))
+        return failing_take(rq, family > FAMILY_MALLOC ? FAIL_NEW : FAIL_ALIGNED);
+    return alloc_slow(rq);
 }
 
 /* and for aligned ones, which are for the program, whoever asks. */
@@ -160,11 +196,11 @@ static __attribute__((noinline)) void *aligned_refill(struct local *lo, unsigned
     const struct request rq = {.bytes = not_nothing(bytes), .align = align, .family = kept_family(family),
                                .caller = __builtin_return_address(0)};
     if (class == CLASS_COUNT)
-        return alloc_slow(&rq);
-    if (likely(ph_process_heap.hard == 0))
+        return aligned_unusual(&rq, family);
+    if (likely(!is_unusual()))
         return refill(lo, class, &rq);
     local_leave(lo);
-    return alloc_slow(&rq);
+    return aligned_unusual(&rq, family);
 }
 
 EXPORT void *malloc(size_t bytes) { return malloc_as(bytes, FAMILY_MALLOC); }
@@ -290,6 +326,22 @@ static __attribute__((noinline)) void *realloc_move(struct local *lo, void *bloc
     return now;
 }
 
+/* One to less never fails where memory is out: neither does it here. */
+static COLD void *failing_realloc(void *block, size_t bytes)
+{
+    struct block_info bi;
+    const enum block_verdict verdict = ph_heap_look(block, &bi);
+    if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
+        return ph_foreign_realloc(block, bytes, verdict, &bi);
+    if (bytes > bi.wanted && ph_fail_now(bytes, FAIL_REALLOC))
+        return no_memory();
+    const struct request rq = {.bytes = bytes, .sized = true, .family = kept_family(FAMILY_MALLOC)};
+    void *now = ph_heap_realloc(bi.heap, &bi, block, &rq, false);
+    if (ph_fail_made != NULL && now != NULL)
+        ph_fail_made(now);
+    return now != NULL ? now : no_memory();
+}
+
 static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes)
 {
     struct block_info bi;
@@ -299,6 +351,8 @@ static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes
         free(block);
         return NULL;
     }
+    if (ph_process_heap.fails != 0)
+        return failing_realloc(block, bytes);
     if (ph_process_heap.hard != 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
         return block;
     const enum block_verdict verdict = ph_heap_look(block, &bi);

@@ -80,6 +80,7 @@ static const struct {
     { OPT_MODE, "Tolerant", MODE_TOLERANT },
     { OPT_VERBOSE, "1", 1 },
     { OPT_LOG, "/tmp/x", 6 },
+    { OPT_FAIL, "nth:3,size:1k-", 14 },
 };
 
 START_TEST(good_text_gives_its_value)
@@ -125,6 +126,11 @@ static const struct {
     { OPT_MODE, "safe", "is no mode" },
     { OPT_MODE, "1", "is no mode" },
     { OPT_LOG, "", "is empty" },
+    { OPT_FAIL, "", "is empty" },
+    { OPT_FAIL, "now", "is not what can fail" },
+    { OPT_FAIL, "size:3-2", "ends before it begins" },
+    { OPT_FAIL, "seed:3", "has a seed, but no rate" },
+    { OPT_FAIL, "nth:0", "counts from 1" },
 };
 
 START_TEST(bad_text_says_why_and_leaves_the_value)
