@@ -90,10 +90,13 @@ static inline uint64_t cell_entry(uint32_t cell)
     return (uint64_t)(cell >> CELLS_LOG) << 48 | (uint64_t)(cell & ((1u << CELLS_LOG) - 1)) << (CELL_BITS + 32);
 }
 
+/* Of all but a sized page. */
+static inline unsigned entry_cells(uint64_t entry) { return entry >> 32 & 0x3ffffff; }
+
 UNSEEN unsigned entry_span(uint64_t entry)
 {
     const unsigned kind = entry_kind(entry);
-    return kind_is_sized(kind) && kind < KIND_RUN ? entry_cell(entry)->span : entry >> 32 & 0x3ffffff;
+    return kind_is_sized(kind) && kind < KIND_RUN ? entry_cell(entry)->span : entry_cells(entry);
 }
 
 /* Bytes from the address to the end of its page, a plain one.  Blocks stand against the end: then this is a
@@ -107,6 +110,26 @@ static inline uint64_t *block_key(void *block) { return (uint64_t *)block + 1; }
 static inline uint64_t block_key_value(const void *block) { return ph_secret ^ (uintptr_t)block; }
 /* While a block lies in its page, not in a stack: a stale entry of some stack never matches it. */
 static inline uint64_t block_page_key(const void *block) { return ~block_key_value(block); }
+
+/* Put a block with the key of a stack, or already that of a page, back into its plain page, which `entry` names; false
+ * where it is no block's start, has another key, or is free already.  `magic`: of the page's class.  Held: the class lock. */
+static inline bool page_give_keyed(struct span *pg, uint64_t entry, uint64_t magic, void *block)
+{
+    const unsigned __int128 product = (unsigned __int128)entry_distance(entry, block) * magic;
+    const unsigned index = pg->capacity - (unsigned)(product >> 64); /* against the page's end */
+    const uint64_t key = *block_key(block), page_key = block_page_key(block);
+    if (unlikely((uint64_t)product >= magic || index >= pg->carved || (key != page_key && key != ~page_key)))
+        return false;
+    uint64_t *const word = &pg->bits[index / 64];
+    const uint64_t bit = 1ULL << (index % 64);
+    if (unlikely(*word & bit))
+        return false;
+    __atomic_store_n(word, *word | bit, __ATOMIC_RELAXED);
+    if (key != page_key)
+        *block_key(block) = page_key;
+    pg->free_count++;
+    return true;
+}
 
 static inline unsigned class_of(size_t bytes) /* to CLASS_BYTES */
 {

@@ -38,10 +38,10 @@
  *            |
  *     debug, harden          what stands in free memory and behind blocks: debug flags; secure, tolerant mode
  *            |
- *     local, sized, late, runs -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
+ *     local, sized, late, runs, stack -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
  *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
- *        shard, depot, mend  class locks; which page serves, whole batches; after a fork past us
+ *        shard, depot, back, mend  class locks; which page serves, batches, free pages; after a fork past us
  *            |
  *   packed   large, kept, guard    blocks side by side; one mapping, or slot, for one block
  *            |      (packedcheck; fence, guardslot, guardfault)
@@ -136,10 +136,10 @@ enum {
     CLASS_BYTES = 16384,       /* largest block of a page */
     PAGE_UNITS = 16,           /* largest page */
     PAGE_BLOCKS = 256,         /* bits in a descriptor */
-    STACK_SLOTS = 96,          /* most entries of one stack, and most bytes of blocks in it: with 64 */
-    STACK_BYTES = 98304,       /* and 64 KB, batches of 1,000 mixed blocks cost 6.3-8.2 ns, not 5.4-5.7 */
+    STACK_SLOTS = 96, STACK_BYTES = 98304, /* most of one stack: batches of 1,000 mixed blocks 5.4-5.7 ns; with 64 and 64 KB 6.3-8.2 */
+    DEEP_SLOTS = 1024, DEEP_BYTES = 65536, /* of one that overflows and runs dry in turn: 1,000 of 64 bytes 4.9 ns, not 7.6 */
     SLOTS_FIRST = 8,           /* a stack's first room; a wide one costs memory of its own */
-    LOCAL_SLOTS = CLASS_COUNT * (SLOTS_FIRST + 1) + 4013 + CLASS_COUNT, /* checked where they are dealt out */
+    DEEP_START = CLASS_COUNT * (SLOTS_FIRST + 1) + 4013 + CLASS_COUNT, LOCAL_SLOTS = DEEP_START + 11002, /* see check_local */
     HEAP_COUNT = 65535,
     HEAP_ALIGN = 65536,        /* handles have 16 low zero bits */
     BIN_COUNT = 64, HEAP_NAME_BYTES = 64, /* with the final NUL */
@@ -247,17 +247,21 @@ struct packed {
 struct shard_class {
     ph_lock lock;
     uint32_t pages;  /* descriptors: pages with free blocks, the one in use first */
-    uint32_t empty;  /* one wholly free page kept back, or SPAN_NONE */
+    uint32_t empty;  /* wholly free pages kept back, linked by next */
     uint32_t units;  /* of all its pages */
     void **depot;    /* plain: free blocks in no stack and in no page; NULL: none yet */
     uint32_t depot_count, depot_most;
+    uint32_t depot_thrice; /* the count, once more */
     uint32_t depot_low; /* the fewest that were there since the last look: nobody missed those */
-    bool flushed;       /* blocks went to pages since the last refill from there */
+    uint32_t kept, kept_most, kept_low; /* units of pages kept back; likewise */
+    bool flushed;    /* blocks went to pages since the last refill from there */
+    bool dropped;    /* likewise, pages to the heap */
 } __attribute__((aligned(64)));
+static_assert(sizeof(struct shard_class) == 64, "what two classes write is no line of both");
 
-struct shard {
-    uint64_t depot_bytes; /* of the blocks in all depots */
-    uint64_t depot_ms;    /* when they were last looked at */
+struct shard { /* no word that every refill writes: there are cores that use different classes */
+    uint32_t idle; /* flag: some class has, or had, more than it uses */
+    uint64_t idle_ms; /* when that was last looked at */
     struct shard_class class[2 * CLASS_COUNT]; /* plain, then sized: kind - KIND_PLAIN */
 };
 
@@ -316,13 +320,14 @@ struct local {
     uint32_t found_at;   /* sized: the slot where its thread finds it; THREAD_SLOTS: none */
     struct local *sibling, *elder; /* sized: the next and the previous of the same thread; the next in the pool */
     struct late *late;   /* of a hard heap; NULL: none yet */
+    uint64_t flushed, deep, moved; /* bits of classes: overflowed since it ran dry; has a deep stack; did either since the clock */
     struct stack stack[CLASS_COUNT];
     struct runs runs;
-    void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
+    void *slot[]; /* the first rooms close together, the wide ones; the deep ones of a plain local; none in ph_local_none */
 };
 enum {
     LOCAL_WHOLE_BYTES = sizeof(struct local) + LOCAL_SLOTS * sizeof(void *),
-    SIZED_WHOLE_BYTES = sizeof(struct local) + 2 * LOCAL_SLOTS * sizeof(void *),
+    SIZED_WHOLE_BYTES = sizeof(struct local) + 2 * DEEP_START * sizeof(void *),
 };
 extern char ph_first_local[LOCAL_WHOLE_BYTES];
 
@@ -364,6 +369,7 @@ struct thread {
     uint8_t uses[THREAD_SLOTS];        /* and its slow operations on the way to one */
     struct local *mine;         /* sized locals, whatever their heap */
     struct local *hard;         /* the one of a hard process heap, if freed blocks wait there; NULL: none */
+    struct local *none;         /* its own ph_local_none, once it had a hard one; NULL: not yet */
     void *owner;                /* thread pointer; NULL: free */
     struct thread *next;        /* of all that were ever made */
 };
@@ -418,7 +424,7 @@ struct heap {
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
     uint64_t purge_ms;       /* the last sweep by age */
-    uint32_t gives;          /* spans given since then */
+    uint32_t gives, long_credit; /* spans given since then; units of long ones that the program shows it comes back for */
     uint32_t large;          /* descriptors: list of large blocks */
     uint64_t large_bytes;
     uint64_t large_count;
@@ -653,7 +659,8 @@ void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_e
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
 enum flush { FLUSH_TO_PAGES, FLUSH_TO_DEPOT };
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count, enum flush where);
-void ph_shard_empty_depots(struct heap *hp, bool all); /* or what nobody misses */
+void ph_shard_empty_depots(struct heap *hp);
+void ph_shard_age(struct heap *hp); /* what nobody missed goes */
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
 bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block); /* false: already free */
 bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block); /* give it, if it is a free block in no page */
@@ -663,15 +670,8 @@ void ph_shard_mend(struct heap *hp);
 void ph_shard_fork_lock(struct heap *hp);
 void ph_shard_fork_unlock(struct heap *hp);
 
-/* depot.c -- batches of free plain blocks between stacks and pages.  Held: the class lock */
-uint32_t ph_depot_cap(unsigned kind);
-uint32_t ph_depot_give(struct heap *hp, struct shard_class *sc, unsigned kind, void *const *blocks, uint32_t count);
-uint32_t ph_depot_take(struct heap *hp, struct shard_class *sc, unsigned kind, void **out, uint32_t want);
-void ph_depot_missed(struct shard_class *sc, unsigned kind);
-bool ph_depot_look(struct heap *hp); /* no lock needed */
-uint32_t ph_depot_excess(struct shard_class *sc);
-void ph_depot_forget(struct shard_class *sc);
-void ph_depot_recount(struct heap *hp);
+/* depot.c, back.c -- what a class keeps between stacks and pages, and of pages: see depot.h */
+bool ph_depot_look(struct heap *hp); /* no lock needed: is it time to ask what nobody missed? */
 
 /* page.c -- equal-size blocks in one page; held: its class lock */
 struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units);
@@ -679,7 +679,6 @@ unsigned ph_page_take(struct span *pg, void **out, unsigned want);
 unsigned ph_page_carve(struct span *pg, unsigned want, char **first);
 bool ph_page_give(struct span *pg, unsigned index);
 bool ph_page_is_free(const struct span *pg, unsigned index);
-unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count); /* how many were its own */
 unsigned ph_page_index(const struct span *pg, const void *block); /* or PAGE_BLOCKS: no block starts there */
 char *ph_page_block(const struct span *pg, unsigned index);       /* its address; blocks stand against the page's end */
 static inline size_t ph_size_cell_bytes(size_t capacity) { return sizeof(struct size_cell) + capacity * sizeof(uint16_t); }
@@ -784,6 +783,7 @@ enum {
     DIRTY_UNITS = (16 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
 void ph_purge_as_due(struct heap *hp); /* held: span lock */
+void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units); /* likewise */
 uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
 

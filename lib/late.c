@@ -19,7 +19,7 @@ static COLD void push_slow(struct local *lo, unsigned class)
     if (!stack_has_room(st))
         ph_stack_open(lo, st, class);
     if (st->top >= st->limit)
-        ph_stack_widen(lo, st, class);
+        ph_stack_overflows(lo, st, class);
     if (st->top >= st->limit)
         ph_shard_flush_sized(lo->heap, KIND_SIZED + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class));
 }

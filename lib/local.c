@@ -23,10 +23,7 @@ uint64_t ph_secret;
 uint64_t ph_no_block[2] __attribute__((aligned(16)));
 
 /* A stack without room: malloc finds the block that is none, free finds no limit. */
-static void *no_entry = ph_no_block;
-static uint16_t no_place = 1; /* neither 0 nor SIZED_STOPPED */
-static struct sized_entry no_sized_entry = {NULL, &no_place};
-#define NO_STACK {.top = &no_entry + 1}
+#define NO_STACK {.top = &ph_stack_no_entry + 1}
 #define NO_STACKS_8 NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK, NO_STACK
 #define NO_STACKS \
     {NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8, NO_STACKS_8}
@@ -41,25 +38,13 @@ static bool exit_key_made;
 
 /* ---- setting up ------------------------------------------------------------------------------- */
 
-/* The entry that is none, below the room that begins at `bottom`. */
-static void stack_sentinel(struct local *lo, void **bottom)
-{
-    bottom[-1] = lo->stride == 1 ? (void *)ph_no_block : &no_place;
-}
-
-void ph_stack_close(struct local *lo, struct stack *st)
-{
-    st->top = lo->stride == 1 ? &no_entry + 1 : (void **)(void *)(&no_sized_entry + 1);
-    st->limit = NULL;
-    st->bottom = 0;
-}
-
 /* Deal out the slots; nothing is written there before a class is used. */
 void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
 {
     unsigned wide = CLASS_COUNT * (SLOTS_FIRST + 1) * stride;
     lo->stride = stride;
     lo->slots_used = lo->cap_bytes = 0;
+    lo->flushed = lo->deep = 0;
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
         ph_stack_close(lo, st);
@@ -67,40 +52,11 @@ void ph_local_shape(struct local *lo, struct heap *hp, unsigned stride)
         st->wide = (uint16_t)(wide + stride);
         wide += (st->cap_max + 1u) * stride;
     }
-    if (wide > LOCAL_SLOTS * stride)
-        ph_check_failed("wide <= LOCAL_SLOTS", __FILE__, __LINE__);
+    if (wide > DEEP_START * stride)
+        ph_check_failed("wide <= DEEP_START", __FILE__, __LINE__);
     ph_runs_none(lo);
     __atomic_store_n(&lo->heap, hp, __ATOMIC_RELEASE);
     ph_gate_unbias(lo);
-}
-
-/* A sized local was earned, and two threads that take few blocks at a time in turn would write to the
- * same lines of size codes: its stacks begin in the wide room.  Busy on entry. */
-static void sized_open(struct local *lo, struct stack *st, unsigned class)
-{
-    enum { FIRST_ENTRIES = 32, FIRST_BYTES = 16384 };
-    const unsigned fit = FIRST_BYTES / ph_class_bytes[class];
-    const unsigned cap = fit > FIRST_ENTRIES ? FIRST_ENTRIES : fit < 1 ? 1 : fit;
-    void **bottom = lo->slot + st->wide;
-    stack_sentinel(lo, bottom);
-    st->bottom = st->wide;
-    st->limit = bottom + cap * lo->stride;
-    st->top = bottom;
-}
-
-/* Busy on entry. */
-void ph_stack_open(struct local *lo, struct stack *st, unsigned class)
-{
-    if (lo->stride == 2) {
-        sized_open(lo, st, class);
-        return;
-    }
-    void **bottom = lo->slot + lo->slots_used + lo->stride;
-    stack_sentinel(lo, bottom);
-    st->bottom = (uint16_t)(bottom - lo->slot);
-    st->limit = bottom + stack_cap_first(class) * lo->stride;
-    st->top = bottom;
-    lo->slots_used += (SLOTS_FIRST + 1) * lo->stride;
 }
 
 /* An entry that a thread left in mid-air: back to its page, if it is what it says. */
@@ -119,7 +75,7 @@ static void local_salvage(struct local *lo)
     for (unsigned c = 0; c < CLASS_COUNT; c++) {
         struct stack *st = &lo->stack[c];
         void **bottom = stack_bottom(lo, st);
-        if (stack_has_room(st) && st->top >= bottom && st->top <= bottom + st->cap_max * lo->stride)
+        if (stack_has_room(st) && st->top >= bottom && st->top <= bottom + stack_room(lo, st, c) * lo->stride)
             for (void **at = bottom; at < st->top; at += lo->stride)
                 salvage_entry(lo, c, at);
         ph_stack_close(lo, st);
@@ -130,6 +86,7 @@ static void local_salvage(struct local *lo)
         lo->late->first = lo->late->count = 0, lo->late->bytes = 0;
     ph_runs_salvage(lo);
     lo->slots_used = lo->cap_bytes = lo->left = 0;
+    lo->flushed = lo->deep = 0;
     if (lo->state == LOCAL_STRAY)
         lo->state = LOCAL_POOLED;
     lo->seal = local_seal(lo);
@@ -283,6 +240,7 @@ void ph_local_empty(struct local *lo)
         stack_empty(lo, &lo->stack[c], c);
     ph_runs_empty(lo, 0);
     lo->cap_bytes = 0;
+    lo->flushed = lo->deep = 0;
 }
 
 void ph_local_empty_all(struct heap *hp)
@@ -291,7 +249,7 @@ void ph_local_empty_all(struct heap *hp)
         return;
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         ph_local_empty(lo);
-    ph_shard_empty_depots(hp, true);
+    ph_shard_empty_depots(hp);
     if (hp->lost)
         ph_shard_sweep(hp);
     hp->lost = 0;
@@ -338,34 +296,6 @@ void ph_local_forget_others(struct heap *hp)
 
 /* ---- the slow halves of take and give ------------------------------------------------------- */
 
-/* Out of the first room: entries and sentinel move to the wide one. */
-static void stack_move(struct local *lo, struct stack *st)
-{
-    const size_t words = stack_count(lo, st) * lo->stride;
-    void **from = stack_bottom(lo, st);
-    void **to = lo->slot + st->wide;
-    stack_sentinel(lo, to);
-    for (size_t i = 0; i < words; i++)
-        to[i] = from[i];
-    st->limit = to + (st->limit - from);
-    st->bottom = st->wide;
-    __atomic_store_n(&st->top, to + words, __ATOMIC_RELAXED);
-}
-
-/* It may hold more next time, while all together stay in bounds. */
-void ph_stack_widen(struct local *lo, struct stack *st, unsigned class)
-{
-    const uint32_t cap = stack_cap(lo, st);
-    const uint32_t more = cap < st->cap_max - cap ? cap : st->cap_max - cap;
-    const uint32_t bytes = more * ph_class_bytes[class];
-    if (more == 0 || lo->cap_bytes + bytes > LOCAL_BYTES)
-        return;
-    if (st->bottom != st->wide)
-        stack_move(lo, st);
-    st->limit += more * lo->stride;
-    lo->cap_bytes += bytes;
-}
-
 static void *stack_pop(struct stack *st, unsigned class)
 {
     CHECK_CALLER(stack_has_room(st));
@@ -406,7 +336,7 @@ static void *take_biased(struct local *lo, unsigned class, bool *fresh)
             ph_local_expire(lo);
         if (stack_count(lo, st) > 0) { /* the class lives on what it frees, and wants more of it at hand */
             ph_guard_count(stack_count(lo, st)); /* never-used ones come here one by one */
-            ph_stack_widen(lo, st, class);
+            ph_stack_ran_dry(lo, st, class);
         }
     }
     if (stack_count(lo, st) > 0)
@@ -460,7 +390,7 @@ static bool give_biased(struct local *lo, void *block, unsigned class)
     if (unlikely(!stack_has_room(st)))
         ph_stack_open(lo, st, class);
     if (st->top >= st->limit)
-        ph_stack_widen(lo, st, class);
+        ph_stack_overflows(lo, st, class);
     if (st->top >= st->limit)
         ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class), FLUSH_TO_DEPOT);
     /* now, because the flush may have given its page away: then it was freed twice */

@@ -21,6 +21,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/late.h \
 	%D%/hot.h \
 	%D%/cfi.h \
+	%D%/depot.h \
 	%D%/internal.h \
 	%D%/invariant.h \
 	%D%/lock.h \
@@ -39,6 +40,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/valid.h \
 	%D%/windows.h \
 	%D%/alloc.c \
+	%D%/back.c \
 	%D%/block.c \
 	%D%/bytes.c \
 	%D%/clock.c \
@@ -69,6 +71,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/large.c \
 	%D%/late.c \
 	%D%/local.c \
+	%D%/stack.c \
 	%D%/lock.c \
 	%D%/map.c \
 	%D%/depot.c \

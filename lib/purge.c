@@ -14,6 +14,7 @@
 
 enum {
     SWEEP_SPANS = 64, /* in one sweep by age: the lock is held meanwhile */
+    LONG_PART = 16,   /* of what is live: so much may be dirty before long spans go at once */
 };
 
 /* The units that a purge of a dirty free span gives back: whole OS pages, outwards from what is dirty as far as the
@@ -67,6 +68,16 @@ static void purge_bins(struct heap *hp, uint32_t units, uint32_t now, uint32_t a
             i = sp->next;
         }
     }
+}
+
+/* So many units were just freed and lie in this free span.  A program that makes a block longer step by step leaves a row of
+ * long ones, each too short for the next: they stay memory only if it shows that it comes back for such. */
+void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units)
+{
+    const bool comes_back = hp->long_credit >= units;
+    hp->long_credit -= comes_back ? units : hp->long_credit;
+    if (!comes_back && sp->state == SPAN_DIRTY && hp->dirty_units > hp->live_units / LONG_PART)
+        span_purge(hp, sp);
 }
 
 /* Too much dirty memory goes at once, the rest by age.  Held: the span lock. */

@@ -11,8 +11,7 @@
  *          handler, finds all but the one in `hand`, whose seal may be old.
  * Why:     two threads that take and give blocks of 16-60 KB met at the heap's lock for each: 200 ns, mostly
  *          waiting.  Bounded by bytes, not by count: what lies here is memory that nobody else can use. */
-#include "hot.h"
-#include "valid.h"
+#include "stack.h"
 
 /* Made fast, not small: it is the way of every run of up to 256 KB. */
 
@@ -71,13 +70,13 @@ struct span *ph_runs_take(struct local *lo, uint32_t units, size_t wanted, bool 
 /* For malloc, without the ways of what is unusual.  NULL: ask alloc.c. */
 void *ph_runs_malloc(struct local *lo, size_t bytes)
 {
-    const size_t units = (bytes + UNIT_BYTES - 1) >> UNIT_BITS;
+    const uint32_t units = (uint32_t)((bytes + UNIT_BYTES - 1) >> UNIT_BITS);
     struct span *sp = NULL;
-    if (units > RUN_KEEP_UNITS || unlikely(ph_locks_held != 0))
+    if (bytes > (size_t)RUN_KEEP_UNITS << UNIT_BITS || unlikely(ph_locks_held != 0)) /* not by its units: SIZE_MAX has none */
         return NULL;
     local_enter(lo);
     if (likely(__atomic_load_n(&lo->biased, __ATOMIC_RELAXED)))
-        sp = ph_runs_take(lo, (uint32_t)units, bytes, false);
+        sp = ph_runs_take(lo, units, bytes, false);
     local_leave(lo);
     return sp != NULL ? ph_span_start(sp) : NULL;
 }
@@ -200,10 +199,11 @@ static void runs_expire(struct local *lo)
 void ph_local_expire(struct local *lo)
 {
     runs_expire(lo);
+    ph_stacks_expire(lo);
     ph_kept_expire();
     ph_region_expire();
     if (ph_depot_look(lo->heap))
-        ph_shard_empty_depots(lo->heap, false);
+        ph_shard_age(lo->heap);
 }
 
 void ph_runs_none(struct local *lo) { lo->runs = (struct runs){.most = KEEP_FIRST_UNITS}; }

@@ -243,7 +243,7 @@ static bool is_chosen(const struct asked *as)
     if (as->bytes < sweep->least || as->bytes > sweep->most ||
         (sweep->module[0] != '\0' && !ph_site_is_of(as->trace, sweep->module)))
         return false;
-    const uint32_t index = chosen_calls++;
+    const uint32_t index = __atomic_fetch_add(&chosen_calls, 1, __ATOMIC_RELAXED); /* --rerun lists threads, too */
     return index >= sweep->skip && (sweep->first == 0 || index - sweep->skip < sweep->first);
 }
 

@@ -24,7 +24,7 @@ enum {
     SWEEP_VERSION = 1,
     SWEEP_JOBS = 64,
     SWEEP_SLOTS = 2 * SWEEP_JOBS, /* --pairs: the second half is for the children of children */
-    SWEEP_POINTS = 1 << 20,
+    SWEEP_POINTS = 1 << 18,
     SWEEP_MODULES = 512,
     SWEEP_PATH_BYTES = 256,
     SWEEP_LEAKS = 4, /* kept of a child */

@@ -84,7 +84,8 @@ static const struct field local_fields[] = {
     FIELD(local, check), FIELD(local, tag), FIELD(local, biased), UNREAD(local, busy, why_thread), FIELD(local, heap),
     FIELD(local, owner), FIELD(local, next), FIELD(local, state), FIELD(local, stride), UNREAD(local, cap_bytes, why_budget),
     UNREAD(local, refills, why_count), FIELD(local, slots_used), FIELD(local, seal), UNREAD(local, found_at, why_thread),
-    UNREAD(local, sibling, why_thread), UNREAD(local, elder, why_thread),
+    UNREAD(local, sibling, why_thread), UNREAD(local, elder, why_thread), UNREAD(local, flushed, why_budget),
+    UNREAD(local, deep, why_budget), UNREAD(local, moved, why_budget),
 };
 static const struct field runs_fields[] = {
     FIELD(runs, used), FIELD(runs, head), FIELD(runs, hand), FIELD(runs, units), UNREAD(runs, most, why_budget),

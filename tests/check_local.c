@@ -5,6 +5,8 @@
  * the thread goes, whatever the rest of the process is doing. */
 #include "check_room.h"
 
+#include "stack.h"
+
 #include <pthread.h>
 
 enum { MANY = 1000 };
@@ -207,26 +209,77 @@ static int fast_gives(int most)
     return fast;
 }
 
+/* Rounds of many blocks that are all freed again. */
+static void burst(int rounds, int blocks)
+{
+    for (int round = 0; round < rounds; round++) {
+        for (int i = 0; i < blocks; i++)
+            held[i] = take(64);
+        for (int i = 0; i < blocks; i++)
+            (void)give(held[i]);
+    }
+}
+
 static void *widen_in_thread(void *nothing)
 {
     (void)nothing;
     become_biased();
+    burst(1, 300);
     for (int i = 0; i < 300; i++)
         held[i] = take(64);
-    (void)fast_gives(300);
-    for (int round = 0; round < 20; round++) {
-        for (int i = 0; i < 300; i++)
-            held[i] = take(64);
-        for (int i = 0; i < 300; i++)
-            (void)give(held[i]);
-    }
-    for (int i = 0; i < 300; i++)
+    const int soon = fast_gives(300);
+    burst(10, 1000);
+    for (int i = 0; i < 1000; i++)
         held[i] = take(64);
-    const int later = fast_gives(300);
-    return later > 2 * SLOTS_FIRST && later <= STACK_SLOTS ? NULL : WRONG("the stack did not widen as it should");
+    const int later = fast_gives(1000);
+    return soon > 2 * SLOTS_FIRST && soon <= 2 * STACK_SLOTS && later > 4 * STACK_SLOTS && later <= DEEP_SLOTS
+               ? NULL : WRONG("the stack did not widen as it should");
 }
 
 START_TEST(stack_widens_with_use_up_to_its_bound) { in_thread(widen_in_thread, NULL); }
+END_TEST
+
+static void *leave_deep_in_thread(void *nothing)
+{
+    (void)nothing;
+    become_biased();
+    burst(10, 1000);
+    const struct stack *st = &ph_local->stack[class_of(64)];
+    unsigned before = 0;
+    for (int rounds = 0; rounds < 2; rounds++) { /* the first finds it in use */
+        before = stack_cap(ph_local, st);
+        local_enter(ph_local);
+        ph_local_expire(ph_local);
+        local_leave(ph_local);
+    }
+    if (before <= STACK_SLOTS || stack_cap(ph_local, st) > STACK_SLOTS || stack_count(ph_local, st) != 0 ||
+        ph_local->cap_bytes > STACK_SLOTS * 64)
+        return WRONG("a deep stack that nobody uses keeps its blocks");
+    burst(10, 1000);
+    return stack_cap(ph_local, st) > STACK_SLOTS ? NULL : WRONG("it is not deep when it is used again");
+}
+
+START_TEST(deep_stack_that_nobody_uses_is_emptied) { in_thread(leave_deep_in_thread, NULL); }
+END_TEST
+
+START_TEST(deep_rooms_fill_a_local_to_its_end)
+{
+    const struct local plain = { .stride = 1 };
+    ck_assert_uint_eq(ph_stack_deep(&plain, CLASS_COUNT), LOCAL_SLOTS + 1);
+}
+END_TEST
+
+/* Thousands of blocks come back at once, and the class is quiet again. */
+static void *overflow_in_thread(void *nothing)
+{
+    (void)nothing;
+    become_biased();
+    burst(1, 1000);
+    const struct stack *st = &ph_local->stack[class_of(64)];
+    return st->limit - (ph_local->slot + st->bottom) <= STACK_SLOTS ? NULL : WRONG("a stack that only overflowed is deep");
+}
+
+START_TEST(stack_that_only_overflows_stays_shallow) { in_thread(overflow_in_thread, NULL); }
 END_TEST
 
 START_TEST(check_empties_the_stacks)
@@ -509,6 +562,9 @@ int main(void)
     tcase_add_test(blocks, blocks_wander_between_threads);
     tcase_add_test(blocks, fresh_is_said_of_zero_blocks_only);
     tcase_add_test(blocks, stack_widens_with_use_up_to_its_bound);
+    tcase_add_test(blocks, deep_stack_that_nobody_uses_is_emptied);
+    tcase_add_test(blocks, deep_rooms_fill_a_local_to_its_end);
+    tcase_add_test(blocks, stack_that_only_overflows_stays_shallow);
     tcase_add_test(blocks, check_empties_the_stacks);
     TCase *refusals = room_case(suite, "refusals", setup_process_heap, teardown_process_heap);
     tcase_add_test(refusals, what_is_no_plain_block_of_the_heap_is_refused);

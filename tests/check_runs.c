@@ -85,6 +85,18 @@ START_TEST(run_that_is_much_too_large_is_left)
 }
 END_TEST
 
+/* Rounded up to units it would be nothing. */
+START_TEST(request_for_all_there_is_finds_no_run)
+{
+    void *run = ph_heap_alloc(heap, &(struct request){.bytes = 10, .align = 2 * UNIT_BYTES}); /* no page has such blocks */
+    ck_assert_uint_eq(ph_map_span(map_get(run))->units, 1);
+    ck_assert_int_eq(give(run), BLOCK_OK);
+    ck_assert_uint_eq(kept(ph_local), 1);
+    for (size_t less = 0; less < 2 * UNIT_BYTES; less += UNIT_BYTES / 8)
+        ck_assert_ptr_null(ph_runs_malloc(ph_local, SIZE_MAX - less));
+}
+END_TEST
+
 START_TEST(kept_run_is_not_zero_for_calloc)
 {
     char *run = take(RUN);
@@ -414,6 +426,7 @@ int main(void)
     TCase *keeps = room_case(suite, "kept", setup, teardown);
     tcase_add_test(keeps, freed_run_is_taken_again);
     tcase_add_test(keeps, run_that_is_much_too_large_is_left);
+    tcase_add_test(keeps, request_for_all_there_is_finds_no_run);
     tcase_add_test(keeps, kept_run_is_not_zero_for_calloc);
     tcase_add_test(keeps, long_runs_have_few_sizes);
     tcase_add_test(keeps, what_is_kept_is_bounded);

@@ -379,10 +379,44 @@ START_TEST(of_too_much_dirty_memory_some_goes_at_once)
     for (int i = 0; i < RUNS; i++)
         sp[i] = take(255);
     heap->purge_ms = 0; /* the last sweep was long ago */
+    heap->long_credit = RUNS * 255; /* and it comes back for long ones */
     for (int i = 0; i < RUNS; i++)
         give(sp[i]);
     ck_assert_uint_ge(room_sums(heap).dirty_bytes, (KEEP_MB / 2 - 1) * MB);
     ck_assert_uint_le(room_sums(heap).dirty_bytes, (RUNS - KEEP_MB / 2) * MB);
+}
+END_TEST
+
+/* The old places of a block that grows: each is too short for the next. */
+START_TEST(long_span_goes_at_once_unless_the_heap_comes_back_for_such)
+{
+    enum { UNITS = RUN_KEEP_UNITS + 16, LEAST = RUN_KEEP_UNITS / 2 * UNIT_BYTES };
+    read_delay("PRIVHEAP_PURGE_DELAY=60000");
+    struct span *keep = take(16), *sp = take(UNITS);
+    give(sp);
+    ck_assert_uint_eq(room_sums(heap).dirty_bytes, 0);
+    give(take(UNITS));
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, LEAST);
+    give(take(UNITS));
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, LEAST);
+    ph_purge_all(heap);
+    heap->long_credit = 0;
+    sp = take(RUN_KEEP_UNITS); /* threads keep such: not so long */
+    give(sp);
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, LEAST);
+    give(keep);
+}
+END_TEST
+
+/* Little of much is not worth a call. */
+START_TEST(long_span_stays_while_little_is_dirty)
+{
+    enum { UNITS = RUN_KEEP_UNITS + 16, LEAST = RUN_KEEP_UNITS / 2 * UNIT_BYTES };
+    read_delay("PRIVHEAP_PURGE_DELAY=60000");
+    struct span *keep = take(20 * UNITS), *sp = take(UNITS);
+    give(sp);
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, LEAST);
+    give(keep);
 }
 END_TEST
 
@@ -615,6 +649,8 @@ int main(void)
     TCase *purge = room_case(suite, "purge", setup_virgin_heap, teardown_heap);
     tcase_add_loop_test(purge, dirty_memory_goes_by_age, 0, 2);
     tcase_add_test(purge, of_too_much_dirty_memory_some_goes_at_once);
+    tcase_add_test(purge, long_span_goes_at_once_unless_the_heap_comes_back_for_such);
+    tcase_add_test(purge, long_span_stays_while_little_is_dirty);
     tcase_add_test(purge, purge_leaves_no_dirty_memory_and_no_live_byte_changed);
     TCase *look = room_case(suite, "containing, valid", setup_virgin_heap, teardown_heap);
     tcase_add_test(look, containing_finds_nothing_outside);

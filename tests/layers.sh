@@ -17,7 +17,8 @@ rooms='
     heap
     debug=harden
     local=gate=sized=late=nested=runs
-    emergency shard=mend=depot
+    stack
+    emergency shard=back=mend=depot
     large=kept=fence=guard=guardslot=guardfault packed=packedcheck
     page
     span=spanguard=purge=forget=spancheck

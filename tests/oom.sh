@@ -48,7 +48,7 @@ check() {
     line=$(grep -n "PLANTED $case " "$top_srcdir"/tests/oomed*.c | sed 's/^.*\/\([^/:]*:[0-9]*\):.*/\1/')
     [ "$has_lines" = 0 ] || grep -q " tests/$line (" report || complain "$case: $line is in no stack: $(cat report)"
     token=$(sed -n 's/^  again: privheap oom --replay=\([^ ]*\) .*/\1/p' report)
-    case " $* " in *' --rerun '*) set -- ;; *' --timeout=1 '*) set -- --timeout=1 ;; *) set -- ;; esac
+    case " $* " in *' --rerun '*) set -- ;; *' --timeout=0.3 '*) set -- --timeout=0.3 ;; *) set -- ;; esac
     sweep "$@" --replay="$token" -- ./oomed "$case"
     expect "$case: exit code of $token" $code $?
     grep -q "^$class" report || complain "$case: $token is no '$class': $(cat report)"
@@ -69,15 +69,24 @@ check write_after_failed_realloc 'heap damage: PH106: changed after free'
 check overflow 'heap damage: PH110: changed behind its end'
 unset PRIVHEAP_GUARD_RATE
 has_lines=$has_lines_kept
-check hang_asleep 'hang: killed after 1 s' --timeout=1
-check hang_busy 'hang: killed after 1 s' --timeout=1
+check hang_asleep 'hang: killed after 0.3 s' --timeout=0.3
+check hang_busy 'hang: killed after 0.3 s' --timeout=0.3
 check abort_with_message 'abort with a message: SIGABRT'
 check lost 'leak: 1 block of 1000 bytes'
+check lost_deep 'leak: 1 block of 2000 bytes'
 check second 'crash: SIGSEGV' --pairs
 check library 'crash: SIGSEGV' --module=liboomed.so
 check thread 'crash: SIGSEGV' --rerun
 sweep -- ./oomed abort_with_message
 grep -q '^  it said: out of memory, giving up$' report || complain "the message is missing: $(cat report)"
+
+if command -v gdb >/dev/null; then
+    sweep -- ./oomed strdup_unchecked
+    token=$(sed -n 's/^  again: privheap oom --replay=\([^ ]*\) .*/\1/p' report)
+    printf 'run\nkill\n' | timeout 60 "$privheap" oom --replay="$token" --gdb -- ./oomed strdup_unchecked >debugged 2>&1
+    grep -q 'fails on purpose' debugged && grep -q '^Program received signal SIGSEGV' debugged ||
+        complain "the debugger does not come to the fault: $(cat debugged)"
+fi
 
 # Programs without a fault.
 for case in good_list good_stdio good_growth good_leak_of_its_own good_sleeper second; do

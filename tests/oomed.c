@@ -146,6 +146,23 @@ static int lost(void)
     return 0;
 }
 
+/* The only pointer is left in a frame far down, that is dead when the program ends. */
+static int lose(volatile int depth)
+{
+    volatile char room[4000];
+    room[depth] = 0;
+    if (depth > 0) return lose(depth - 1) + room[depth];
+    char *one = malloc(2000);
+    if (one == NULL) return 0;
+    char *two = malloc(50); /* PLANTED lost_deep */
+    if (two == NULL) return 0;
+    free(two);
+    free(one);
+    return 0;
+}
+
+static int lost_deep(void) { return lose(20); }
+
 static int hang_asleep(void)
 {
     char *text;
@@ -354,7 +371,7 @@ int main(int argc, char **argv)
 #define CASE(name) { #name, name }
         CASE(malloc_unchecked), CASE(calloc_unchecked), CASE(realloc_unchecked), CASE(strdup_unchecked), CASE(asprintf_unchecked),
         CASE(getline_unchecked), CASE(fopen_unchecked), CASE(double_free), CASE(write_after_failed_realloc), CASE(read_after_failed_realloc), CASE(overflow),
-        CASE(lost), CASE(hang_asleep), CASE(hang_busy), CASE(abort_with_message), CASE(abort_silently), CASE(second), CASE(thread),
+        CASE(lost), CASE(lost_deep), CASE(hang_asleep), CASE(hang_busy), CASE(abort_with_message), CASE(abort_silently), CASE(second), CASE(thread),
         CASE(library), CASE(good_list), CASE(good_stdio), CASE(good_growth), CASE(good_leak_of_its_own), CASE(good_sleeper),
         CASE(good_writer),
         { "stack_overflow", stack },
