@@ -210,6 +210,7 @@ struct region {
     uint32_t first;     /* the first unit that may hold spans: before it the handle's, or packed memory */
     uint32_t index;     /* running number in its heap */
     uint32_t dirty;     /* units from base that a dead heap wrote to, when it became a region of this one */
+    uint32_t huge;      /* flag: the system was asked for huge pages */
     struct packed *packed; /* blocks side by side in the units before `first`; NULL: none */
     struct region *next;
     uint64_t seal;

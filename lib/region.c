@@ -23,6 +23,7 @@ enum {
     CACHE_DIRTY_UNITS = (128 << 20) / UNIT_BYTES, /* at most, of all */
     CACHE_ALL_UNITS = (256 << 20) / UNIT_BYTES,   /* address space may be short too */
     COMMIT_LEAST_UNITS = 256,
+    DENSE_UNITS = (12 << 20) / UNIT_BYTES, /* live */
 };
 
 static struct range {
@@ -128,20 +129,39 @@ static size_t region_less(size_t bytes, size_t least)
     return bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
 }
 
+/* Huge pages hold what is dense.  A heap that has so much will fill what it adds from the start on; a small one would
+ * have 2 MB where it needs a few KB. */
+static bool is_dense(const struct heap *hp)
+{
+    const uint64_t thp = ph_option(OPT_THP);
+    return thp == THP_ALWAYS || (thp == THP_AUTO && hp == &ph_process_heap && hp->hard == MODE_DEFAULT && hp->live_units >= DENSE_UNITS);
+}
+
+static void *range_new(size_t bytes, bool commit, bool huge)
+{
+    const size_t align = huge && bytes >= OS_HUGE_BYTES ? OS_HUGE_BYTES : HEAP_ALIGN;
+    if (!commit)
+        return huge ? ph_os_reserve_huge(bytes, align) : ph_os_reserve_no_huge(bytes, align);
+    void *got = ph_os_map(bytes, align);
+    if (got != NULL && huge)
+        ph_os_huge(got, bytes);
+    else if (got != NULL)
+        ph_os_no_huge(got, bytes);
+    return got;
+}
+
 /* A new range; halves its wish down to `least` when the system refuses. */
 static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool commit)
 {
     for (;;) {
         const uint32_t units = (uint32_t)(bytes >> UNIT_BITS);
         const size_t whole = whole_bytes(units);
-        void *got = commit ? ph_os_map(whole, HEAP_ALIGN) : ph_os_reserve_no_huge(whole, HEAP_ALIGN);
+        void *got = range_new(whole, commit, rg->huge);
         if (got != NULL) {
             rg->base = got;
             rg->units = units;
             rg->committed = commit ? rg->units : 0;
             rg->top = rg->dirty = 0;
-            if (commit)
-                ph_os_no_huge(got, whole);
             return true;
         }
         if (bytes == least)
@@ -179,6 +199,7 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
     if (rg == NULL)
         return NULL;
     const bool first = hp->regions == NULL;
+    rg->huge = is_dense(hp);
     const bool executable = hp->flags & HEAPF_EXECUTE;
     bool got = !executable && hp->debug == 0 && hp->hard == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
@@ -225,6 +246,8 @@ bool ph_region_commit(struct region *rg, uint32_t units, bool executable)
         goal = rg->committed + COMMIT_LEAST_UNITS;
     if (goal < units)
         goal = units;
+    if (rg->huge) /* a huge page lies in one mapping that can be touched */
+        goal = (uint32_t)ph_round_up(goal, OS_HUGE_BYTES / UNIT_BYTES);
     if (goal > rg->units)
         goal = rg->units;
     return commit_to(rg, goal, executable) || commit_to(rg, units, executable);

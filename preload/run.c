@@ -55,7 +55,7 @@ static void help_row(FILE *out, enum option_id which)
 {
     static const char *const values[] = { [OPTION_size] = "=SIZE", [OPTION_ms] = "=MILLISECONDS", [OPTION_flag] = "",
                                           [OPTION_bits] = "=BITS", [OPTION_number] = "=NUMBER",
-                                          [OPTION_mode] = "=MODE", [OPTION_path] = "=FILE" };
+                                          [OPTION_mode] = "=MODE", [OPTION_when] = "=WHEN", [OPTION_path] = "=FILE" };
     const struct option_row *row = &ph_option_rows[which];
     char name[NAME_BYTES];
     struct message allowed = { .used = 0 }, standard = { .used = 0 };

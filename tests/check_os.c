@@ -227,7 +227,7 @@ START_TEST(what_grows_from_the_seed_is_advised)
 {
     enum { TIMES = 20 };
     char *got[TIMES];
-    ph_os_seed();
+    ph_os_seed(true);
     area = ph_os_reserve(page, page);
     ph_os_no_huge(area, page);
     const int expected = is_advised(area);
