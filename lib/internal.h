@@ -414,7 +414,9 @@ struct heap {
     uint64_t dirty_units;    /* free, and a purge would give them back */
     uint64_t guard_count;    /* inaccessible OS pages between spans, */
     uint64_t guard_next;     /* and how many units are live when the next is made; 0: none */
-    uint64_t peak_units;     /* the most that were live since the last sweep */
+    uint64_t low_units, low_ms; /* the fewest that were live lately, and when, */
+    uint64_t peak_units;        /* the most since then, */
+    uint64_t swing_units;       /* and how many came back: purge.c */
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
     uint64_t purge_ms;       /* the last sweep by age */
@@ -783,9 +785,10 @@ bool ph_spanguard_end(struct heap *hp);   /* memory is out: none from now on; tr
 /* purge.c -- dirty free memory goes back to the system */
 enum {
     PURGE_LEAST_UNITS = 16,                /* 64 KB: what is worth a system call at once */
-    DIRTY_UNITS = (16 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
+    DIRTY_UNITS = (2 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
 void ph_purge_as_due(struct heap *hp); /* held: span lock */
+void ph_purge_taken(struct heap *hp, const struct span *sp); /* likewise */
 uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
 bool ph_span_retreat(struct heap *hp, uint64_t units); /* ends of regions, likewise, for a request of so many */

@@ -4,10 +4,10 @@
  *
  *   resident CASE THREADS MB THEN
  *
- * Builds MB megabytes of blocks in 16 phases, each thread its part: nine of ten blocks 16 to 1,024 bytes, some to 16 KB,
+ * Builds MB megabytes of blocks in 4 phases, each thread its part: nine of ten blocks 16 to 1,024 bytes, some to 16 KB,
  * some runs to 1 MB, some larger; frees, in a random order, what CASE says:
  *   all        every block
- *   phases     all but the blocks of every fourth phase
+ *   phases     all but the blocks of the second phase
  *   random     three of four blocks, wherever they stand (a figure to compare; no allocator that never moves blocks
  *              can give these back)
  * THEN one of:
@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PHASES = 16, KEEP_EACH = 4, THREADS_MOST = 16 };
+enum { PHASES = 4, KEPT_PHASE = 1, KEEP_EACH = 4, THREADS_MOST = 16 };
 
 static struct part {
     char **block;    /* of a mapping of its own, touched before the base is measured */
@@ -69,6 +69,8 @@ static void build(struct part *pt)
     size_t at = 0, sum = 0;
     for (unsigned phase = 0; phase < PHASES; phase++) {
         pt->count[phase] = at;
+        if (threads > 1)
+            pthread_barrier_wait(&built); /* a phase is one for all threads */
         for (const size_t until = pt->wanted / PHASES * (phase + 1); sum < until && at < pt->most; at++) {
             const size_t bytes = size_of_next(&pt->seed);
             if ((pt->block[at] = malloc(bytes)) == NULL)
@@ -83,7 +85,7 @@ static void build(struct part *pt)
 
 static bool stays(struct part *pt, unsigned phase)
 {
-    return strcmp(which, "phases") == 0 ? phase % KEEP_EACH == 0 : strcmp(which, "random") == 0 ? draw(&pt->seed, KEEP_EACH) == 0 : false;
+    return strcmp(which, "phases") == 0 ? phase == KEPT_PHASE : strcmp(which, "random") == 0 ? draw(&pt->seed, KEEP_EACH) == 0 : false;
 }
 
 /* Those that go, in a random order: a shuffled list of their numbers would need memory too, so the blocks are swapped. */
@@ -182,15 +184,12 @@ static void soak(double length)
     const double end = seconds() + length;
     long most = 0, first = 0;
     for (unsigned round = 0; seconds() < end; round++) {
-        for (unsigned t = 0; t < threads; t++)
-            build(&part[t]);
-        for (unsigned t = 0; t < threads; t++)
-            release(&part[t]);
+        build(&part[0]);
+        release(&part[0]);
         const long now = resident_kb();
         most = now > most ? now : most;
         first = round < 10 ? most : first; /* the first rounds find out how much it takes */
-        for (unsigned t = 0; t < threads; t++)
-            release_rest(&part[t]);
+        release_rest(&part[0]);
     }
     printf("resident %ld first %ld\n", most, first);
 }
