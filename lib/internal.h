@@ -202,6 +202,7 @@ static_assert(sizeof(struct span) == 64, "a descriptor is a cache line");
 
 /* ---- region.c ------------------------------------------------------------------------------- */
 
+enum { PIN_WORDS = 8 }; /* 1 GB, the largest region but for what is asked for at once */
 struct region {
     char *base;
     uint32_t units;     /* reserved */
@@ -214,6 +215,7 @@ struct region {
     struct packed *packed; /* blocks side by side in the units before `first`; NULL: none */
     struct region *next;
     uint64_t seal;
+    uint64_t pinned[PIN_WORDS]; /* bit: those 2 MB have an OS page that keeps huge pages away */
 };
 
 /* ---- packed.c: blocks of all sizes side by side; the gate lock guards it ---------------------- */
@@ -254,6 +256,7 @@ struct shard_class {
     uint32_t depot_count, depot_most;
     uint32_t depot_low; /* the fewest that were there since the last look: nobody missed those */
     bool flushed;       /* blocks went to pages since the last refill from there */
+    uint8_t drain;      /* how often, since anyone was refilled */
 } __attribute__((aligned(64)));
 
 struct shard {
@@ -318,6 +321,8 @@ struct local {
     struct local *sibling, *elder; /* sized: the next and the previous of the same thread; the next in the pool */
     struct late *late;   /* of a hard heap; NULL: none yet */
     struct stack stack[CLASS_COUNT];
+    uint32_t watch, watched; /* flag: its mallocs go the slow way, to be looked at, and how many there were */
+    uint64_t watch_ms;       /* the first of them; 0: none yet */
     struct runs runs;
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
 };
@@ -420,6 +425,7 @@ struct heap {
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
     uint64_t purge_ms;       /* the last sweep by age */
+    uint64_t settle_ms;      /* a thread that was looked at was busy: settle.c */
     uint32_t gives;          /* spans given since then */
     uint32_t large;          /* descriptors: list of large blocks */
     uint64_t large_bytes;
@@ -541,6 +547,12 @@ void ph_runs_settle(struct local *lo);
 void ph_runs_salvage(struct local *lo);
 bool ph_runs_are_valid(const struct local *lo, uint64_t *count);
 
+/* settle.c -- a program that freed much and does little since */
+struct stack;
+bool ph_stack_overflow(struct local *lo, struct stack *st, unsigned class); /* busy on entry; true: its class drains */
+void ph_settle_watch(struct local *lo); /* look at the mallocs from now on; not busy */
+void ph_settle_look(struct local *lo);  /* busy on entry, and on return */
+
 /* sized.c -- locals of private heaps, and how a thread finds them */
 extern const struct thread ph_thread_none;
 extern __thread struct thread *ph_thread __attribute__((tls_model("initial-exec")));
@@ -653,7 +665,7 @@ struct sized_entry;
 void ph_shard_sweep(struct heap *hp);
 void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_entry *entry);
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
-enum flush { FLUSH_TO_PAGES, FLUSH_TO_DEPOT };
+enum flush { FLUSH_TO_PAGES, FLUSH_TO_DEPOT, FLUSH_DRAIN };
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count, enum flush where);
 void ph_shard_empty_depots(struct heap *hp, bool all); /* or what nobody misses */
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
@@ -669,6 +681,7 @@ void ph_shard_fork_unlock(struct heap *hp);
 uint32_t ph_depot_cap(unsigned kind);
 uint32_t ph_depot_give(struct heap *hp, struct shard_class *sc, unsigned kind, void *const *blocks, uint32_t count);
 uint32_t ph_depot_take(struct heap *hp, struct shard_class *sc, unsigned kind, void **out, uint32_t want);
+bool ph_depot_drains(struct heap *hp, unsigned kind); /* no lock needed */
 void ph_depot_missed(struct shard_class *sc, unsigned kind);
 bool ph_depot_look(struct heap *hp); /* no lock needed */
 uint32_t ph_depot_excess(struct shard_class *sc);
@@ -788,6 +801,7 @@ enum {
     DIRTY_UNITS = (2 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
 void ph_purge_as_due(struct heap *hp); /* held: span lock */
+bool ph_purge_swings(const struct heap *hp); /* what is freed is often taken again; no lock needed */
 void ph_purge_taken(struct heap *hp, const struct span *sp); /* likewise */
 uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
@@ -795,6 +809,7 @@ bool ph_span_retreat(struct heap *hp, uint64_t units); /* ends of regions, likew
 
 /* region.c -- reserves, commits, caches address ranges; knows nothing of blocks */
 struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes);
+void ph_region_purged(struct heap *hp, const char *from, size_t bytes);
 char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
 void ph_region_name(const struct region *rg, const char *name); /* NULL: none any more */

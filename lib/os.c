@@ -261,6 +261,18 @@ static char *os_grow_seed(enum seed_kind kind, size_t bytes, size_t align)
     return (char *)start;
 }
 
+bool ph_os_pin(void *page)
+{
+    const size_t os_page = ph_os_page_bytes();
+    char *grown = os_grow_seed(SEED_NO_HUGE, os_page, os_page);
+    if (grown == NULL)
+        return false;
+    if (ph_os_commit(grown, os_page, false) == 0 && ph_os_remap_to(grown, os_page, page, os_page))
+        return true;
+    os_unmap(grown, os_page);
+    return false;
+}
+
 void *ph_os_reserve_no_huge(size_t bytes, size_t align)
 {
     char *got = os_grow_seed(SEED_NO_HUGE, bytes, align);

@@ -58,6 +58,8 @@ void ph_os_huge(void *at, size_t bytes);
  * is what a program's filter lets pass that was installed meanwhile. */
 void *ph_os_reserve_no_huge(size_t bytes, size_t align);
 void *ph_os_reserve_huge(size_t bytes, size_t align);
+/* One OS page becomes a mapping of its own without huge pages, zero: the system builds no huge page around it any more. */
+bool ph_os_pin(void *page);
 void ph_os_seed(bool huge); /* false: nobody will ask for huge pages */
 
 enum { OS_HUGE_BYTES = 2 << 20 }; /* of x86-64, and of others with OS pages of 4 KB */

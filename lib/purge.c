@@ -46,6 +46,7 @@ static void span_purge(struct heap *hp, struct span *sp)
     const uint32_t count = ph_purge_units(sp, &first);
     if (ph_os_purge(ph_unit_address(sp->start + first), (size_t)count << UNIT_BITS) != 0)
         return;
+    ph_region_purged(hp, ph_unit_address(sp->start + first), (size_t)count << UNIT_BITS);
     units_clear(sp, sp->dirty_first, first);
     units_clear(sp, first + count, sp->dirty_first + sp->dirty_count);
     hp->dirty_units -= count;
@@ -75,9 +76,11 @@ static void purge_bins(struct heap *hp, uint32_t units, uint32_t now, uint32_t a
 /* What is new does not come back: it raises the low as well.  Held: the span lock. */
 void ph_purge_taken(struct heap *hp, const struct span *sp)
 {
-    const bool new = sp->state == SPAN_VIRGIN ||
-                     (sp->state == SPAN_PURGED && (uint32_t)hp->purge_ms - sp->freed_ms >= ph_option(OPT_PURGE_DELAY));
-    if (new)
+    const bool recent = sp->state == SPAN_PURGED &&
+                        (int32_t)((uint32_t)hp->purge_ms - sp->freed_ms) < (int32_t)ph_option(OPT_PURGE_DELAY);
+    if (sp->state == SPAN_DIRTY)
+        hp->low_units += sp->units - sp->dirty_count;
+    else if (!recent)
         hp->low_units += sp->units;
     if (hp->live_units > hp->peak_units)
         hp->peak_units = hp->live_units;
@@ -89,12 +92,15 @@ static void swing_see(struct heap *hp, uint64_t now, uint32_t delay)
 {
     const bool recent = now - hp->low_ms < delay;
     if (recent && hp->peak_units > hp->low_units + hp->swing_units)
-        hp->swing_units = hp->peak_units - hp->low_units;
+        __atomic_store_n(&hp->swing_units, hp->peak_units - hp->low_units, __ATOMIC_RELAXED);
     if (recent && hp->live_units >= hp->low_units)
         return;
     hp->low_units = hp->peak_units = hp->live_units;
     hp->low_ms = now;
 }
+
+/* No lock needed. */
+bool ph_purge_swings(const struct heap *hp) { return __atomic_load_n(&hp->swing_units, __ATOMIC_RELAXED) > DIRTY_UNITS; }
 
 /* Too much dirty memory goes at once, for a program that goes to sleep now never comes here again; the rest by age.
  * Held: the span lock. */
@@ -110,7 +116,7 @@ void ph_purge_as_due(struct heap *hp)
         purge_bins(hp, PURGE_LEAST_UNITS, (uint32_t)now, 0, keep - keep / 4, UINT32_MAX);
     if (now - hp->purge_ms >= (delay + 1) / 2) {
         hp->purge_ms = now;
-        hp->swing_units /= 2;
+        __atomic_store_n(&hp->swing_units, hp->swing_units / 2, __ATOMIC_RELAXED);
         purge_bins(hp, 1, (uint32_t)now, delay, 0, SWEEP_SPANS);
     }
 }
@@ -118,7 +124,7 @@ void ph_purge_as_due(struct heap *hp)
 void ph_purge_all(struct heap *hp)
 {
     ph_lock_take(&hp->span_lock);
-    hp->swing_units = 0;
+    __atomic_store_n(&hp->swing_units, 0, __ATOMIC_RELAXED);
     purge_bins(hp, 1, 0, 0, 0, UINT32_MAX);
     ph_lock_give(&hp->span_lock);
 }

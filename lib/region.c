@@ -200,6 +200,7 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
         return NULL;
     const bool first = hp->regions == NULL;
     rg->huge = is_dense(hp);
+    ph_bytes_zero(rg->pinned, sizeof rg->pinned);
     const bool executable = hp->flags & HEAPF_EXECUTE;
     bool got = !executable && hp->debug == 0 && hp->hard == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
@@ -251,6 +252,23 @@ bool ph_region_commit(struct region *rg, uint32_t units, bool executable)
     if (goal > rg->units)
         goal = rg->units;
     return commit_to(rg, goal, executable) || commit_to(rg, units, executable);
+}
+
+/* These bytes were given back.  The system would fill a huge page up again of which a part is in use, at its leisure; of
+ * one that holds nothing it cannot. */
+void ph_region_purged(struct heap *hp, const char *from, size_t bytes)
+{
+    struct region *rg = ph_region_of(hp, from);
+    if (!rg->huge || ph_option(OPT_THP) == THP_ALWAYS)
+        return;
+    const size_t first = (size_t)(from - rg->base), end = first + bytes;
+    for (size_t at = first & ~(size_t)(OS_HUGE_BYTES - 1); at < end && at < (size_t)PIN_WORDS * 64 * OS_HUGE_BYTES; at += OS_HUGE_BYTES) {
+        uint64_t *word = &rg->pinned[at / OS_HUGE_BYTES / 64];
+        const uint64_t bit = 1ULL << (at / OS_HUGE_BYTES % 64);
+        const bool whole = first <= at && at + OS_HUGE_BYTES <= end;
+        if (!whole && (*word & bit) == 0 && ph_os_pin(rg->base + (at > first ? at : first)))
+            *word |= bit;
+    }
 }
 
 char *ph_region_unit(const struct region *rg, uint32_t unit) { return rg->base + ((size_t)unit << UNIT_BITS); }

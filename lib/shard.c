@@ -211,6 +211,8 @@ void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bot
     struct shard_class *sc = shard_class(hp, kind);
     ph_lock_take(&sc->lock);
     const unsigned kept = where == FLUSH_TO_DEPOT ? ph_depot_give(hp, sc, kind, bottom, count) : 0;
+    if (where == FLUSH_DRAIN && sc->depot_count > 0)
+        depot_empty(hp, sc, kind, UINT32_MAX);
     pages_give(hp, sc, kind, bottom + kept, count - kept);
     for (void **from = bottom + count; from < st->top; from++)
         from[-(ptrdiff_t)count] = *from;

@@ -17,6 +17,7 @@
  *   soak=S     does it all again and again for S seconds: the same work must not need more and more
  * and prints what is resident, the base of the program without any block, and what is live, in KB.
  * The threads stay until the end: what they keep for later counts. */
+#include <fcntl.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -124,17 +125,17 @@ static size_t live_bytes(void)
     return sum;
 }
 
+/* Without a malloc: one would be looked at. */
 static long resident_kb(void)
 {
-    long pages = 0;
-    char text[128] = "";
-    FILE *file = fopen("/proc/self/statm", "r");
-    static char buffer[4096];
-    if (file == NULL || setvbuf(file, buffer, _IOFBF, sizeof buffer) != 0 || fgets(text, sizeof text, file) == NULL ||
-        sscanf(text, "%*d %ld", &pages) != 1)
+    char text[128];
+    const int file = open("/proc/self/statm", O_RDONLY);
+    const ssize_t got = file < 0 ? -1 : read(file, text, sizeof text - 1);
+    if (got <= 0)
         die("no /proc/self/statm");
-    (void)fclose(file);
-    return pages * (sysconf(_SC_PAGESIZE) / 1024);
+    (void)close(file);
+    text[got] = '\0';
+    return atol(strchr(text, ' ')) * (sysconf(_SC_PAGESIZE) / 1024);
 }
 
 static void nap(unsigned ms) { (void)nanosleep(&(struct timespec){ms / 1000, ms % 1000 * 1000000L}, NULL); }
