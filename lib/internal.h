@@ -38,7 +38,7 @@
  *            |
  *     debug, harden          what stands in free memory and behind blocks: debug flags; secure, tolerant mode
  *            |
- *     local, sized, late, runs -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
+ *     local, sized, late, runs, settle -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
  *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
  *        shard, depot, mend  class locks; which page serves, whole batches; after a fork past us
@@ -202,7 +202,6 @@ static_assert(sizeof(struct span) == 64, "a descriptor is a cache line");
 
 /* ---- region.c ------------------------------------------------------------------------------- */
 
-enum { PIN_WORDS = 8 }; /* 1 GB, the largest region but for what is asked for at once */
 struct region {
     char *base;
     uint32_t units;     /* reserved */
@@ -215,7 +214,7 @@ struct region {
     struct packed *packed; /* blocks side by side in the units before `first`; NULL: none */
     struct region *next;
     uint64_t seal;
-    uint64_t pinned[PIN_WORDS]; /* bit: those 2 MB have an OS page that keeps huge pages away */
+    uint64_t pinned[8]; /* of the first 1 GB; bit: those 2 MB have an OS page that keeps huge pages away */
 };
 
 /* ---- packed.c: blocks of all sizes side by side; the gate lock guards it ---------------------- */
@@ -255,8 +254,8 @@ struct shard_class {
     void **depot;    /* plain: free blocks in no stack and in no page; NULL: none yet */
     uint32_t depot_count, depot_most;
     uint32_t depot_low; /* the fewest that were there since the last look: nobody missed those */
-    bool flushed;       /* blocks went to pages since the last refill from there */
-    uint8_t drain;      /* how often, since anyone was refilled */
+    bool flushed;       /* blocks went to pages since the last refill from there, */
+    uint8_t drain;      /* and how often */
 } __attribute__((aligned(64)));
 
 struct shard {
@@ -321,8 +320,8 @@ struct local {
     struct local *sibling, *elder; /* sized: the next and the previous of the same thread; the next in the pool */
     struct late *late;   /* of a hard heap; NULL: none yet */
     struct stack stack[CLASS_COUNT];
+    uint64_t watch_ms; /* the first of what `watched` counts; 0: none yet */
     uint32_t watch, watched; /* flag: its mallocs go the slow way, to be looked at, and how many there were */
-    uint64_t watch_ms;       /* the first of them; 0: none yet */
     struct runs runs;
     void *slot[]; /* LOCAL_SLOTS: the first rooms close together, then the wide ones; none in ph_local_none */
 };
@@ -419,18 +418,14 @@ struct heap {
     uint64_t dirty_units;    /* free, and a purge would give them back */
     uint64_t guard_count;    /* inaccessible OS pages between spans, */
     uint64_t guard_next;     /* and how many units are live when the next is made; 0: none */
-    uint64_t low_units, low_ms; /* the fewest that were live lately, and when, */
-    uint64_t peak_units;        /* the most since then, */
-    uint64_t swing_units;       /* and how many came back: purge.c */
+    uint64_t low_units, low_ms, peak_units; /* the fewest that were live lately, and when; the most since then, */
+    uint64_t swing_units, shed_units; /* and how many came back; given back too, and not taken since: purge.c */
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
-    uint64_t purge_ms;       /* the last sweep by age */
-    uint64_t settle_ms;      /* a thread that was looked at was busy: settle.c */
-    uint32_t gives;          /* spans given since then */
+    uint64_t purge_ms, settle_ms; /* the last sweep by age; a thread was looked at, and was busy: settle.c */
+    uint32_t gives, sheds;   /* spans given since then; flag: ph_purge_sheds */
     uint32_t large;          /* descriptors: list of large blocks */
-    uint64_t large_bytes;
-    uint64_t large_count;
-    uint64_t large_most, large_most_bytes; /* the most there ever were: malloc_stats */
+    uint64_t large_bytes, large_count, large_most, large_most_bytes; /* the most there ever were: malloc_stats */
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard *shard;     /* NULL until the first page */
     uint64_t regions_seal;   /* and of the shard */
@@ -457,8 +452,7 @@ struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_byt
 bool ph_heap_destroy(struct heap *hp); /* false: it has ended already */
 struct heap *ph_heap_of_handle(const void *handle); /* live heap, or NULL; never touches the address */
 unsigned ph_heap_list(void **handles, unsigned room); /* count of live heaps, process heap first */
-void ph_heap_registry_fork_lock(void);
-void ph_heap_registry_fork_unlock(void);
+void ph_heap_registry_fork_lock(void), ph_heap_registry_fork_unlock(void);
 
 enum enter {
     ENTER_PATIENTLY, /* wait while another thread owns HeapLock */
@@ -548,10 +542,8 @@ void ph_runs_salvage(struct local *lo);
 bool ph_runs_are_valid(const struct local *lo, uint64_t *count);
 
 /* settle.c -- a program that freed much and does little since */
-struct stack;
-bool ph_stack_overflow(struct local *lo, struct stack *st, unsigned class); /* busy on entry; true: its class drains */
-void ph_settle_watch(struct local *lo); /* look at the mallocs from now on; not busy */
-void ph_settle_look(struct local *lo);  /* busy on entry, and on return */
+bool ph_stack_overflow(struct local *lo, struct stack *st, unsigned class); /* busy on entry; true: much is freed */
+void ph_settle_watch(struct local *lo), ph_settle_look(struct local *lo); /* not busy; busy on entry, and on return */
 
 /* sized.c -- locals of private heaps, and how a thread finds them */
 extern const struct thread ph_thread_none;
@@ -571,8 +563,7 @@ void ph_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the l
 void ph_sized_forget(struct heap *hp); /* the heap ends.  Held: gate lock */
 void ph_sized_detach_all(void);        /* this thread ends */
 void ph_sized_fork_child(void);
-void ph_sized_fork_lock(void);
-void ph_sized_fork_unlock(void);
+void ph_sized_fork_lock(void), ph_sized_fork_unlock(void);
 
 struct thread *ph_sized_thread_of(const void *owner); /* NULL: none */
 
@@ -674,8 +665,7 @@ bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block); /* give it, 
 void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st); /* give a stack's fresh blocks back */
 void ph_shard_trim(struct heap *hp);
 void ph_shard_mend(struct heap *hp);
-void ph_shard_fork_lock(struct heap *hp);
-void ph_shard_fork_unlock(struct heap *hp);
+void ph_shard_fork_lock(struct heap *hp), ph_shard_fork_unlock(struct heap *hp);
 
 /* depot.c -- batches of free plain blocks between stacks and pages.  Held: the class lock */
 uint32_t ph_depot_cap(unsigned kind);
@@ -740,17 +730,14 @@ bool ph_large_was(const void *block, size_t *bytes); /* one of the last that wen
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
 bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, size_t wanted, bool sized, bool may_move);
 bool ph_large_trim(void); /* kept mappings and fenced ones that wait go; true: there were some */
-void ph_large_fork_lock(void);
-void ph_large_fork_unlock(void);
+void ph_large_fork_lock(void), ph_large_fork_unlock(void);
 
 /* kept.c -- mappings of freed large blocks */
 char *ph_kept_take(size_t bytes, size_t align, size_t *got_bytes); /* dirty; NULL: none */
 bool ph_kept_behind(const char *end, size_t bytes); /* they belong to the block that ends there now */
-void ph_kept_give(char *base, size_t bytes, size_t live_bytes);
-void ph_kept_expire(void);
+void ph_kept_give(char *base, size_t bytes, size_t live_bytes), ph_kept_expire(void);
 bool ph_kept_trim(void); /* true: there were some */
-void ph_kept_fork_lock(void);
-void ph_kept_fork_unlock(void);
+void ph_kept_fork_lock(void), ph_kept_fork_unlock(void);
 
 /* span.c -- units cut out of regions, joined again.  Locks itself. */
 struct span *ph_span_take_for(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units, size_t wanted, bool sized);
@@ -800,16 +787,14 @@ enum {
     PURGE_LEAST_UNITS = 16,                /* 64 KB: what is worth a system call at once */
     DIRTY_UNITS = (2 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
-void ph_purge_as_due(struct heap *hp); /* held: span lock */
-bool ph_purge_swings(const struct heap *hp); /* what is freed is often taken again; no lock needed */
-void ph_purge_taken(struct heap *hp, const struct span *sp); /* likewise */
+void ph_purge_as_due(struct heap *hp), ph_purge_taken(struct heap *hp, const struct span *sp); /* held: span lock */
+bool ph_purge_sheds(const struct heap *hp); /* most of the heap is given back; no lock needed */
 uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
 bool ph_span_retreat(struct heap *hp, uint64_t units); /* ends of regions, likewise, for a request of so many */
 
 /* region.c -- reserves, commits, caches address ranges; knows nothing of blocks */
 struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes);
-void ph_region_purged(struct heap *hp, const char *from, size_t bytes);
 char *ph_region_unit(const struct region *rg, uint32_t unit); /* its address */
 bool ph_region_commit(struct region *rg, uint32_t units, bool executable);
 void ph_region_name(const struct region *rg, const char *name); /* NULL: none any more */
@@ -818,10 +803,9 @@ void ph_region_drop_all(struct heap *hp);
 void ph_region_drop_next(struct heap *hp, struct region *before);
 void ph_region_drop_rest(struct heap *hp); /* all but the first */
 void ph_region_cut(struct heap *hp, struct region *rg, uint32_t units);
-void ph_region_trim(void);
-void ph_region_expire(void); /* what was kept long enough */
-void ph_region_fork_lock(void);
-void ph_region_fork_unlock(void);
+void ph_region_purged(struct heap *hp, const char *from, size_t bytes);
+void ph_region_trim(void), ph_region_expire(void); /* all that was kept; what was kept long enough */
+void ph_region_fork_lock(void), ph_region_fork_unlock(void);
 
 /* map.c -- what stands at an address */
 bool ph_map_prepare(const void *base, size_t bytes); /* entries of that range can be written */
@@ -838,8 +822,7 @@ void ph_map_clear_ends(const struct span *sp);
 bool ph_map_own(const void *base, size_t bytes, uint32_t heap);
 void ph_map_disown(const void *base, size_t bytes);
 uint32_t ph_map_owner(const void *at);
-void ph_map_fork_lock(void);
-void ph_map_fork_unlock(void);
+void ph_map_fork_lock(void), ph_map_fork_unlock(void);
 
 /* meta.c -- memory for descriptors: cells found by number, never unmapped */
 enum {
@@ -870,8 +853,7 @@ static inline void *ph_cell_at(uint32_t cell)
     return ph_cell_chunk[cell >> CELLS_LOG] + ((size_t)(cell & ((1u << CELLS_LOG) - 1)) << CELL_BITS);
 }
 static inline struct span *ph_span_at(uint32_t index) { return ph_cell_at(index); }
-void ph_meta_fork_lock(void);
-void ph_meta_fork_unlock(void);
+void ph_meta_fork_lock(void), ph_meta_fork_unlock(void);
 
 /* walk.c, valid.c -- read a heap from outside */
 struct walk_entry {

@@ -422,8 +422,7 @@ static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 {
     bool is_fresh = false;
     void *block = NULL;
-    if (hp->packed_only || hp->hard != 0)
-        return NULL; /* alloc.c serves it */
+    if (hp->packed_only || hp->hard != 0) return NULL; /* alloc.c serves it */
     struct pass ps = ph_gate_enter(hp, ENTER_PATIENTLY);
     if (ps.lo != NULL && ps.lo->stride == 1)
         return take_biased(ps.lo, class, fresh);

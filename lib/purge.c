@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the privheap authors */
 /* purge.c -- dirty free memory goes back to the system: how much at once, the rest by age; and addresses, when they end.
  *
- * Owns:    peak_units, low_units, low_ms, swing_units, purge_ms, gives; the state of a free span when it is purged.
+ * Owns:    peak_units, low_units, low_ms, swing_units, shed_units, purge_ms, gives; the state of a free span when it is purged.
  * Calls:   region.c, os.c, options.  Beside span.c, whose bins it reads.
  * Locks:   held on entry: the span lock (but for ph_purge_all and the two for regions, which take it).
  * Why:     to give an OS page back and to touch it again costs as much as 400 blocks; memory that
@@ -82,6 +82,7 @@ void ph_purge_taken(struct heap *hp, const struct span *sp)
         hp->low_units += sp->units - sp->dirty_count;
     else if (!recent)
         hp->low_units += sp->units;
+    hp->shed_units -= hp->shed_units > sp->units ? sp->units : hp->shed_units;
     if (hp->live_units > hp->peak_units)
         hp->peak_units = hp->live_units;
 }
@@ -92,15 +93,22 @@ static void swing_see(struct heap *hp, uint64_t now, uint32_t delay)
 {
     const bool recent = now - hp->low_ms < delay;
     if (recent && hp->peak_units > hp->low_units + hp->swing_units)
-        __atomic_store_n(&hp->swing_units, hp->peak_units - hp->low_units, __ATOMIC_RELAXED);
+        hp->swing_units = hp->peak_units - hp->low_units;
     if (recent && hp->live_units >= hp->low_units)
         return;
     hp->low_units = hp->peak_units = hp->live_units;
     hp->low_ms = now;
 }
 
-/* No lock needed. */
-bool ph_purge_swings(const struct heap *hp) { return __atomic_load_n(&hp->swing_units, __ATOMIC_RELAXED) > DIRTY_UNITS; }
+bool ph_purge_sheds(const struct heap *hp) { return __atomic_load_n(&hp->sheds, __ATOMIC_RELAXED) != 0; }
+
+/* More was given back than is left, and the program does not come back for what it frees. */
+static void shed(struct heap *hp, uint64_t units)
+{
+    hp->shed_units += units;
+    const bool most = hp->shed_units > hp->live_units && hp->swing_units <= DIRTY_UNITS;
+    __atomic_store_n(&hp->sheds, most ? FLAG_SET : 0, __ATOMIC_RELAXED);
+}
 
 /* Too much dirty memory goes at once, for a program that goes to sleep now never comes here again; the rest by age.
  * Held: the span lock. */
@@ -112,11 +120,13 @@ void ph_purge_as_due(struct heap *hp)
     hp->gives = 0;
     swing_see(hp, now, delay);
     const uint64_t keep = (part > DIRTY_UNITS ? part : DIRTY_UNITS) + hp->swing_units;
-    if (hp->dirty_units > keep)
+    const uint64_t dirty = hp->dirty_units;
+    if (dirty > keep)
         purge_bins(hp, PURGE_LEAST_UNITS, (uint32_t)now, 0, keep - keep / 4, UINT32_MAX);
+    shed(hp, dirty - hp->dirty_units);
     if (now - hp->purge_ms >= (delay + 1) / 2) {
         hp->purge_ms = now;
-        __atomic_store_n(&hp->swing_units, hp->swing_units / 2, __ATOMIC_RELAXED);
+        hp->swing_units /= 2;
         purge_bins(hp, 1, (uint32_t)now, delay, 0, SWEEP_SPANS);
     }
 }
@@ -124,7 +134,7 @@ void ph_purge_as_due(struct heap *hp)
 void ph_purge_all(struct heap *hp)
 {
     ph_lock_take(&hp->span_lock);
-    __atomic_store_n(&hp->swing_units, 0, __ATOMIC_RELAXED);
+    hp->swing_units = 0;
     purge_bins(hp, 1, 0, 0, 0, UINT32_MAX);
     ph_lock_give(&hp->span_lock);
 }

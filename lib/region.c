@@ -23,7 +23,7 @@ enum {
     CACHE_DIRTY_UNITS = (128 << 20) / UNIT_BYTES, /* at most, of all */
     CACHE_ALL_UNITS = (256 << 20) / UNIT_BYTES,   /* address space may be short too */
     COMMIT_LEAST_UNITS = 256,
-    DENSE_UNITS = (12 << 20) / UNIT_BYTES, /* live */
+    DENSE_UNITS = (24 << 20) / UNIT_BYTES, /* live */
 };
 
 static struct range {
@@ -262,7 +262,7 @@ void ph_region_purged(struct heap *hp, const char *from, size_t bytes)
     if (!rg->huge || ph_option(OPT_THP) == THP_ALWAYS)
         return;
     const size_t first = (size_t)(from - rg->base), end = first + bytes;
-    for (size_t at = first & ~(size_t)(OS_HUGE_BYTES - 1); at < end && at < (size_t)PIN_WORDS * 64 * OS_HUGE_BYTES; at += OS_HUGE_BYTES) {
+    for (size_t at = first & ~(size_t)(OS_HUGE_BYTES - 1); at < end && at < sizeof rg->pinned * 8 * OS_HUGE_BYTES; at += OS_HUGE_BYTES) {
         uint64_t *word = &rg->pinned[at / OS_HUGE_BYTES / 64];
         const uint64_t bit = 1ULL << (at / OS_HUGE_BYTES % 64);
         const bool whole = first <= at && at + OS_HUGE_BYTES <= end;

@@ -53,7 +53,7 @@ void ph_settle_watch(struct local *lo)
     for (struct local *other = hp->locals; other != NULL; other = other->next)
         if (other->stride == 1 && other->state == LOCAL_OWNED && !is_watched(other))
             watch_begin(other);
-    if (!ph_purge_swings(hp))
+    if (ph_purge_sheds(hp))
         ph_local_empty(lo);
     ph_lock_give(&hp->gate.lock);
 }
@@ -119,11 +119,11 @@ static void stack_narrow(struct local *lo, struct stack *st, unsigned class)
 }
 
 /* A stack that is full makes room.  Busy on entry.  Whether much of its class was freed
- * and nothing taken: then it is given away whole, but where the program comes back for what it frees. */
+ * and nothing taken; then, where the heap has shed more than it has, the stack is given away whole. */
 bool ph_stack_overflow(struct local *lo, struct stack *st, unsigned class)
 {
     const bool much = ph_depot_drains(lo->heap, KIND_PLAIN + class);
-    const bool drains = (much || is_watched(lo)) && !ph_purge_swings(lo->heap);
+    const bool drains = (much || is_watched(lo)) && ph_purge_sheds(lo->heap);
     if (!drains)
         ph_stack_widen(lo, st, class);
     if (st->top < st->limit)

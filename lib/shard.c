@@ -43,8 +43,7 @@ bool ph_shard_ready(struct heap *hp)
 /* The heap has ended, its pages with it. */
 void ph_shard_forget(struct heap *hp)
 {
-    if (hp->shard == NULL)
-        return;
+    if (hp->shard == NULL) return;
     for (unsigned i = 0; i < 2 * CLASS_COUNT; i++)
         ph_depot_forget(&hp->shard->class[i]);
     hp->shard->depot_bytes = 0;
@@ -211,8 +210,7 @@ void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bot
     struct shard_class *sc = shard_class(hp, kind);
     ph_lock_take(&sc->lock);
     const unsigned kept = where == FLUSH_TO_DEPOT ? ph_depot_give(hp, sc, kind, bottom, count) : 0;
-    if (where == FLUSH_DRAIN && sc->depot_count > 0)
-        depot_empty(hp, sc, kind, UINT32_MAX);
+    depot_empty(hp, sc, kind, where == FLUSH_DRAIN ? sc->depot_count : 0);
     pages_give(hp, sc, kind, bottom + kept, count - kept);
     for (void **from = bottom + count; from < st->top; from++)
         from[-(ptrdiff_t)count] = *from;
