@@ -23,7 +23,7 @@ enum {
     CUT_LEAST_BYTES = 64 << 10, /* what is left of a mapping is kept, or goes to the block as well */
     GROW_LEAST_BYTES = 256 << 10, /* a mapping is made longer if it has so much: that many OS pages cost more than the call */
 };
-#define KEPT_BYTES ((size_t)2 << 20)
+#define KEPT_BYTES ((size_t)8 << 20)
 #define CREDIT_BYTES ((size_t)96 << 20)
 
 struct kept {

@@ -17,6 +17,7 @@ static const char why_registry[] = "list of all heaps: under a lock that comes b
 static const char why_clock[] = "clock of a stop or a sweep: any value is a time, the next one comes early or late";
 static const char why_count[] = "counter for statistics";
 static const char why_sleep[] = "threads sleep on it: any value is right";
+static const char why_watch[] = "whether a thread is looked at: any value is right, at worst a malloc takes the slow way";
 static const char why_peak[] = "the most units that were live lately, and how many came back: how much dirty memory stays";
 static const char why_guard[] = "how much is live when the next guard is made: any value is right, other heaps make none";
 static const char why_thread[] = "the owning thread's, which may be in the middle of a change";
@@ -83,7 +84,7 @@ static const struct field spare_fields[] = {
 static const struct field local_fields[] = {
     FIELD(local, check), FIELD(local, tag), FIELD(local, biased), UNREAD(local, busy, why_thread), FIELD(local, heap),
     FIELD(local, owner), FIELD(local, next), FIELD(local, state), FIELD(local, stride), UNREAD(local, cap_bytes, why_budget),
-    UNREAD(local, refills, why_count), FIELD(local, watch), UNREAD(local, watched, why_count), UNREAD(local, watch_ms, why_clock), FIELD(local, slots_used), FIELD(local, seal), UNREAD(local, found_at, why_thread),
+    UNREAD(local, refills, why_count), UNREAD(local, watch, why_watch), UNREAD(local, watched, why_count), UNREAD(local, watch_ms, why_clock), FIELD(local, slots_used), FIELD(local, seal), UNREAD(local, found_at, why_thread),
     UNREAD(local, sibling, why_thread), UNREAD(local, elder, why_thread),
 };
 static const struct field runs_fields[] = {

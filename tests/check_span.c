@@ -370,19 +370,21 @@ START_TEST(dirty_memory_goes_by_age)
 }
 END_TEST
 
-/* What was live since the last sweep may stay: it may be wanted again. */
+/* Who frees all and goes to sleep leaves little; who came back for what was freed finds it. */
 START_TEST(of_too_much_dirty_memory_some_goes_at_once)
 {
-    enum { RUNS = 60, KEEP_MB = 16 };
+    enum { RUNS = 60, KEEP_MB = 2 };
     static struct span *sp[RUNS];
     read_delay("PRIVHEAP_PURGE_DELAY=60000");
-    for (int i = 0; i < RUNS; i++)
-        sp[i] = take(255);
-    heap->purge_ms = 0; /* the last sweep was long ago */
-    for (int i = 0; i < RUNS; i++)
-        give(sp[i]);
-    ck_assert_uint_ge(room_sums(heap).dirty_bytes, (KEEP_MB / 2 - 1) * MB);
-    ck_assert_uint_le(room_sums(heap).dirty_bytes, (RUNS - KEEP_MB / 2) * MB);
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < RUNS; i++)
+            sp[i] = take(255);
+        for (int i = 0; i < RUNS; i++)
+            give(sp[i]);
+        if (round == 0)
+            ck_assert_uint_le(room_sums(heap).dirty_bytes, (KEEP_MB + KEEP_MB / 2) * MB);
+    }
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, (RUNS / 2) * MB);
 }
 END_TEST
 

@@ -41,7 +41,7 @@ else
     light=$!
     resident trim phases 1 200 $own
     resident trim all 2 200 $own
-    resident idle phases 1 200 $((16384 + own))
+    resident idle phases 1 300 $((16384 + own))
     resident idle all 1 200 $((16384 + own))
     wait $light || failed=1
 fi
