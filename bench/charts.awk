@@ -7,15 +7,36 @@ function begin_chart(file, title) {
     printf "set output '%s.svg'\nset title '%s'\n", file, title
 }
 
-function means_chart(file, title, what,    i) {
-    print "$means_" file " << EOD"
-    for (i = 1; i <= allocators; i++)
-        printf "%s %.4f %.4f\n", allocator[i], mean(what, allocator[i], "pattern"), mean(what, allocator[i], "program")
-    print "EOD"
+function bars_begin(file, title) {
     begin_chart(file, title)
-    print "set style data histogram\nset style fill solid 0.8\nunset logscale\nunset xlabel"
+    print "set style data histogram\nset style fill solid 0.8 noborder\nunset logscale\nunset xlabel"
     print "set yrange [0:*]\nset ylabel 'relative to " base "'"
-    printf "plot $means_%s using 2:xtic(1) title 'patterns', '' using 3 title 'real programs'\n", file
+}
+
+# Columns 2 to 5: CPU of patterns and of programs, memory likewise.
+function means_data(    i, what) {
+    print "$means << EOD"
+    for (i = 1; i <= allocators; i++) {
+        printf "%s", allocator[i]
+        for (what = 1; what <= 2; what++)
+            printf " %.4f %.4f", mean(what, allocator[i], "pattern"), mean(what, allocator[i], "program")
+        print ""
+    }
+    print "EOD"
+}
+
+function means_chart(file, title, column) {
+    bars_begin(file, title)
+    printf "plot $means using %d:xtic(1) title 'patterns', '' using %d title 'real programs'\n", column, column + 1
+}
+
+# All of it in one, for README.
+function figures_chart() {
+    print "set terminal svg size 720,300 background rgb 'white'"
+    bars_begin("figures", "CPU time and peak memory, geometric means")
+    print "set xtics norotate\nset key outside bottom center horizontal"
+    print "plot $means using 2:xtic(1) title 'CPU, patterns', '' using 3 title 'CPU, real programs', " \
+        "'' using 4 title 'memory, patterns', '' using 5 title 'memory, real programs'"
 }
 
 function threads_of(r) { sub(/.*\//, "", r); return r + 0 }
@@ -39,8 +60,10 @@ function threads_chart(    i, j, line) {
 
 END {
     print "set terminal svg size 900,420\nset key outside\nset grid y\nset xtics rotate by -30"
-    means_chart("cpu", "CPU time, geometric means", 1)
-    means_chart("memory", "Peak resident memory, geometric means", 2)
+    means_data()
+    means_chart("cpu", "CPU time, geometric means", 2)
+    means_chart("memory", "Peak resident memory, geometric means", 4)
     for (i = 1; i <= rows; i++) contended += kind[row[i]] == "contention"
     if (contended > 1) threads_chart()
+    figures_chart()
 }

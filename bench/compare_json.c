@@ -53,27 +53,31 @@ static void put_text(FILE *out, const char *text)
     fputc('"', out);
 }
 
-static void put_number(FILE *out, double value)
+/* `none` stands for what is not known. */
+static void put_number(FILE *out, double value, const char *none)
 {
     if (isfinite(value))
         fprintf(out, "%.9g", value);
     else
-        fputs("null", out);
+        fputs(none, out);
 }
 
-static void key_text(FILE *out, const char *key, const char *text)
+/* Both: a key and its value, and what comes after. */
+static void key_text(FILE *out, const char *key, const char *text, const char *after)
 {
     fprintf(out, "\"%s\": ", key);
     if (text == NULL)
         fputs("null", out);
     else
         put_text(out, text);
+    fputs(after, out);
 }
 
-static void key_number(FILE *out, const char *key, double value)
+static void key_number(FILE *out, const char *key, double value, const char *after)
 {
     fprintf(out, "\"%s\": ", key);
-    put_number(out, value);
+    put_number(out, value, "null");
+    fputs(after, out);
 }
 
 static const char *yes(bool is) { return is ? "true" : "false"; }
@@ -89,26 +93,20 @@ static double scaled(enum metric which, double value)
 static void put_noise(const struct noise *n, FILE *out)
 {
     fprintf(out, "    \"num_cpus\": %u,\n    ", n->processors);
-    key_number(out, "mhz_per_cpu", n->mhz_most);
-    fputs(",\n    ", out);
-    key_number(out, "mhz_least", n->mhz_least);
-    fputs(",\n    ", out);
-    key_text(out, "cpu_model", n->model);
-    fputs(",\n    ", out);
-    key_text(out, "cpu_governor", n->governor[0] == '\0' ? NULL : n->governor);
+    key_number(out, "mhz_per_cpu", n->mhz_most, ",\n    ");
+    key_number(out, "mhz_least", n->mhz_least, ",\n    ");
+    key_text(out, "cpu_model", n->model, ",\n    ");
+    key_text(out, "cpu_governor", n->governor[0] == '\0' ? NULL : n->governor, "");
     fprintf(out, ",\n    \"cpu_scaling_enabled\": %s,\n    \"load_avg\": [",
             yes(n->governor[0] != '\0' && strcmp(n->governor, "performance") != 0));
     for (int i = 0; i < 3; i++) {
         fputs(i > 0 ? ", " : "", out);
-        put_number(out, n->load_before[i]);
+        put_number(out, n->load_before[i], "null");
     }
     fputs("],\n    ", out);
-    key_number(out, "load_avg_after", n->load_after[0]);
-    fputs(",\n    ", out);
-    key_number(out, "others_cpu_share", n->others_share);
-    fputs(",\n    ", out);
-    key_number(out, "steal_share", n->steal_share);
-    fputs(",\n", out);
+    key_number(out, "load_avg_after", n->load_after[0], ",\n    ");
+    key_number(out, "others_cpu_share", n->others_share, ",\n    ");
+    key_number(out, "steal_share", n->steal_share, ",\n");
 }
 
 static void put_command(const struct comparison *c, FILE *out)
@@ -119,7 +117,7 @@ static void put_command(const struct comparison *c, FILE *out)
         put_text(out, *word);
     }
     fputs("],\n    ", out);
-    key_text(out, "executable", c->settings.program);
+    key_text(out, "executable", c->settings.program, "");
 }
 
 static void put_context(const struct comparison *c, FILE *out)
@@ -133,20 +131,15 @@ static void put_context(const struct comparison *c, FILE *out)
     gethostname(host, sizeof host - 1);
     uname(&system);
     fputs("  \"context\": {\n    ", out);
-    key_text(out, "date", date);
-    fputs(",\n    ", out);
-    key_text(out, "host_name", host);
-    fputs(",\n    ", out);
-    key_text(out, "kernel", system.release);
-    fputs(",\n    ", out);
-    key_text(out, "machine", system.machine);
-    fputs(",\n    ", out);
-    key_text(out, "privheap_version", PACKAGE_VERSION);
-    fputs(",\n", out);
+    key_text(out, "date", date, ",\n    ");
+    key_text(out, "host_name", host, ",\n    ");
+    key_text(out, "kernel", system.release, ",\n    ");
+    key_text(out, "machine", system.machine, ",\n    ");
+    key_text(out, "privheap_version", PACKAGE_VERSION, ",\n");
     put_noise(c->noise, out);
     put_command(c, out);
     fputs(",\n    ", out);
-    key_text(out, "base", c->allocators[c->base].name);
+    key_text(out, "base", c->allocators[c->base].name, "");
     fprintf(out,
             ",\n    \"runs\": %u,\n    \"warmup\": %u,\n    \"seed\": %llu,\n    \"interrupted\": %s\n  },\n",
             c->settings.rounds, c->settings.warmups, (unsigned long long)c->settings.seed,
@@ -162,13 +155,10 @@ static void put_name(const struct comparison *c, const struct allocator *a, cons
     snprintf(run_name, sizeof run_name, "%.400s/%s", ph_compare_label(&c->settings), a->name);
     snprintf(name, sizeof name, "%.470s%s", run_name, more);
     fputs("    { ", out);
-    key_text(out, "name", name);
-    fputs(", ", out);
-    key_text(out, "run_name", run_name);
-    fputs(", ", out);
-    key_text(out, "run_type", type);
-    fputs(", ", out);
-    key_text(out, "allocator", a->name);
+    key_text(out, "name", name, ", ");
+    key_text(out, "run_name", run_name, ", ");
+    key_text(out, "run_type", type, ", ");
+    key_text(out, "allocator", a->name, "");
     fprintf(out, ", \"repetitions\": %u, \"threads\": 1, ", a->run_count);
 }
 
@@ -178,12 +168,10 @@ static void put_run(const struct comparison *c, const struct allocator *a, unsig
     put_name(c, a, "", "iteration", out);
     fprintf(out, "\"repetition_index\": %u, \"iterations\": 1, \"time_unit\": \"ms\",\n      ", index);
     for (int which = 0; which < METRIC_COUNT; which++) {
-        key_number(out, ph_metric_keys[which], scaled((enum metric)which, r->value[which]));
-        fputs(", ", out);
+        key_number(out, ph_metric_keys[which], scaled((enum metric)which, r->value[which]), ", ");
     }
-    key_number(out, "user_time", r->user_s * 1000);
-    fputs(", ", out);
-    key_number(out, "system_time", r->system_s * 1000);
+    key_number(out, "user_time", r->user_s * 1000, ", ");
+    key_number(out, "system_time", r->system_s * 1000, "");
     fprintf(out,
             ",\n      \"major_faults\": %llu, \"involuntary_switches\": %llu, \"output_bytes\": %llu, "
             "\"error_bytes\": %llu, \"peak_rss_floor_bytes\": %llu,\n      ",
@@ -215,8 +203,8 @@ static void put_aggregates(const struct comparison *c, const struct allocator *a
                 "\"time_unit\": \"ms\",\n      ",
                 names[i], a->run_count - a->wrong - a->outliers);
         for (int which = 0; which < METRIC_COUNT; which++) {
-            key_number(out, ph_metric_keys[which], scaled((enum metric)which, part(&a->medians[which], i)));
-            if (which + 1 < METRIC_COUNT) fputs(", ", out);
+            key_number(out, ph_metric_keys[which], scaled((enum metric)which, part(&a->medians[which], i)),
+                       which + 1 < METRIC_COUNT ? ", " : "");
         }
         fputs(i < 2 ? " },\n" : " }", out);
     }
@@ -246,15 +234,12 @@ static void put_ratios(const struct comparison *c, FILE *out)
             const struct allocator *a = &c->allocators[i];
             const struct interval *v = &a->ratios[which];
             fprintf(out, "%s    { ", before);
-            key_text(out, "allocator", a->name);
+            key_text(out, "allocator", a->name, "");
             fprintf(out, ", \"metric\": \"%s\", ", ph_metric_keys[which]);
-            key_number(out, "ratio", v->value);
-            fputs(", ", out);
-            key_number(out, "low95", v->low);
-            fputs(", ", out);
-            key_number(out, "high95", v->high);
-            fputs(", ", out);
-            key_number(out, "p_value", a->same_probability[which]);
+            key_number(out, "ratio", v->value, ", ");
+            key_number(out, "low95", v->low, ", ");
+            key_number(out, "high95", v->high, ", ");
+            key_number(out, "p_value", a->same_probability[which], "");
             fprintf(out, ", \"significant\": %s }", yes(ph_is_significant(v, a->same_probability[which])));
             before = ",\n";
         }
@@ -275,11 +260,9 @@ static void put_allocators(const struct comparison *c, FILE *out)
     for (unsigned i = 0; i < c->count; i++) {
         const struct allocator *a = &c->allocators[i];
         fputs("    { ", out);
-        key_text(out, "name", a->name);
-        fputs(", ", out);
-        key_text(out, "object", a->object);
-        fputs(", ", out);
-        key_text(out, "active", active(c, a));
+        key_text(out, "name", a->name, ", ");
+        key_text(out, "object", a->object, ", ");
+        key_text(out, "active", active(c, a), "");
         fprintf(out, ", \"processes\": %u, \"runs\": %u, \"wrong\": %u, \"outliers\": %u }%s\n",
                 a->presence.processes, a->run_count, a->wrong, a->outliers, i + 1 < c->count ? "," : "");
     }
@@ -305,10 +288,8 @@ void ph_compare_json(const struct comparison *c, FILE *out)
 
 static void csv_number(FILE *out, double value)
 {
-    if (isfinite(value))
-        fprintf(out, ",%.9g", value);
-    else
-        fputc(',', out);
+    fputc(',', out);
+    put_number(out, value, "");
 }
 
 /* One line for each allocator; times in seconds, as hyperfine has them. */

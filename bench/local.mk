@@ -6,6 +6,7 @@
 #
 #     make bench                 patterns and real programs under every allocator at hand, under 15 minutes
 #     make bench-quick           the same, rough, under 2 minutes
+#     make bench-readme          the last of these results into README, with its chart
 #     make bench-against REV=x   this engine against that of commit x
 #
 # PEERS='NAME=FILE ...' adds allocators, BENCHFLAGS options of bench.sh (or against.sh).  Results: bench/results/.
@@ -16,8 +17,6 @@ BENCHES += %D%/bench_heap_many
 BENCHES += %D%/bench_heaps
 BENCHES += %D%/bench_heaps_jemalloc
 BENCHES += %D%/bench_heaps_mimalloc
-BENCHES += %D%/bench_mixed
-BENCHES += %D%/bench_one_size
 BENCHES += %D%/bench_startup
 
 # What the goals need.
@@ -27,12 +26,6 @@ BENCHES_OF_GOALS += %D%/bench_ratio
 BENCHES_OF_GOALS += %D%/bench_run
 
 # Plain programs, on whatever malloc is preloaded; the compiler may not know what malloc is.
-%C%_bench_mixed_CFLAGS = $(AM_CFLAGS) -fno-builtin
-%C%_bench_mixed_LDADD =
-%C%_bench_mixed_SOURCES = %D%/bench.h %D%/bench_mixed.c
-%C%_bench_one_size_CFLAGS = $(AM_CFLAGS) -fno-builtin
-%C%_bench_one_size_LDADD =
-%C%_bench_one_size_SOURCES = %D%/bench.h %D%/bench_one_size.c
 %C%_bench_patterns_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_bench_patterns_LDADD =
 %C%_bench_patterns_SOURCES = \
@@ -74,16 +67,18 @@ HEAPS_CFLAGS = $(AM_CFLAGS) -fno-builtin -fno-plt
 	%D%/bench.h %D%/bench_memory.h %D%/bench_heaps.h %D%/bench_heaps_mimalloc.c
 
 EXTRA_DIST += %D%/against.sh
+EXTRA_DIST += %D%/behind.txt
 EXTRA_DIST += %D%/bench.sh
 EXTRA_DIST += %D%/charts.awk
-EXTRA_DIST += %D%/compare.awk
-EXTRA_DIST += %D%/compare.sh
+EXTRA_DIST += %D%/figures.svg
 EXTRA_DIST += %D%/heaps.awk
 EXTRA_DIST += %D%/heaps.sh
 EXTRA_DIST += %D%/json.awk
 EXTRA_DIST += %D%/modes.sh
 EXTRA_DIST += %D%/peers.sh
 EXTRA_DIST += %D%/programs.sh
+EXTRA_DIST += %D%/readme.awk
+EXTRA_DIST += %D%/readme.sh
 EXTRA_DIST += %D%/results.awk
 EXTRA_DIST += %D%/startup.sh
 EXTRA_DIST += %D%/table.awk
@@ -100,7 +95,9 @@ bench-quick: bench-programs
 bench-against: bench-programs
 	@test -n '$(REV)' || { echo 'say which commit: make bench-against REV=HEAD~1' >&2; exit 2; }
 	$(SHELL) $(srcdir)/%D%/against.sh -d . $(BENCHFLAGS) '$(REV)'
+bench-readme:
+	$(SHELL) $(srcdir)/%D%/readme.sh %D%/results
 clean-bench:
 	-rm -rf %D%/results
 clean-local: clean-bench
-.PHONY: bench bench-against bench-programs bench-quick clean-bench
+.PHONY: bench bench-against bench-programs bench-quick bench-readme clean-bench

@@ -2,7 +2,7 @@
 # Copyright (c) 2026 the privheap authors
 #
 # results.awk -- read bench.sh's raw lines `kind row allocator round cpu_ns peak_kib rest_kib`; medians, ratios, geometric
-# means.  For table.awk, json.awk and charts.awk, which only print.
+# means.  For table.awk, readme.awk, json.awk and charts.awk, which only print.
 
 {
     if (!($2 in kind)) { kind[$2] = $1; row[++rows] = $2 }
@@ -51,4 +51,17 @@ function best(what, r,    i, q, least) {
     return least
 }
 
+# Rows in which ours costs more than `bound` x the CPU of its best peer: why, as `behind` (a file) says.
+function why(r,    name) { name = r; sub(/\/.*/, "", name); return r in reason ? reason[r] : name in reason ? reason[name] : "" }
+function costs_more(r,    one, other) {
+    one = value(1, r, ours); other = best(1, r)
+    if (!(one > 0 && other > 0 && one > bound * other)) return ""
+    return sprintf("%s: CPU %.2f x that of %s, the best peer%s", r, one / other, best_name, why(r) != "" ? ". " why(r) : "")
+}
+
+BEGIN {
+    bound = 1.15
+    while (behind != "" && (getline line < behind) > 0)
+        if (line !~ /^#/ && (colon = index(line, ": "))) reason[substr(line, 1, colon - 1)] = substr(line, colon + 2)
+}
 BEGIN { allocators = split(names, allocator, " ") }

@@ -45,12 +45,11 @@ function part(what, title,    k) {
     for (k = 2; k <= kinds; k++) body(what, of_kind[k])
 }
 
-function behind(    i, r, one, other, n) {
+function tell_behind(    i, r, one, other, n, line) {
     print "\n## Where " ours " is behind\n"
     for (i = 1; i <= rows; i++) {
-        r = row[i]; one = value(1, r, ours); other = best(1, r)
-        if (one > 0 && other > 0 && one > bound * other && ++n)
-            printf "* %s: CPU %.2f x that of %s, the best peer\n", r, one / other, best_name
+        r = row[i]
+        if ((line = costs_more(r)) != "" && ++n) print "* " line
         one = value(2, r, ours); other = value(2, r, "glibc")
         if (one > 0 && other > 0 && one > other && ++n)
             printf "* %s: peak memory %.2f x that of glibc (%d KiB more)\n", r, one / other, one - other
@@ -59,7 +58,6 @@ function behind(    i, r, one, other, n) {
 }
 
 END {
-    bound = 1.15
     kinds = split("all pattern contention program", of_kind, " ")
     label[1] = "all rows"; label[2] = "patterns"; label[3] = "contention"; label[4] = "real programs"
     print "# Allocators compared\n\n```"
@@ -71,5 +69,5 @@ END {
     means(3, "memory left when all is freed")
     part(1, "CPU time")
     part(2, "Peak resident memory")
-    behind()
+    tell_behind()
 }

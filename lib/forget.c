@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 /* forget.c -- the end of a heap: its spans' entries cleared, descriptors and cells given back; and of regions in which
- * nothing is in use.
+ * nothing is in use, or of their ends.
  *
  * Owns:    nothing.
  * Calls:   map.c, meta.c, region.c.  Beside span.c, whose descriptors these are.
@@ -153,6 +153,40 @@ bool ph_span_release(struct heap *hp)
         } else {
             rg = rg->next;
         }
+    ph_lock_give(&hp->span_lock);
+    return any;
+}
+
+/* The end of a region that nobody uses goes, from a multiple of HEAP_ALIGN on. */
+static bool region_retreat(struct heap *hp, struct region *rg)
+{
+    const uint64_t base = (uintptr_t)rg->base >> UNIT_BITS;
+    struct span *sp = rg->top > rg->first ? idle_span(hp, base + rg->top - 1) : NULL;
+    if (sp != NULL && entry_kind(sp->tag) != KIND_FREE)
+        sp = NULL;
+    const uint32_t used = sp != NULL ? rg->top - (uint32_t)sp->units : rg->top;
+    const uint32_t keep = (uint32_t)(ph_round_up((size_t)used << UNIT_BITS, HEAP_ALIGN) >> UNIT_BITS);
+    if (keep >= rg->units)
+        return false;
+    rg->top = keep < rg->top ? keep : rg->top;
+    if (sp != NULL && rg->top > used)
+        ph_span_keep(hp, sp, rg->top - used);
+    else if (sp != NULL)
+        ph_span_discard(hp, sp);
+    ph_region_cut(hp, rg, keep);
+    return true;
+}
+
+/* The unused ends of all regions but the first, whether there were some: descriptors have mappings of their own, and
+ * where the system has no memory left for these, free blocks of other sizes are of no use.  Not for a request that all
+ * regions together could not serve: each of those would cost the heap its ends. */
+bool ph_span_retreat(struct heap *hp, uint64_t units)
+{
+    bool any = false;
+    ph_lock_take(&hp->span_lock);
+    struct region *rg = units < hp->reserved_units && hp->bound_units == 0 ? hp->regions->next : NULL;
+    for (; rg != NULL; rg = rg->next)
+        any |= rg->packed == NULL && region_retreat(hp, rg);
     ph_lock_give(&hp->span_lock);
     return any;
 }

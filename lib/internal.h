@@ -768,11 +768,9 @@ struct span *ph_span_known(uint32_t index); /* NULL where no descriptor can be *
 bool ph_span_is_valid(const struct heap *hp, const struct span *sp);
 void ph_span_file_used(struct heap *hp, struct region *rg);
 bool ph_span_release(struct heap *hp); /* regions in which nothing is in use, back to the system; some were? */
+bool ph_span_retreat(struct heap *hp, uint64_t units); /* ends of regions, likewise, for a request of so many */
 void ph_span_discard(struct heap *hp, struct span *sp); /* of a region that goes; held: span lock */
-struct span *ph_span_below_top(struct heap *hp, const struct region *rg); /* the free one there, out of its bin; NULL */
-void ph_span_file(struct heap *hp, struct span *sp);  /* into its bin again; held, as for the next two: span lock */
-void ph_span_spare(struct heap *hp, struct span *sp); /* it is no span any more */
-void ph_span_keep(struct heap *hp, struct span *sp, uint32_t units); /* its first units, filed */
+void ph_span_keep(struct heap *hp, struct span *sp, uint32_t units); /* of a free one, its first units; held: span lock */
 void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all its spans */
 
 /* spanguard.c -- inaccessible OS pages between the spans of a secure heap; held, but for the last: span lock */
@@ -791,7 +789,6 @@ void ph_purge_as_due(struct heap *hp), ph_purge_taken(struct heap *hp, const str
 bool ph_purge_sheds(const struct heap *hp); /* most of the heap is given back; no lock needed */
 uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
-bool ph_span_retreat(struct heap *hp, uint64_t units); /* ends of regions, likewise, for a request of so many */
 
 /* region.c -- reserves, commits, caches address ranges; knows nothing of blocks */
 struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes);

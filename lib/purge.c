@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* purge.c -- dirty free memory goes back to the system: how much at once, the rest by age; and addresses, when they end.
+/* purge.c -- dirty free memory goes back to the system: how much at once, the rest by age.
  *
+<<<<<<< HEAD
  * Owns:    peak_units, low_units, low_ms, swing_units, shed_units, purge_ms, gives; the state of a free span when it is purged.
  * Calls:   region.c, os.c, options.  Beside span.c, whose bins it reads.
  * Locks:   held on entry: the span lock (but for ph_purge_all and the two for regions, which take it).
+=======
+ * Owns:    peak_units, purge_ms, gives; the state of a free span when it is purged.
+ * Calls:   os.c, options.  Beside span.c, whose bins it reads.
+ * Locks:   held on entry: the span lock (but for ph_purge_all, which takes it).
+>>>>>>> main
  * Why:     to give an OS page back and to touch it again costs as much as 400 blocks; memory that
  *          was live a moment ago will be so again. */
 #include "hot.h"
@@ -137,38 +143,4 @@ void ph_purge_all(struct heap *hp)
     hp->swing_units = 0;
     purge_bins(hp, 1, 0, 0, 0, UINT32_MAX);
     ph_lock_give(&hp->span_lock);
-}
-
-/* ---- regions -------------------------------------------------------------------------------------- */
-
-/* The end of a region that nobody uses goes, from a multiple of HEAP_ALIGN on. */
-static bool region_retreat(struct heap *hp, struct region *rg)
-{
-    struct span *sp = ph_span_below_top(hp, rg);
-    const uint32_t used = sp != NULL ? rg->top - (uint32_t)sp->units : rg->top;
-    const uint32_t keep = (uint32_t)(ph_round_up((size_t)used << UNIT_BITS, HEAP_ALIGN) >> UNIT_BITS);
-    const uint32_t top = keep < rg->top ? keep : rg->top;
-    if (sp != NULL && top > used)
-        ph_span_keep(hp, sp, top - used);
-    else if (sp != NULL)
-        ph_span_spare(hp, sp);
-    if (keep >= rg->units)
-        return false;
-    rg->top = top;
-    ph_region_cut(hp, rg, keep);
-    return true;
-}
-
-/* The unused ends of all regions but the first, whether there were some: descriptors have mappings of their own, and
- * where the system has no memory left for these, free blocks of other sizes are of no use.  Not for a request that all
- * regions together could not serve: each of those would cost the heap its ends. */
-bool ph_span_retreat(struct heap *hp, uint64_t units)
-{
-    bool any = false;
-    ph_lock_take(&hp->span_lock);
-    struct region *rg = units < hp->reserved_units && hp->bound_units == 0 ? hp->regions->next : NULL;
-    for (; rg != NULL; rg = rg->next)
-        any |= rg->packed == NULL && region_retreat(hp, rg);
-    ph_lock_give(&hp->span_lock);
-    return any;
 }

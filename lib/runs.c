@@ -137,7 +137,7 @@ bool ph_runs_free(struct local *lo, uint64_t entry, const void *block)
 {
     struct span room;
     const uint32_t number = entry >> 32 & 0x3ffffff;
-    if (ph_cell_chunk[number >> CELLS_LOG] == NULL || lo->heap->hard != 0)
+    if (ph_cell_chunk[number >> CELLS_LOG] == NULL)
         return false;
     struct span *sp = ph_span_at(number);
     const struct span *seen = unseen_span(sp, &room);

@@ -487,12 +487,12 @@ void ph_span_shrink(struct heap *hp, struct span *sp, uint32_t units)
     ph_lock_give(&hp->span_lock);
 }
 
-struct span *ph_span_below_top(struct heap *hp, const struct region *rg) { return top_neighbour(hp, rg); }
-void ph_span_file(struct heap *hp, struct span *sp) { span_file(hp, sp); }
-void ph_span_spare(struct heap *hp, struct span *sp) { descriptor_give(hp, sp); }
+/* A free span is its first units only: the end of its region goes.  Held: the span lock. */
 void ph_span_keep(struct heap *hp, struct span *sp, uint32_t units)
 {
     const struct span whole = *sp;
+    bin_remove(hp, sp);
+    ph_map_clear_ends(sp);
     sp->units = units;
     span_clip(sp, &whole);
     span_file(hp, sp);

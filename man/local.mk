@@ -19,6 +19,7 @@ MAN_PAGES += %D%/ph_set_exception_handler.3
 MAN_PAGES += %D%/ph_version.3
 MAN_PAGES += %D%/privheap-compare.1
 MAN_PAGES += %D%/privheap-diagnostics.7
+MAN_PAGES += %D%/privheap-rules.5
 MAN_PAGES += %D%/privheap.1
 MAN_PAGES += %D%/privheap_contract.7
 MAN_PAGES += %D%/privheap_heaps.7
@@ -45,13 +46,15 @@ CLEANFILES += $(MAN_PAGES) $(MAN_ALIASES)
 EXTRA_DIST += $(MAN_PAGES:=.in)
 EXTRA_DIST += %D%/options.awk
 
-SUFFIXES = .1.in .3.in .7.in .1 .3 .7
+SUFFIXES = .1.in .3.in .5.in .7.in .1 .3 .5 .7
 MAN_FILL = $(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) -f $(srcdir)/%D%/options.awk \
 	-v version='$(PACKAGE_VERSION)' -v pkglibdir='$(pkglibdir)' $(srcdir)/lib/options.def $< > $@.new && \
 	mv $@.new $@
 .1.in.1:
 	$(MAN_FILL)
 .3.in.3:
+	$(MAN_FILL)
+.5.in.5:
 	$(MAN_FILL)
 .7.in.7:
 	$(MAN_FILL)

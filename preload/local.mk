@@ -57,12 +57,19 @@ privheap_SOURCES = \
 	%D%/command.h \
 	%D%/judge.h \
 	%D%/locate.h \
+	%D%/rules.h \
+	%D%/settings.h \
 	%D%/verbs.def \
 	%D%/elf.c \
 	%D%/judge.c \
 	%D%/locate.c \
 	%D%/privheap.c \
+	%D%/rules.c \
+	%D%/ruleschange.c \
+	%D%/rulesfile.c \
+	%D%/rulesmatch.c \
 	%D%/run.c \
+	%D%/settings.c \
 	bench/compare.def \
 	bench/compare.h \
 	bench/statistics.h \

@@ -3,17 +3,15 @@
 /* run.c -- the verb run: starts a program with the preload object in front of its libc.
  *
  * Owns:    the switches of run, made from options.def, and the variables set for the program.
- * Calls:   locate.c, judge.c; options.c to check values as the program will.
+ * Calls:   locate.c, judge.c; settings.c for values; rulesmatch.c for what is kept for the program.
  * Why:     everything that would go wrong silently in the new program (a value it ignores, a
  *          loader that drops LD_PRELOAD) is refused here, where somebody reads it.  The end is
  *          an exec, so signals, terminal and exit code are the program's own. */
 #include <errno.h>
 #include <getopt.h>
-#include <libgen.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -21,18 +19,21 @@
 #include "locate.h"
 #include "message.h"
 #include "options.h"
+#include "rules.h"
+#include "settings.h"
 
 #define VERB_NAME "run"
 
 enum {
-    NAME_BYTES = 48,
-    RUN_SWITCHES = OPT_COUNT + 1, /* the options and --help */
-    RUN_FIRST = 256, /* getopt_long's value of row 0; below it are letters */
+    RUN_SWITCHES = OPT_COUNT + 2, /* the options, --no-rules and --help */
+    RUN_NO_RULES = 256, /* getopt_long's value; below it are letters */
+    RUN_FIRST, /* of row 0 */
     RUN_HELP = 'h',
 };
 
 /* Everything that exec needs. */
 struct launch {
+    bool no_rules;
     char path[LOCATE_PATH_BYTES];
     char object[LOCATE_PATH_BYTES];
     struct env_line env;
@@ -41,25 +42,15 @@ struct launch {
 
 /* ---- help -------------------------------------------------------------- */
 
-/* MAX_SIZE -> max-size */
-static void switch_name(enum option_id which, char name[NAME_BYTES])
-{
-    snprintf(name, NAME_BYTES, "%s", ph_option_rows[which].name);
-    for (; *name != '\0'; name++) {
-        if (*name >= 'A' && *name <= 'Z') *name = (char)(*name + 32);
-        if (*name == '_') *name = '-';
-    }
-}
-
 static void help_row(FILE *out, enum option_id which)
 {
     static const char *const values[] = { [OPTION_size] = "=SIZE", [OPTION_ms] = "=MILLISECONDS", [OPTION_flag] = "",
                                           [OPTION_bits] = "=BITS", [OPTION_number] = "=NUMBER",
                                           [OPTION_mode] = "=MODE", [OPTION_when] = "=WHEN", [OPTION_path] = "=FILE" };
     const struct option_row *row = &ph_option_rows[which];
-    char name[NAME_BYTES];
+    char name[SETTING_NAME_BYTES];
     struct message allowed = { .used = 0 }, standard = { .used = 0 };
-    switch_name(which, name);
+    ph_setting_name(which, name);
     ph_option_allowed(&allowed, which);
     ph_option_default(&standard, which);
     fprintf(out, "  --%s%s\n        %s\n        PRIVHEAP_%s: %.*s%s%.*s\n", name,
@@ -76,7 +67,10 @@ void ph_help_run(FILE *out)
           "value also takes =0:\n",
           out);
     for (int i = 0; i < OPT_COUNT; i++) help_row(out, (enum option_id)i);
-    fputs("  -h, --help\n        print this\n\n"
+    fputs("  --no-rules\n        leave out what `privheap rules` keeps for PROGRAM\n"
+          "  -h, --help\n        print this\n\n"
+          "What is not said here comes from the environment, else from the rules for PROGRAM, which\n"
+          "`privheap rules show PROGRAM` prints.\n\n"
           "The exit code is PROGRAM's own; 125: privheap could not do its part, 126: PROGRAM\n"
           "cannot be executed, 127: PROGRAM is not found.\n\n"
           "Example: privheap run --max-size=256m --stats sort /etc/passwd\n",
@@ -85,16 +79,17 @@ void ph_help_run(FILE *out)
 
 /* ---- options ----------------------------------------------------------- */
 
-static void switches_fill(struct option *switches, char names[][NAME_BYTES])
+static void switches_fill(struct option *switches, char names[][SETTING_NAME_BYTES])
 {
     for (int i = 0; i < OPT_COUNT; i++) {
         bool is_flag = ph_option_rows[i].type == OPTION_flag;
-        switch_name((enum option_id)i, names[i]);
+        ph_setting_name((enum option_id)i, names[i]);
         switches[i] = (struct option){ .name = names[i],
                                        .has_arg = is_flag ? optional_argument : required_argument,
                                        .val = RUN_FIRST + i };
     }
     switches[OPT_COUNT] = (struct option){ .name = "help", .val = RUN_HELP };
+    switches[OPT_COUNT + 1] = (struct option){ .name = "no-rules", .val = RUN_NO_RULES };
     switches[RUN_SWITCHES] = (struct option){ .name = NULL };
 }
 
@@ -114,84 +109,35 @@ static const char *refused_word(char **argv)
 
 static int unknown_option(const char *word)
 {
-    char name[NAME_BYTES];
+    char name[SETTING_NAME_BYTES];
     snprintf(name, sizeof name, "%s", word + strspn(word, "-"));
     name[strcspn(name, "=")] = '\0';
     enum option_id near = ph_option_nearest(name);
+    if (ph_word_distance(name, "no-rules") <= 1)
+        return ph_complain(VERB_NAME, EXIT_OWN_ERROR, "'%s' is not an option; did you mean --no-rules?", word);
     if (near == OPT_COUNT)
         return ph_complain(VERB_NAME, EXIT_OWN_ERROR,
                            "'%s' is not an option; `privheap help run` lists them", word);
-    switch_name(near, name);
+    ph_setting_name(near, name);
     return ph_complain(VERB_NAME, EXIT_OWN_ERROR, "'%s' is not an option; did you mean --%s?",
                        word, name);
-}
-
-static int bad_value(enum option_id which, const char *text, const char *why)
-{
-    char name[NAME_BYTES];
-    struct message allowed = { .used = 0 };
-    switch_name(which, name);
-    ph_option_allowed(&allowed, which);
-    if (text == NULL)
-        return ph_complain(VERB_NAME, EXIT_OWN_ERROR, "--%s needs a value: %.*s", name,
-                           (int)allowed.used, allowed.text);
-    return ph_complain(VERB_NAME, EXIT_OWN_ERROR, "--%s: \"%.64s%s\" %s; it takes %.*s", name, text,
-                       strlen(text) > 64 ? "..." : "", why, (int)allowed.used, allowed.text);
-}
-
-/* A file is named from where we stand: the program, or its children, may stand elsewhere. */
-static bool absolute(const char *file, char path[2 * LOCATE_PATH_BYTES])
-{
-    char here[LOCATE_PATH_BYTES];
-    if (file[0] != '/' && getcwd(here, sizeof here) == NULL) return false;
-    snprintf(path, 2 * LOCATE_PATH_BYTES, "%s%s%s", file[0] == '/' ? "" : here,
-             file[0] == '/' ? "" : "/", file);
-    return true;
-}
-
-/* Can a file be written there?  What is wrong, else NULL. */
-static const char *unwritable(const char *path)
-{
-    char copy[2 * LOCATE_PATH_BYTES];
-    struct stat file;
-    if (stat(path, &file) == 0 && S_ISDIR(file.st_mode)) return strerror(EISDIR);
-    if (access(path, W_OK) == 0) return NULL;
-    if (errno != ENOENT) return strerror(errno);
-    snprintf(copy, sizeof copy, "%s", path);
-    return access(dirname(copy), W_OK | X_OK) == 0 ? NULL : strerror(errno);
-}
-
-static int export(enum option_id which, const char *text)
-{
-    char variable[NAME_BYTES + sizeof "PRIVHEAP_"];
-    snprintf(variable, sizeof variable, "PRIVHEAP_%s", ph_option_rows[which].name);
-    if (setenv(variable, text, 1) == 0) return 0;
-    return ph_complain(VERB_NAME, EXIT_OWN_ERROR, "cannot set %s: %s", variable, strerror(errno));
 }
 
 /* Check one option's value and put it into the environment.  0, or an exit code. */
 static int option_take(enum option_id which, const char *text)
 {
-    uint64_t value;
-    const char *why;
-    char path[2 * LOCATE_PATH_BYTES];
-    if (text == NULL) text = "1"; /* a flag without a value */
-    if (!ph_option_parse(which, text, &value, &why)) return bad_value(which, text, why);
-    if (ph_option_rows[which].type != OPTION_path) return export(which, text);
-    if (!absolute(text, path))
-        return ph_complain(VERB_NAME, EXIT_OWN_ERROR, "cannot tell the current directory: %s",
-                           strerror(errno));
-    if (!ph_option_parse(which, path, &value, &why)) return bad_value(which, path, why);
-    const char *wrong = unwritable(path);
-    if (wrong != NULL)
-        return ph_complain(VERB_NAME, EXIT_OWN_ERROR, "cannot write to %s: %s", text, wrong);
-    return export(which, path);
+    char value[SETTING_VALUE_BYTES];
+    struct verdict v;
+    if (text == NULL && ph_option_rows[which].type == OPTION_flag) text = "1";
+    bool is_taken = ph_setting_take(which, text, "--", EXIT_OWN_ERROR, value, &v)
+                    && ph_setting_export(which, value, &v);
+    return is_taken ? 0 : ph_complain(VERB_NAME, v.exit_code, "%s", v.why);
 }
 
 /* Take all options; -1 to go on with the program at optind, else an exit code. */
-static int options_take(int argc, char **argv)
+static int options_take(int argc, char **argv, struct launch *l)
 {
-    static char names[OPT_COUNT][NAME_BYTES];
+    static char names[OPT_COUNT][SETTING_NAME_BYTES];
     struct option switches[RUN_SWITCHES + 1];
     switches_fill(switches, names);
     opterr = 0;
@@ -199,11 +145,15 @@ static int options_take(int argc, char **argv)
         optopt = 0;
         int which = getopt_long(argc, argv, "+:h", switches, NULL);
         if (which == -1) return -1;
-        if (which == ':') return bad_value(row_of(optopt), NULL, NULL);
+        if (which == ':') return option_take(row_of(optopt), NULL);
         if (which == '?') return unknown_option(refused_word(argv));
         if (which == RUN_HELP) {
             ph_help_run(stdout);
             return ph_output_end(VERB_NAME);
+        }
+        if (which == RUN_NO_RULES) {
+            l->no_rules = true;
+            continue;
         }
         int code = option_take(row_of(which), optarg);
         if (code != 0) return code;
@@ -278,29 +228,30 @@ static int exec_failed(const char *path)
                        "cannot start %s: %s", path, strerror(errno));
 }
 
-static int start(int argc, char **argv)
+static int start(struct launch *l, int argc, char **argv)
 {
-    static struct launch l; /* static: large */
     struct verdict v = { .exit_code = 0 };
-    bool can = ph_locate_program(argv[0], l.path, &v) && ph_judge(l.path, &l.env, &v)
-               && ph_locate_object(l.object, &v);
+    bool can = ph_locate_program(argv[0], l->path, &v) && ph_judge(l->path, &l->env, &v)
+               && ph_locate_object(l->object, &v);
     if (!can) return ph_complain(VERB_NAME, v.exit_code, "%s", v.why);
-    l.argv = argv;
-    int code = skip_env(&l, argc);
+    if (!l->no_rules) ph_rules_apply(VERB_NAME, l->path);
+    l->argv = argv;
+    int code = skip_env(l, argc);
     if (code != 0) return code;
-    if (!preload_export(l.object))
+    if (!preload_export(l->object))
         return ph_complain(VERB_NAME, EXIT_OWN_ERROR, "cannot set LD_PRELOAD: %s",
                            strerror(errno));
-    execv(l.path, l.argv);
-    return exec_failed(l.path);
+    execv(l->path, l->argv);
+    return exec_failed(l->path);
 }
 
 int ph_verb_run(int argc, char **argv)
 {
-    int code = options_take(argc, argv);
+    static struct launch l; /* static: large */
+    int code = options_take(argc, argv, &l);
     if (code >= 0) return code;
     if (optind == argc)
         return ph_complain(VERB_NAME, EXIT_OWN_ERROR,
                            "which program? usage: privheap run [options] [--] PROGRAM [ARGS]");
-    return start(argc - optind, argv + optind);
+    return start(&l, argc - optind, argv + optind);
 }

@@ -99,17 +99,20 @@ pattern one/1 privheap 3 61 1500 50
 program two glibc 1 200 4000 -
 program two privheap 1 100 4000 -
 END
-: >"$work/context"
+printf 'machine   a machine\npeer      1.2.3, /lib/peer.so\nprivheap  /lib/ours.so\nrounds    3\nfailed    peer: two, 3 x\n' >"$work/context"
 tell() {
     awk -v names='glibc peer privheap' -v base=glibc -v ours=privheap -v context="$work/context" -v date=today \
+        -v behind="$work/behind" -v list="$work/list" \
         -f "$top_srcdir/bench/results.awk" -f "$top_srcdir/bench/$1" "$work/raw"
 }
+printf '# one: a comment\none: it looks behind each block.\n' >"$work/behind"
+echo 'one  1  pair of ones' >"$work/list"
 tell table.awk >"$work/table"
 has "$work/table" '^\| one/1 \| 1\.00 \| 0\.45 \| 0\.55 \| 110\.00 ns \|$'
 has "$work/table" '^\| one/1 \| 1\.00 \| 2\.00 \| 1\.50 \| 1000 KiB \|$'
 has "$work/table" '^\| two \| 1\.00 \| - \| 0\.50 \| 0 ms \|$'
 has "$work/table" '^\| CPU, all rows \| 1\.000 \| 0\.455 \| 0\.527 \|$'
-has "$work/table" '^\* one/1: CPU 1\.22 x that of peer, the best peer$'
+has "$work/table" '^\* one/1: CPU 1\.22 x that of peer, the best peer\. it looks behind each block\.$'
 has "$work/table" '^\* one/1: peak memory 1\.50 x that of glibc \(500 KiB more\)$'
 [ "$(grep -c '^\* ' "$work/table")" -eq 2 ] || fail 'more rows behind than there are'
 tell json.awk >"$work/json"
@@ -117,6 +120,27 @@ has "$work/json" '"name": "two", "allocator": "privheap", .*"cpu_time": 100, .*"
 if command -v python3 >/dev/null; then
     python3 -c 'import json, sys; b = json.load(open(sys.argv[1])); assert len(b["benchmarks"]) == 11' "$work/json" || fail 'no JSON'
 fi
+
+# ---- what README tells of it ----
+: >"$work/behind"
+tell readme.awk >"$work/readme.md"
+has "$work/readme.md" '^\| geometric means \| glibc \| peer 1\.2\.3 \| privheap \|$'
+has "$work/readme.md" '^\| CPU, 1 patterns \| 1\.00 \| 0\.45 \| 0\.55 \|$'
+has "$work/readme.md" '^\| `one`: pair of ones \| 110 \| 50\.0 \| 61\.0 \|$'
+has "$work/readme.md" '^\* one/1: CPU 1\.22 x .*\. No reason is known yet\.$'
+has "$work/readme.md" '^    failed    peer: two, 3 x$'
+! grep -q contention "$work/readme.md" || fail 'a line about rows that are not there'
+mkdir "$work/bench"
+printf 'before\n<!-- figures: begin -->\nold\n<!-- figures: end -->\nafter\n' >"$work/README"
+refused 'make bench first' "$top_srcdir/bench/readme.sh" "$work" "$work/README"
+printf '<svg viewBox="0 0 1 1">\n<defs>\n<path/>\n</defs>\n\t<g fill="none">\n</g>\n<path d="M1.25,2.5 "/></svg>\n' >"$work/figures.svg"
+"$top_srcdir/bench/readme.sh" "$work" "$work/README" || fail 'readme.sh fails'
+{ printf 'before\n<!-- figures: begin -->\n'; cat "$work/readme.md"; printf '<!-- figures: end -->\nafter\n'; } >"$work/expected"
+cmp "$work/README" "$work/expected" || fail 'README has not just the figures in place of the old ones'
+has "$work/bench/figures.svg" '^<path d="M1,2 "/></svg>'
+! grep -q '<defs>\|<g' "$work/bench/figures.svg" || fail 'the chart still has what it does not use'
+echo 'no marks' >"$work/README"
+refused 'has no line' "$top_srcdir/bench/readme.sh" "$work" "$work/README"
 
 # ---- more than chance, or not ----
 awk 'BEGIN { for (r = 1; r <= 8; r++) {
@@ -146,6 +170,46 @@ has "$work/results/table.md" '^\| contend/2 \| 1\.00 \| [0-9.]+ \| [0-9]+ KiB \|
 has "$work/results/raw.txt" '^contention contend/2 privheap 1 '
 ! grep -q jemalloc "$work/results/table.md" || fail 'what is left out is measured'
 cmp -s "$work/out" "$work/results/table.md" || fail 'what is printed is not the table'
+
+# A clock on which time flies: patterns get shorter, rows at the end are left out, and that is said; none is measured
+# for some allocators only.
+mkdir "$work/bin"
+cat >"$work/bin/date" <<END
+#!/bin/sh
+echo \$((\$(cat "$work/clock") + 4)) >"$work/clock"
+cat "$work/clock"
+END
+chmod +x "$work/bin/date"
+echo 1000 >"$work/clock"
+PATH=$work/bin:$PATH "$bench" -N -d "$PWD" -o "$work/results" -b 12 -l 99 -B again \
+    -w 'tight16 tight1000 lifo fifo random aligned64 calloc4k calloc4kdirty' again="$object" >"$work/out" 2>"$work/err" || {
+    fail 'bench.sh fails when it is late'
+    cat "$work/err"
+}
+has "$work/out" '^rounds    1 of 5, 6 ms '
+has "$work/out" '^short     patterns had 6 ms of CPU, not 12: '
+has "$work/out" '^missing   [a-z0-9 ]*calloc4kdirty: this machine was too slow'
+has "$work/out" '^\| tight16/1 '
+! grep -q '^| calloc4kdirty' "$work/out" || fail 'a row that was not measured has figures'
+[ "$(cut -d' ' -f2 "$work/results/raw.txt" | uniq -c | awk '$1 != 2' | wc -l)" -eq 0 ] || fail 'a row for one allocator only'
+
+# An allocator that breaks a program: the row is told of, the others' figures stand.
+if command -v perl >/dev/null && command -v "${CC:-cc}" >/dev/null; then
+    cat >"$work/breaks.c" <<'END'
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+extern void *__libc_malloc(size_t bytes);
+void *malloc(size_t bytes) { return __libc_malloc(bytes); }
+__attribute__((constructor)) static void begin(void) { if (strcmp(program_invocation_short_name, "perl") == 0) abort(); }
+END
+    "${CC:-cc}" -D_GNU_SOURCE -shared -fPIC -o "$work/breaks.so" "$work/breaks.c" || fail 'breaks.c does not compile'
+    "$bench" -q -N -d "$PWD" -o "$work/results" -B breaks -w 'tight16 perl' breaks="$work/breaks.so" >"$work/out" 2>&1 || fail 'bench.sh fails'
+    has "$work/out" '^failed    breaks: perl, 1 x$'
+    has "$work/results/raw.txt" '^program perl privheap 1 '
+    ! grep -q 'perl breaks' "$work/results/raw.txt" || fail 'a run that failed has figures'
+fi
+
 refused 'malloc is not in' "$bench" -N -d "$PWD" -o "$work/results" nothing="$(dirname "$where")/libm.so.6"
 refused 'there is no' "$bench" -N -d "$PWD" -o "$work/results" nothing=/nonexistent.so
 refused 'is not NAME=FILE' "$bench" -N -d "$PWD" -o "$work/results" nothing

@@ -183,35 +183,17 @@ static inline bool is_under_valgrind(void)
 
 /* ---- a child that may die ---- */
 
-struct child_end {
-    int status;      /* as waitpid gives it */
-    char text[1024]; /* what it said on standard error */
-};
-
-/* It has ten seconds: an alarm ends one that hangs. */
+/* It has forty seconds, as the machine may be busy: an alarm ends one that hangs. */
 static inline struct child_end child_run(void (*act)(const void *), const void *with)
 {
-    struct child_end end = { 0 };
-    int ends[2];
-    ck_assert_int_eq(pipe(ends), 0);
-    const pid_t child = fork();
-    ck_assert_int_ge(child, 0);
+    int from;
+    const pid_t child = child_begin(&from);
     if (child == 0) {
-        const struct rlimit no_core = { 0, 0 };
-        (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)dup2(ends[1], STDERR_FILENO);
-        alarm(is_under_valgrind() || is_emulated() ? 100 : 10);
+        alarm(is_under_valgrind() || is_emulated() ? 100 : 40);
         act(with);
         _exit(0);
     }
-    close(ends[1]);
-    size_t used = 0;
-    for (ssize_t got = 1; got > 0 && used < sizeof end.text - 1; used += (size_t)got)
-        got = read(ends[0], end.text + used, sizeof end.text - 1 - used);
-    close(ends[0]);
-    ck_assert_int_eq(waitpid(child, &end.status, 0), child);
-    emulated_text_cut(end.text);
-    return end;
+    return child_wait(child, from);
 }
 
 static inline void child_lives(void (*act)(const void *), const void *with)

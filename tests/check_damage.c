@@ -228,7 +228,7 @@ static void in_child(void (*act)(void *))
 {
     progress = mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     ck_assert_ptr_ne(progress, MAP_FAILED);
-    const struct room_end end = room_child(act, NULL);
+    const struct child_end end = room_child(act, NULL);
     const struct stretch *st = &stretches[progress->stretch];
     ck_assert_msg(end.status == 0, "status %#x at heap %u, %s, byte %zu, bit %u: %s", (unsigned)end.status, st->heap->id, st->what,
                   progress->byte, progress->bit, end.text);

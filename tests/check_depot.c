@@ -149,7 +149,7 @@ static void free_one_twice(void *nothing)
 
 START_TEST(one_freed_twice_is_found_when_it_leaves)
 {
-    const struct room_end end = room_child(free_one_twice, NULL);
+    const struct child_end end = room_child(free_one_twice, NULL);
     ck_assert(WIFSIGNALED(end.status));
     ck_assert_ptr_nonnull(strstr(end.text, "PH101"));
 }

@@ -74,11 +74,7 @@ START_TEST(compact_gives_free_memory_back)
 {
     enum { BYTES = 3 * MB };
     const size_t before = resident_bytes();
-    void *block[BYTES / (64 * KB)];
-    for (int i = 0; i < COUNT(block); i++)
-        memset(block[i] = HeapAlloc(heap, 0, 64 * KB), 1, 64 * KB);
-    for (int i = 0; i < COUNT(block); i++)
-        HeapFree(heap, 0, block[i]);
+    leave_free_memory(BYTES);
     (void)HeapCompact(heap, 0);
     ck_assert_uint_lt(resident_bytes(), before + BYTES / 2);
 }

@@ -37,4 +37,17 @@ static inline ULONG compatibility_of(HANDLE which)
     return value;
 }
 
+/* Written memory of the heap, all of it free again. */
+static inline void leave_free_memory(size_t bytes)
+{
+    enum { MOST = 64 };
+    const size_t count = bytes / (64 * KB);
+    void *block[MOST];
+    ck_assert_uint_le(count, MOST);
+    for (size_t i = 0; i < count; i++)
+        memset(block[i] = HeapAlloc(heap, 0, 64 * KB), 1, 64 * KB);
+    for (size_t i = 0; i < count; i++)
+        HeapFree(heap, 0, block[i]);
+}
+
 #endif

@@ -107,11 +107,7 @@ START_TEST(optimize_gives_free_memory_of_one_heap_or_all_back)
 {
     enum { BYTES = 3 * MB };
     const size_t before = resident_bytes();
-    void *block[BYTES / (64 * KB)];
-    for (int i = 0; i < COUNT(block); i++)
-        memset(block[i] = HeapAlloc(heap, 0, 64 * KB), 1, 64 * KB);
-    for (int i = 0; i < COUNT(block); i++)
-        HeapFree(heap, 0, block[i]);
+    leave_free_memory(BYTES);
     ck_assert_int_eq(optimize(_i == 0 ? NULL : heap, 1, 8), TRUE);
     ck_assert_last(SENTINEL);
     ck_assert_uint_lt(resident_bytes(), before + BYTES / 2);
@@ -224,7 +220,7 @@ START_TEST(terminating_process_ends_at_a_bad_block_with_a_report)
         HeapFree(heap, 0, HeapAlloc(heap, 0, rows[_i].bytes));
     void *block = HeapAlloc(heap, 0, rows[_i].bytes);
     void *neighbour = HeapAlloc(heap, 0, rows[_i].bytes); /* their page stays */
-    const struct room_end end = room_child(rows[_i].act, block);
+    const struct child_end end = room_child(rows[_i].act, block);
     ck_assert_msg(WIFSIGNALED(end.status) && WTERMSIG(end.status) == SIGABRT, "status %#x", (unsigned)end.status);
     ck_assert_msg(strstr(end.text, rows[_i].text) == end.text, "%s", end.text);
     ck_assert_int_eq(strstr(end.text, ", heap 0x") != NULL, rows[_i].act != realloc_elsewhere);

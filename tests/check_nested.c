@@ -6,6 +6,9 @@
 #include "check_room.h"
 #include "../lib/hot.h"
 
+#include <pthread.h>
+#include <time.h>
+
 static struct heap *process, *private;
 
 static void setup(void)
@@ -211,6 +214,46 @@ START_TEST(a_pop_left_halfway_costs_a_block)
 }
 END_TEST
 
+/* ---- cancelled while a lock is held ---- */
+
+static const void *cancelled; /* its thread pointer, once it holds the lock */
+static bool is_to_end, has_given;
+
+/* It keeps the lock for some time after somebody wishes it gone. */
+static void *hold_a_lock(void *unused)
+{
+    static ph_lock lock;
+    const struct timespec while_longer = {.tv_nsec = 5000000};
+    (void)unused;
+    ph_local_without(true);
+    ph_lock_take(&lock);
+    __atomic_store_n(&cancelled, ph_thread_self(), __ATOMIC_RELEASE);
+    while (!__atomic_load_n(&is_to_end, __ATOMIC_RELAXED))
+        sched_yield();
+    nanosleep(&while_longer, NULL);
+    __atomic_store_n(&has_given, true, __ATOMIC_RELAXED);
+    ph_lock_give(&lock);
+    return NULL;
+}
+
+static void cancel_who_holds_a_lock(void *unused)
+{
+    pthread_t thread;
+    (void)unused;
+    CHILD_NEEDS(pthread_create(&thread, NULL, hold_a_lock, NULL) == 0);
+    const void *who;
+    while ((who = __atomic_load_n(&cancelled, __ATOMIC_ACQUIRE)) == NULL)
+        sched_yield();
+    ph_cancel_begin(ph_thread_self()); /* the first one stops all heaps, which takes time */
+    __atomic_store_n(&is_to_end, true, __ATOMIC_RELAXED);
+    ph_cancel_begin(who);
+    CHILD_NEEDS(__atomic_load_n(&has_given, __ATOMIC_RELAXED));
+    CHILD_NEEDS(pthread_join(thread, NULL) == 0);
+}
+
+START_TEST(a_thread_is_not_cancelled_while_it_holds_a_lock) { room_lives(cancel_who_holds_a_lock, NULL); }
+END_TEST
+
 int main(void)
 {
     (void)ph_heap_process();
@@ -227,6 +270,7 @@ int main(void)
     tcase_add_test(tc, a_handler_stays_out_of_a_stopped_heap);
     tcase_add_test(tc, what_a_jump_left_is_put_in_order_by_the_next_call);
     tcase_add_test(tc, a_pop_left_halfway_costs_a_block);
+    tcase_add_test(tc, a_thread_is_not_cancelled_while_it_holds_a_lock);
     suite_add_tcase(suite, tc);
     return room_run(suite);
 }

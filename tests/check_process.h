@@ -9,7 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
+
+#include "emulated.h"
 
 /* 0: nobody can tell. */
 static inline size_t resident_bytes(void)
@@ -29,6 +33,42 @@ static inline size_t resident_bytes(void)
     ck_assert_int_eq(fscanf(file, "%lu %lu", &all, &resident), 2);
     fclose(file);
     return resident * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* ---- a child that may die ---- */
+
+struct child_end {
+    int status;      /* as waitpid gives it */
+    char text[1024]; /* what it said on standard error */
+};
+
+/* Forked: what it says on standard error comes out at *from, and it leaves no core. */
+static inline pid_t child_begin(int *from)
+{
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    const pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        const struct rlimit no_core = { 0, 0 };
+        (void)setrlimit(RLIMIT_CORE, &no_core);
+        (void)dup2(ends[1], STDERR_FILENO);
+    }
+    close(ends[1]);
+    *from = ends[0];
+    return child;
+}
+
+static inline struct child_end child_wait(pid_t child, int from)
+{
+    struct child_end end = { 0 };
+    size_t used = 0;
+    for (ssize_t got = 1; got > 0 && used < sizeof end.text - 1; used += (size_t)got)
+        got = read(from, end.text + used, sizeof end.text - 1 - used);
+    close(from);
+    ck_assert_int_eq(waitpid(child, &end.status, 0), child);
+    emulated_text_cut(end.text);
+    return end;
 }
 
 /* Inside a child: assertions of Check belong to its parent. */

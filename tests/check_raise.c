@@ -244,7 +244,7 @@ START_TEST(process_without_a_handler_ends_with_one_line)
         {use_no_block, SIGSEGV, "privheap: STATUS_ACCESS_VIOLATION raised: 0x"},
     };
     (void)ph_set_exception_handler(NULL);
-    const struct room_end end = room_child(rows[_i].act, NULL);
+    const struct child_end end = room_child(rows[_i].act, NULL);
     ck_assert_msg(WIFSIGNALED(end.status) && WTERMSIG(end.status) == rows[_i].signal, "status %#x: %s",
                   (unsigned)end.status, end.text);
     ck_assert_msg(strstr(end.text, rows[_i].text) == end.text, "%s", end.text);

@@ -89,39 +89,21 @@ static inline bool room_refuses(unsigned call)
 
 /* ---- a child that may die ---- */
 
-struct room_end {
-    int status;     /* as waitpid gives it */
-    char text[512]; /* what it said on standard error */
-};
-
-static inline struct room_end room_child(void (*act)(void *), void *with)
+static inline struct child_end room_child(void (*act)(void *), void *with)
 {
-    struct room_end end = {0};
-    int ends[2];
-    ck_assert_int_eq(pipe(ends), 0);
-    const pid_t child = fork();
-    ck_assert_int_ge(child, 0);
+    int from;
+    const pid_t child = child_begin(&from);
     if (child == 0) {
-        const struct rlimit no_core = {0, 0};
-        (void)setrlimit(RLIMIT_CORE, &no_core);
-        (void)dup2(ends[1], STDERR_FILENO);
         act(with);
         _exit(0);
     }
-    close(ends[1]);
-    size_t used = 0;
-    for (ssize_t got = 1; got > 0 && used < sizeof end.text - 1; used += (size_t)got)
-        got = read(ends[0], end.text + used, sizeof end.text - 1 - used);
-    close(ends[0]);
-    ck_assert_int_eq(waitpid(child, &end.status, 0), child);
-    emulated_text_cut(end.text);
-    return end;
+    return child_wait(child, from);
 }
 
 /* It came to its end. */
 static inline void room_lives(void (*act)(void *), void *with)
 {
-    const struct room_end end = room_child(act, with);
+    const struct child_end end = room_child(act, with);
     ck_assert_msg(end.status == 0, "child ended with status %#x: %s", (unsigned)end.status, end.text);
 }
 
@@ -134,7 +116,7 @@ static inline void room_faults(void (*act)(void *), void *with)
 /* It was ended by us, with a line that has this text. */
 static inline void room_aborts(void (*act)(void *), void *with, const char *text)
 {
-    const struct room_end end = room_child(act, with);
+    const struct child_end end = room_child(act, with);
     ck_assert(WIFSIGNALED(end.status));
     ck_assert_int_eq(WTERMSIG(end.status), SIGABRT);
     ck_assert_msg(strstr(end.text, text) != NULL, "\"%s\" is not in: %s", text, end.text);

@@ -117,6 +117,29 @@ START_TEST(guard_stands_behind_a_span_also_where_memory_is_used_again)
 }
 END_TEST
 
+/* Whatever was written there before. */
+START_TEST(guards_hold_no_memory)
+{
+    enum { BLOCKS = 8 * MB / SMALL };
+    static const struct span *guards[FENCED_MOST];
+    unsigned resident = 0, written = 0;
+    give_all(take_all(BLOCKS, SMALL), BLOCKS);
+    heap->guard_next = 1;
+    char **blocks = take_all(BLOCKS, SMALL);
+    const uint64_t count = find_guards(guards, FENCED_MOST);
+    ck_assert_uint_gt(count, 0);
+    for (uint64_t i = 0; i < count; i++) {
+        unsigned char seen;
+        ck_assert_int_eq(mincore((void *)(uintptr_t)(end_of(guards[i]) - ph_os_page_bytes()), 1, &seen), 0);
+        resident += seen & 1;
+        written += guards[i]->state == SPAN_DIRTY;
+    }
+    ck_assert_uint_gt(written, 0);
+    ck_assert_uint_eq(resident, 0);
+    give_all(blocks, BLOCKS);
+}
+END_TEST
+
 START_TEST(runs_have_them_too)
 {
     enum { BLOCKS = 8 * MB / WIDE };
@@ -382,6 +405,7 @@ int main(void)
     tcase_add_test(where, guard_is_an_os_page_that_nobody_can_touch_between_pages_that_all_can);
     tcase_add_test(where, no_long_stretch_of_a_small_heap_is_without_one);
     tcase_add_test(where, guard_stands_behind_a_span_also_where_memory_is_used_again);
+    tcase_add_test(where, guards_hold_no_memory);
     tcase_add_test(where, runs_have_them_too);
     tcase_add_test(where, other_heaps_and_other_modes_have_none);
     TCase *books = room_case(suite, "in the books", setup, teardown);

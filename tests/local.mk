@@ -93,6 +93,7 @@ SCRIPT_TESTS += %D%/programs.sh
 SCRIPT_TESTS += %D%/promises.sh
 SCRIPT_TESTS += %D%/reports.sh
 SCRIPT_TESTS += %D%/resident.sh
+SCRIPT_TESTS += %D%/rules.sh
 SCRIPT_TESTS += %D%/run.sh
 SCRIPT_TESTS += %D%/sample.sh
 SCRIPT_TESTS += %D%/signals.sh
@@ -441,16 +442,19 @@ PL_LOG_DRIVER = $(LOG_DRIVER)
 SH_LOG_DRIVER = $(LOG_DRIVER)
 
 # What every test finds in its environment; all paths are absolute.  It starts in the build folder.
+# No rules of the user's: the folder does not exist.
 # Under sanitizers: children of a fork start threads, and what Check itself frees must not count as resident.
 AM_TESTS_ENVIRONMENT = \
 	top_srcdir=`cd $(srcdir) && pwd`; \
 	top_builddir='$(abs_top_builddir)'; \
 	privheap='$(abs_top_builddir)/privheap'; \
 	preload_object='$(abs_top_builddir)/preload/.libs/libprivheap-preload.so'; \
+	XDG_CONFIG_HOME='$(abs_top_builddir)/tests/no-rules'; \
 	build_flavour='$(CFLAGS) debug $(PH_DEBUG)'; \
 	CC='$(CC)'; CXX='$(CXX)'; PKG_CONFIG='$(PKG_CONFIG)'; \
+	: "$${CK_DEFAULT_TIMEOUT=60}"; export CK_DEFAULT_TIMEOUT; \
 	TSAN_OPTIONS="die_after_fork=0 $$TSAN_OPTIONS"; ASAN_OPTIONS="quarantine_size_mb=1 $$ASAN_OPTIONS"; \
-	export top_srcdir top_builddir privheap preload_object build_flavour CC CXX PKG_CONFIG TSAN_OPTIONS ASAN_OPTIONS;
+	export top_srcdir top_builddir privheap preload_object XDG_CONFIG_HOME build_flavour CC CXX PKG_CONFIG TSAN_OPTIONS ASAN_OPTIONS;
 
 # The harness's summary has one place for text of ours, in the shell that ends with the summary:
 # there we ask that shell to name the slowest tests when it exits, failed tests or not.

@@ -9,6 +9,7 @@ build=${top_builddir:-$PWD}
 preload_object=${preload_object:-$build/preload/.libs/libprivheap-preload.so}
 command_page=$build/man/privheap.1
 compare_page=$build/man/privheap-compare.1
+rules_page=$build/man/privheap-rules.5
 object_page=$build/man/libprivheap-preload.7
 failed=0
 
@@ -24,6 +25,7 @@ has_sections() {
 }
 has_sections "$command_page" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,FILES,EXIT STATUS,EXAMPLES,DIAGNOSTICS,SEE ALSO,CAVEATS'
 has_sections "$compare_page" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,CAVEATS'
+has_sections "$rules_page" 'NAME,SYNOPSIS,DESCRIPTION,ENVIRONMENT,FILES,EXIT STATUS,EXAMPLES,SEE ALSO'
 has_sections "$object_page" 'NAME,SYNOPSIS,DESCRIPTION,ENVIRONMENT,FILES,EXAMPLES,DIAGNOSTICS,SEE ALSO,LIMITS'
 for code in 125 126 127; do
     grep -qx "\.It $code" "$command_page" || complain "exit code $code is not in privheap.1"
@@ -93,10 +95,10 @@ if [ -e "$preload_object" ]; then
     examples=0
     scratch=$(mktemp -d) || exit 99
     trap 'rm -rf "$scratch"' EXIT
-    sed -n 's/^\.Dl \$ //p' "$command_page" "$compare_page" "$object_page" >"$scratch/examples"
+    sed -n 's/^\.Dl \$ //p' "$command_page" "$compare_page" "$object_page" "$rules_page" >"$scratch/examples"
     while IFS= read -r example; do
         runnable=$(echo "$example" | sed "s,/tmp/,$scratch/,; s,/[^ =]*/libprivheap-preload\.so,$preload_object,")
-        (cd "$scratch" && PATH=$build:$PATH sh -c "$runnable") </dev/null >"$scratch/out" 2>"$scratch/errors" ||
+        (cd "$scratch" && PATH=$build:$PATH XDG_CONFIG_HOME=$scratch sh -c "$runnable") </dev/null >"$scratch/out" 2>"$scratch/errors" ||
             complain "the example does not work: $example: $(cat "$scratch/errors")"
         grep -E 'ld\.so|is not an option|is ignored' "$scratch/errors" && complain "the example says that: $example"
         examples=$((examples + 1))
@@ -109,7 +111,7 @@ fi
 command -v mandoc >/dev/null || { echo 'mandoc is not installed: the pages were not linted'; exit 77; }
 # What it says of other pages depends on which are installed.  Ours name privheap, write -- in commands, and
 # have the sentences of options.def on one line each.
-for page in $function_pages "$build"/man/*.[17]; do
+for page in $function_pages "$build"/man/*.[157]; do
     mandoc -T lint -W style "$page" 2>/dev/null | grep -v 'referenced manual not found\|system explicitly specified\|verbatim "--"\|input text line longer' && failed=1
 done
 exit $failed

@@ -12,7 +12,7 @@ privheap=${privheap:-$build/privheap}
 failed=0
 
 complain() { echo "FAILED: $*"; failed=1; }
-
+own='no-rules' # switches of run that are no options of the heap
 
 # section PAGE NAME: that section's source.
 section() { awk -v name="$2" '/^\.Sh / { inside = $0 == ".Sh " name } inside' "$1"; }
@@ -52,7 +52,11 @@ for name in $(grep -oh 'PRIVHEAP_[A-Z_]*[A-Z]' options.help.tmp "$command_page" 
 done
 for switch in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' options.help.tmp) \
     $(section "$command_page" OPTIONS | sed -n 's/^\.It Fl -\([a-z-]*\).*/\1/p'); do
-    echo "$names" | tr A-Z_ a-z- | grep -qx "$switch" || complain "--$switch is documented, but no option"
+    echo "$names $own" | tr 'A-Z_ ' 'a-z-\n' | grep -qx -e "$switch" || complain "--$switch is documented, but no option"
+done
+for switch in $own; do
+    grep -qx "  --$switch" options.help.tmp || complain "--$switch is not in the help"
+    section "$command_page" OPTIONS | grep -q "^\.It Fl -$switch\$" || complain "--$switch is not in privheap.1"
 done
 rm -f options.help.tmp options.words.tmp
 exit $failed

@@ -92,7 +92,7 @@ expect_reports "$whole" err PH109
 run in_threads PRIVHEAP_MODE=tolerant
 expect_status 0
 expect_out joined
-expect_reports 1 err PH109 ' PH109 static, not a block at reports\+0x[0-9a-f]+: 8 times in all$'
+expect_reports 1 err PH109 ' PH109 static, not a block at reports[+]0x[0-9a-f]+: 8 times in all$'
 
 run without_stderr PRIVHEAP_LOG="$work/log"
 expect_status 134
