@@ -2,15 +2,9 @@
  * Copyright (c) 2026 the privheap authors */
 /* purge.c -- dirty free memory goes back to the system: how much at once, the rest by age.
  *
-<<<<<<< HEAD
  * Owns:    peak_units, low_units, low_ms, swing_units, shed_units, purge_ms, gives; the state of a free span when it is purged.
  * Calls:   region.c, os.c, options.  Beside span.c, whose bins it reads.
- * Locks:   held on entry: the span lock (but for ph_purge_all and the two for regions, which take it).
-=======
- * Owns:    peak_units, purge_ms, gives; the state of a free span when it is purged.
- * Calls:   os.c, options.  Beside span.c, whose bins it reads.
  * Locks:   held on entry: the span lock (but for ph_purge_all, which takes it).
->>>>>>> main
  * Why:     to give an OS page back and to touch it again costs as much as 400 blocks; memory that
  *          was live a moment ago will be so again. */
 #include "hot.h"
