@@ -130,7 +130,8 @@ static size_t region_less(size_t bytes, size_t least)
 }
 
 /* Huge pages hold what is dense.  A heap that has so much will fill what it adds from the start on; a small one would
- * have 2 MB where it needs a few KB. */
+ * have 2 MB where it needs a few KB.  Not by default: runs stand in the same regions, and 40,000 of 128 KB of which two
+ * units each are touched would be 5 GB instead of 320 MB. */
 static bool is_dense(const struct heap *hp)
 {
     const uint64_t thp = ph_option(OPT_THP);

@@ -168,7 +168,7 @@ static const struct {
     { OPT_VERBOSE, "0 or 1", "0" },
     { OPT_GUARD_RATE, "a number from 1 to 1000000000, or 0", "5000" },
     { OPT_MODE, "default, secure or tolerant", "default" },
-    { OPT_THP, "auto, never or always", "auto" },
+    { OPT_THP, "auto, never or always", "never" },
     { OPT_LOG, "a file name of at most 1022 bytes", "" },
 };
 
