@@ -182,17 +182,16 @@ static void part_new(struct part *pt, size_t bytes, unsigned number)
 
 static void soak(double length)
 {
-    const double end = seconds() + length;
-    long most = 0, first = 0;
-    for (unsigned round = 0; seconds() < end; round++) {
+    const double begin = seconds();
+    long half[2] = {0, 0}; /* the most that was resident in either half of the time */
+    for (double now = begin; now < begin + length; now = seconds()) {
         build(&part[0]);
         release(&part[0]);
-        const long now = resident_kb();
-        most = now > most ? now : most;
-        first = round < 10 ? most : first; /* the first rounds find out how much it takes */
+        long *most = &half[now - begin > length / 2], resident = resident_kb();
+        *most = resident > *most ? resident : *most;
         release_rest(&part[0]);
     }
-    printf("resident %ld first %ld\n", most, first);
+    printf("resident %ld first %ld\n", half[1], half[0]);
 }
 
 int main(int argc, char **argv)
