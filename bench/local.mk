@@ -21,11 +21,15 @@ BENCHES += %D%/bench_startup
 
 # What the goals need.
 BENCHES_OF_GOALS =
+BENCHES_OF_GOALS += %D%/bench_lines
 BENCHES_OF_GOALS += %D%/bench_patterns
 BENCHES_OF_GOALS += %D%/bench_ratio
 BENCHES_OF_GOALS += %D%/bench_run
 
 # Plain programs, on whatever malloc is preloaded; the compiler may not know what malloc is.
+%C%_bench_lines_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_bench_lines_LDADD =
+%C%_bench_lines_SOURCES = %D%/bench.h %D%/bench_lines.c
 %C%_bench_patterns_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_bench_patterns_LDADD =
 %C%_bench_patterns_SOURCES = \
@@ -66,6 +70,7 @@ HEAPS_CFLAGS = $(AM_CFLAGS) -fno-builtin -fno-plt
 %C%_bench_heaps_mimalloc_SOURCES = \
 	%D%/bench.h %D%/bench_memory.h %D%/bench_heaps.h %D%/bench_heaps_mimalloc.c
 
+EXTRA_DIST += %D%/SCALING.md
 EXTRA_DIST += %D%/against.sh
 EXTRA_DIST += %D%/behind.txt
 EXTRA_DIST += %D%/bench.sh
@@ -80,6 +85,8 @@ EXTRA_DIST += %D%/programs.sh
 EXTRA_DIST += %D%/readme.awk
 EXTRA_DIST += %D%/readme.sh
 EXTRA_DIST += %D%/results.awk
+EXTRA_DIST += %D%/scaling.awk
+EXTRA_DIST += %D%/scaling.sh
 EXTRA_DIST += %D%/startup.sh
 EXTRA_DIST += %D%/table.awk
 

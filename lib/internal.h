@@ -41,7 +41,7 @@
  *     local, sized, late, runs, settle -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
  *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
- *        shard, depot, mend  class locks; which page serves, whole batches; after a fork past us
+ *        shard, depot, back, mend  class locks; which page serves, batches, free pages; after a fork past us
  *            |
  *   packed   large, kept, guard    blocks side by side; one mapping, or slot, for one block
  *            |      (packedcheck; fence, guardslot, guardfault)
@@ -249,18 +249,21 @@ struct packed {
 struct shard_class {
     ph_lock lock;
     uint32_t pages;  /* descriptors: pages with free blocks, the one in use first */
-    uint32_t empty;  /* one wholly free page kept back, or SPAN_NONE */
+    uint32_t empty;  /* wholly free pages kept back, linked by next */
     uint32_t units;  /* of all its pages */
     void **depot;    /* plain: free blocks in no stack and in no page; NULL: none yet */
     uint32_t depot_count, depot_most;
+    uint32_t depot_thrice; /* the count, once more */
     uint32_t depot_low; /* the fewest that were there since the last look: nobody missed those */
-    bool flushed;       /* blocks went to pages since the last refill from there, */
-    uint8_t drain;      /* and how often */
+    uint32_t kept, kept_most, kept_low; /* units of pages kept back; likewise */
+    bool flushed, dropped; /* blocks went to pages since the last refill from there; likewise, pages to the heap */
+    uint8_t drain;         /* how often blocks went to pages */
 } __attribute__((aligned(64)));
+static_assert(sizeof(struct shard_class) == 64, "what two classes write is no line of both");
 
-struct shard {
-    uint64_t depot_bytes; /* of the blocks in all depots */
-    uint64_t depot_ms;    /* when they were last looked at */
+struct shard { /* no word that every refill writes: there are cores that use different classes */
+    uint32_t idle; /* flag: some class has, or had, more than it uses */
+    uint64_t idle_ms; /* when that was last looked at */
     struct shard_class class[2 * CLASS_COUNT]; /* plain, then sized: kind - KIND_PLAIN */
 };
 
@@ -369,6 +372,7 @@ struct thread {
     uint8_t uses[THREAD_SLOTS];        /* and its slow operations on the way to one */
     struct local *mine;         /* sized locals, whatever their heap */
     struct local *hard;         /* the one of a hard process heap, if freed blocks wait there; NULL: none */
+    struct local *none;         /* its own ph_local_none, once it had a hard one; NULL: not yet */
     void *owner;                /* thread pointer; NULL: free */
     struct thread *next;        /* of all that were ever made */
 };
@@ -423,7 +427,7 @@ struct heap {
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
     uint64_t purge_ms, settle_ms; /* the last sweep by age; a thread was looked at, and was busy: settle.c */
-    uint32_t gives, sheds;   /* spans given since then; flag: ph_purge_sheds */
+    uint32_t gives, sheds, long_credit; /* spans given since; flag: ph_purge_sheds; units of long ones that the program shows it comes back for */
     uint32_t large;          /* descriptors: list of large blocks */
     uint64_t large_bytes, large_count, large_most, large_most_bytes; /* the most there ever were: malloc_stats */
     uint32_t bin[BIN_COUNT]; /* free spans by units */
@@ -658,7 +662,8 @@ void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_e
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
 enum flush { FLUSH_TO_PAGES, FLUSH_TO_DEPOT, FLUSH_DRAIN };
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count, enum flush where);
-void ph_shard_empty_depots(struct heap *hp, bool all); /* or what nobody misses */
+void ph_shard_empty_depots(struct heap *hp);
+void ph_shard_age(struct heap *hp); /* what nobody missed goes */
 void *ph_shard_take(struct heap *hp, unsigned kind, size_t wanted, bool *fresh);
 bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block); /* false: already free */
 bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block); /* give it, if it is a free block in no page */
@@ -667,16 +672,8 @@ void ph_shard_trim(struct heap *hp);
 void ph_shard_mend(struct heap *hp);
 void ph_shard_fork_lock(struct heap *hp), ph_shard_fork_unlock(struct heap *hp);
 
-/* depot.c -- batches of free plain blocks between stacks and pages.  Held: the class lock */
-uint32_t ph_depot_cap(unsigned kind);
-uint32_t ph_depot_give(struct heap *hp, struct shard_class *sc, unsigned kind, void *const *blocks, uint32_t count);
-uint32_t ph_depot_take(struct heap *hp, struct shard_class *sc, unsigned kind, void **out, uint32_t want);
-bool ph_depot_drains(struct heap *hp, unsigned kind); /* no lock needed */
-void ph_depot_missed(struct shard_class *sc, unsigned kind);
-bool ph_depot_look(struct heap *hp); /* no lock needed */
-uint32_t ph_depot_excess(struct shard_class *sc);
-void ph_depot_forget(struct shard_class *sc);
-void ph_depot_recount(struct heap *hp);
+/* depot.c, back.c -- what a class keeps between stacks and pages, and of pages: see depot.h */
+bool ph_depot_look(struct heap *hp); /* no lock needed: is it time to ask what nobody missed? */
 
 /* page.c -- equal-size blocks in one page; held: its class lock */
 struct span *ph_page_new(struct heap *hp, unsigned kind, unsigned units);
@@ -785,7 +782,9 @@ enum {
     PURGE_LEAST_UNITS = 16,                /* 64 KB: what is worth a system call at once */
     DIRTY_UNITS = (2 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
-void ph_purge_as_due(struct heap *hp), ph_purge_taken(struct heap *hp, const struct span *sp); /* held: span lock */
+void ph_purge_as_due(struct heap *hp); /* held: span lock */
+void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units); /* likewise */
+void ph_purge_taken(struct heap *hp, const struct span *sp); /* likewise */
 bool ph_purge_sheds(const struct heap *hp); /* most of the heap is given back; no lock needed */
 uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);

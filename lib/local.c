@@ -291,7 +291,7 @@ void ph_local_empty_all(struct heap *hp)
         return;
     for (struct local *lo = hp->locals; lo != NULL; lo = lo->next)
         ph_local_empty(lo);
-    ph_shard_empty_depots(hp, true);
+    ph_shard_empty_depots(hp);
     if (hp->lost)
         ph_shard_sweep(hp);
     hp->lost = 0;

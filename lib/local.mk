@@ -17,6 +17,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/late.h \
 	%D%/hot.h \
 	%D%/cfi.h \
+	%D%/depot.h \
 	%D%/internal.h \
 	%D%/invariant.h \
 	%D%/lock.h \
@@ -35,6 +36,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/valid.h \
 	%D%/windows.h \
 	%D%/alloc.c \
+	%D%/back.c \
 	%D%/block.c \
 	%D%/bytes.c \
 	%D%/clock.c \

@@ -41,10 +41,8 @@ void ph_shard_mend(struct heap *hp)
         mend[i] = sc->lock != 0 && !ph_lock_is_mine(&sc->lock);
         any |= mend[i];
         if (mend[i])
-            sc->pages = sc->empty = sc->units = sc->depot_count = 0;
+            sc->pages = sc->empty = sc->units = sc->depot_count = sc->depot_thrice = sc->kept = sc->kept_low = 0;
     }
-    if (any)
-        ph_depot_recount(hp);
     for (const struct region *rg = any ? hp->regions : NULL; rg != NULL; rg = rg->next)
         for (uint32_t unit = rg->first; unit < rg->top;) {
             struct span *pg = ph_span_containing(hp, ph_region_unit(rg, unit));

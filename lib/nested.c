@@ -84,6 +84,8 @@ static COLD void leave_nest(void)
         ph_local = lo;
     if (th != NULL)
         ph_thread = th;
+    if (lo == NULL && th != NULL && th->none != NULL)
+        ph_local = th->none;
     __atomic_signal_fence(__ATOMIC_SEQ_CST); /* a handler in between must not make new ones */
     ph_nest = 0;
 }

@@ -147,13 +147,23 @@ static void page_check_zero(char *block, unsigned count, unsigned bytes)
             ph_corrupt(DIAG_WRITE_AFTER_FREE, block, bytes);
 }
 
+/* As many of them as fill whole cache lines: the rest of the last one would be another thread's. */
+static unsigned whole_lines(const char *first, unsigned count, unsigned bytes)
+{
+    enum { LINE_BYTES = 64, STEP = 16 }; /* sizes are multiples of 16: after at most so many blocks a line ends */
+    unsigned less = 0;
+    while (bytes < LINE_BYTES && less < LINE_BYTES / STEP && ((uintptr_t)first + (size_t)(count - less) * bytes) % LINE_BYTES != 0)
+        less++;
+    return less < LINE_BYTES / STEP && count > 2 * less ? count - less : count;
+}
+
 /* Take up to `want` blocks that nobody ever held, side by side from *first; how many. */
 unsigned ph_page_carve(struct span *pg, unsigned want, char **first)
 {
     const unsigned bytes = ph_class_bytes[page_class(pg)];
     const unsigned left = pg->capacity - pg->carved;
-    const unsigned got = want < left ? want : left;
     *first = ph_page_block(pg, pg->carved);
+    const unsigned got = whole_lines(*first, want < left ? want : left, bytes);
     if (pg->state == SPAN_PURGED && !page_is_sized(pg))
         page_check_zero(*first, got, bytes);
     if (page_is_sized(pg))
@@ -191,8 +201,8 @@ bool ph_page_give(struct span *pg, unsigned index)
     return true;
 }
 
-/* Put plain blocks back for as long as they are this page's, were taken, and have their key; how
- * many that were. */
+/* Put plain blocks back for as long as they are this page's, were taken, and have the key of a stack, or already that
+ * of a page; how many that were. */
 unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
 {
     const uint64_t magic = ph_class_magic[page_class(pg)];
@@ -204,11 +214,15 @@ unsigned ph_page_give_keyed(struct span *pg, void **blocks, unsigned count)
         const uint64_t offset = (uint64_t)((const char *)blocks[done] - start);
         const unsigned index = (unsigned)((unsigned __int128)offset * magic >> 64);
         const uint64_t bit = 1ULL << (index % 64);
-        if (offset >= bytes || index >= carved || *block_key(blocks[done]) != block_key_value(blocks[done]) ||
-            (pg->bits[index / 64] & bit))
+        if (offset >= bytes || index >= carved || (pg->bits[index / 64] & bit))
             break;
+        const uint64_t key = *block_key(blocks[done]);
+        if (unlikely(key != block_page_key(blocks[done]))) {
+            if (key != block_key_value(blocks[done]))
+                break;
+            *block_key(blocks[done]) = block_page_key(blocks[done]);
+        }
         __atomic_store_n(&pg->bits[index / 64], pg->bits[index / 64] | bit, __ATOMIC_RELAXED);
-        *block_key(blocks[done]) = block_page_key(blocks[done]);
     }
     pg->free_count += done;
     CHECK_COSTLY(ph_page_is_valid(pg));

@@ -16,6 +16,7 @@
 enum {
     SWEEP_SPANS = 64, /* in one sweep by age: the lock is held meanwhile */
     DIRTY_PART = 20,  /* so much of what is live may be dirty, if that is more than DIRTY_UNITS */
+    LONG_PART = 16,   /* of what is live: so much may be dirty before long spans go at once */
 };
 
 /* The units that a purge of a dirty free span gives back: whole OS pages, outwards from what is dirty as far as the
@@ -57,7 +58,7 @@ static void span_purge(struct heap *hp, struct span *sp)
  * first, until no more than `keep` dirty units are left or `most` spans were purged. */
 static void purge_bins(struct heap *hp, uint32_t units, uint32_t now, uint32_t age_ms, uint64_t keep, unsigned most)
 {
-    const unsigned least = ph_span_bin(units);
+    const unsigned least = span_bin(units);
     for (unsigned bin = BIN_COUNT; bin-- > least;) {
         for (uint32_t i = hp->bin[bin]; i != SPAN_NONE;) {
             struct span *sp = ph_span_at(i);
@@ -108,6 +109,16 @@ static void shed(struct heap *hp, uint64_t units)
     hp->shed_units += units;
     const bool most = hp->shed_units > hp->live_units && hp->swing_units <= DIRTY_UNITS;
     __atomic_store_n(&hp->sheds, most ? FLAG_SET : 0, __ATOMIC_RELAXED);
+}
+
+/* So many units were just freed and lie in this free span.  A program that makes a block longer step by step leaves a row of
+ * long ones, each too short for the next: they stay memory only if it shows that it comes back for such. */
+void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units)
+{
+    const bool comes_back = hp->long_credit >= units;
+    hp->long_credit -= comes_back ? units : hp->long_credit;
+    if (!comes_back && sp->state == SPAN_DIRTY && hp->dirty_units > hp->live_units / LONG_PART)
+        span_purge(hp, sp);
 }
 
 /* Too much dirty memory goes at once, for a program that goes to sleep now never comes here again; the rest by age.

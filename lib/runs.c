@@ -203,7 +203,7 @@ void ph_local_expire(struct local *lo)
     ph_kept_expire();
     ph_region_expire();
     if (ph_depot_look(lo->heap))
-        ph_shard_empty_depots(lo->heap, false);
+        ph_shard_age(lo->heap);
 }
 
 void ph_runs_none(struct local *lo) { lo->runs = (struct runs){.most = KEEP_FIRST_UNITS}; }

@@ -11,6 +11,7 @@
  *          emptied whole, because each block there may hold a page, and the mallocs of all threads are looked at from
  *          then on.  Many in a short time: the program is busy, all is as before.  Few of them until the delay is
  *          over: everything that is not in use goes.  Slow mallocs cost 30 ns each, BUSY_FIRST of them 30 us. */
+#include "depot.h"
 #include "options.h"
 #include "stack.h"
 

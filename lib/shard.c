@@ -7,14 +7,15 @@
  * Locks:   LOCK class, taken inside.  Takes: span, map, meta, in that order.
  * Always:  a listed page has a block to give; a page that has none is in no list; the page kept
  *          back is wholly free and in no list.
- * Why:     a stack's top changes while its class lock is held, so that the child of a fork
- *          finds every block either in a stack or in a page. */
+ * Why:     a stack's top changes while its class lock is held, so that the child of a fork finds every block either
+ *          in a stack or in a page.  Keys are checked and written outside: a block that just came may still have the
+ *          key of its page, one that is about to go has it already, and who salvages a stack takes either. */
+#include "depot.h"
 #include "hot.h"
 #include "valid.h"
 
 enum {
     FRESH_BYTES = 2048, /* carve about so much at once */
-    SPARE_UNITS = 4,    /* a wholly free page so small is kept by any class */
     SIZED_REFILL_BYTES = 16384, /* of blocks at once: they are not touched */
 };
 
@@ -46,7 +47,7 @@ void ph_shard_forget(struct heap *hp)
     if (hp->shard == NULL) return;
     for (unsigned i = 0; i < 2 * CLASS_COUNT; i++)
         ph_depot_forget(&hp->shard->class[i]);
-    hp->shard->depot_bytes = 0;
+    hp->shard->idle = 0;
 }
 
 static unsigned kind_bytes(unsigned kind) { return ph_class_bytes[kind_class(kind)]; }
@@ -81,40 +82,29 @@ static struct span *class_page(struct heap *hp, struct shard_class *sc, unsigned
 {
     if (sc->pages != SPAN_NONE)
         return ph_span_at(sc->pages);
-    struct span *pg = ph_span_at(sc->empty);
-    if (sc->empty == SPAN_NONE) {
+    struct span *pg = ph_back_take(sc);
+    if (pg == NULL) {
         const unsigned wish = sc->units / 4 < PAGE_UNITS ? sc->units / 4 : PAGE_UNITS;
-        pg = ph_page_new(hp, kind, ph_class_page_units(kind_class(kind), wish > 0 ? wish : 1));
+        const unsigned units = ph_class_page_units(kind_class(kind), wish > 0 ? wish : 1);
+        ph_back_missed(sc, units);
+        pg = ph_page_new(hp, kind, units);
         if (pg == NULL)
             return NULL;
         sc->units += pg->units;
     }
-    sc->empty = SPAN_NONE;
     list_insert(sc, pg);
     return pg;
-}
-
-/* A page's last block came back: keep one in reserve, if it is small or the class is busy, because
- * making a page anew costs as much as 30 blocks; give the others away. */
-static void class_page_empty(struct heap *hp, struct shard_class *sc, struct span *pg)
-{
-    if (pg->listed)
-        list_remove(sc, pg);
-    if (sc->empty == SPAN_NONE && (pg->units <= SPARE_UNITS || sc->units > 4 * pg->units)) {
-        sc->empty = pg->self;
-        return;
-    }
-    sc->units -= pg->units;
-    ph_page_drop(hp, pg);
 }
 
 /* After blocks came back. */
 static void class_page_given(struct heap *hp, struct shard_class *sc, struct span *pg)
 {
     CHECK_CALLER(ph_lock_is_mine(&sc->lock));
-    if (page_is_empty(pg))
-        class_page_empty(hp, sc, pg);
-    else if (!pg->listed)
+    if (page_is_empty(pg)) {
+        if (pg->listed)
+            list_remove(sc, pg);
+        ph_back_give(hp, sc, pg);
+    } else if (!pg->listed)
         list_insert(sc, pg);
 }
 
@@ -134,7 +124,7 @@ void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned 
     struct shard_class *sc = shard_class(hp, kind);
     const unsigned most_fresh = FRESH_BYTES / kind_bytes(kind) + 1;
     ph_lock_take(&sc->lock);
-    const unsigned kept = ph_depot_take(hp, sc, kind, st->top, want);
+    const unsigned kept = ph_depot_take(sc, st->top, want);
     unsigned got = kept;
     if (kept == 0)
         ph_depot_missed(sc, kind);
@@ -150,10 +140,11 @@ void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned 
         else if (got < want)
             break; /* only fresh blocks are left here: the next refill's */
     }
-    for (unsigned i = kept; i < got; i++)
-        class_unkey(kind, st->top[i], block_key_value(st->top[i]));
-    __atomic_store_n(&st->top, st->top + got, __ATOMIC_RELAXED);
+    void **const come = st->top + kept, **const end = st->top + got;
+    __atomic_store_n(&st->top, end, __ATOMIC_RELAXED);
     ph_lock_give(&sc->lock);
+    for (void **at = come; at < end; at++)
+        class_unkey(kind, *at, block_key_value(*at));
 }
 
 /* Say which promise the first of these blocks breaks: no page of the class takes it. */
@@ -166,7 +157,16 @@ static COLD void flush_failed(const struct heap *hp, void *block, unsigned kind)
     ph_corrupt(DIAG_DOUBLE_FREE, block, kind_bytes(kind));
 }
 
-/* Blocks with their stack keys go back to their pages.  Held: the class lock. */
+/* They are on the way to their pages: what can be done before others have to wait.  Whose key is not right is found out
+ * when it comes to its page. */
+static void blocks_key(void *const *blocks, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (likely(*block_key(blocks[i]) == block_key_value(blocks[i])))
+            *block_key(blocks[i]) = block_page_key(blocks[i]);
+}
+
+/* Blocks go back to their pages.  Held: the class lock. */
 static void pages_give(struct heap *hp, struct shard_class *sc, unsigned kind, void **blocks, unsigned count)
 {
     for (unsigned done = 0; done < count;) {
@@ -186,19 +186,34 @@ static void depot_empty(struct heap *hp, struct shard_class *sc, unsigned kind, 
 {
     enum { BATCH = 64 };
     void *block[BATCH];
-    for (unsigned got; count > 0 && (got = ph_depot_take(hp, sc, kind, block, count < BATCH ? count : BATCH)) > 0; count -= got)
+    for (unsigned got; count > 0 && (got = ph_depot_take(sc, block, count < BATCH ? count : BATCH)) > 0; count -= got)
         pages_give(hp, sc, kind, block, got);
 }
 
-/* All of them, or just what nobody misses. */
-void ph_shard_empty_depots(struct heap *hp, bool all)
+/* All of them. */
+void ph_shard_empty_depots(struct heap *hp)
 {
     for (unsigned kind = KIND_PLAIN; hp->shard != NULL && kind < KIND_SIZED; kind++) {
         struct shard_class *sc = shard_class(hp, kind);
         if (__atomic_load_n(&sc->depot_count, __ATOMIC_RELAXED) == 0)
             continue;
         ph_lock_take(&sc->lock);
-        depot_empty(hp, sc, kind, all ? UINT32_MAX : ph_depot_excess(sc));
+        depot_empty(hp, sc, kind, UINT32_MAX);
+        ph_lock_give(&sc->lock);
+    }
+}
+
+/* What nobody missed since the last time goes: of the depots, and of the pages kept back. */
+void ph_shard_age(struct heap *hp)
+{
+    for (unsigned kind = KIND_PLAIN; hp->shard != NULL && kind < KIND_RUN; kind++) {
+        struct shard_class *sc = shard_class(hp, kind);
+        if ((__atomic_load_n(&sc->depot_count, __ATOMIC_RELAXED) | __atomic_load_n(&sc->kept, __ATOMIC_RELAXED)) == 0)
+            continue;
+        ph_lock_take(&sc->lock);
+        if (!kind_is_sized(kind))
+            depot_empty(hp, sc, kind, ph_depot_excess(sc));
+        ph_back_age(hp, sc);
         ph_lock_give(&sc->lock);
     }
 }
@@ -208,12 +223,16 @@ void ph_shard_empty_depots(struct heap *hp, bool all)
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count, enum flush where)
 {
     struct shard_class *sc = shard_class(hp, kind);
+    const unsigned wish = where == FLUSH_TO_DEPOT ? ph_depot_room(sc, count) : 0;
+    blocks_key(bottom + wish, count - wish);
     ph_lock_take(&sc->lock);
-    const unsigned kept = where == FLUSH_TO_DEPOT ? ph_depot_give(hp, sc, kind, bottom, count) : 0;
-    depot_empty(hp, sc, kind, where == FLUSH_DRAIN ? sc->depot_count : 0);
+    const unsigned kept = where == FLUSH_TO_DEPOT ? ph_depot_give(hp, sc, bottom, count, wish) : 0;
+    if (where == FLUSH_DRAIN) {
+        depot_empty(hp, sc, kind, UINT32_MAX);
+        ph_back_drop(hp, sc, 0);
+    }
     pages_give(hp, sc, kind, bottom + kept, count - kept);
-    for (void **from = bottom + count; from < st->top; from++)
-        from[-(ptrdiff_t)count] = *from;
+    ph_words_copy(bottom, bottom + count, (size_t)(st->top - bottom) - count);
     __atomic_store_n(&st->top, st->top - count, __ATOMIC_RELAXED);
     ph_lock_give(&sc->lock);
 }
@@ -420,7 +439,7 @@ bool ph_shard_give(struct heap *hp, unsigned kind, struct span *pg, void *block)
 bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block)
 {
     const uint64_t entry = map_get(block);
-    if ((uint32_t)entry != (hp->tag | kind) || *block_key(block) != block_key_value(block))
+    if ((uint32_t)entry != (hp->tag | kind) || (*block_key(block) != block_key_value(block) && *block_key(block) != block_page_key(block)))
         return false;
     return ph_shard_give(hp, kind, ph_span_at(entry_span(entry)), block);
 }
@@ -433,59 +452,12 @@ void ph_shard_trim(struct heap *hp)
     for (unsigned kind = KIND_PLAIN; kind < KIND_RUN; kind++) {
         struct shard_class *sc = shard_class(hp, kind);
         ph_lock_take(&sc->lock);
-        if (sc->empty != SPAN_NONE) {
-            struct span *pg = ph_span_at(sc->empty);
-            sc->empty = SPAN_NONE;
-            sc->units -= pg->units;
-            ph_page_drop(hp, pg);
-        }
+        ph_back_drop(hp, sc, 0);
         ph_lock_give(&sc->lock);
     }
 }
 
-/* ---- reading ---------------------------------------------------------------------------------------- */
-
-static const struct span *page_of(const struct heap *hp, unsigned kind, uint32_t index)
-{
-    const struct span *pg = ph_span_known(index);
-    return pg != NULL && pg->self == index && pg->tag == (hp->tag | kind) ? pg : NULL;
-}
-
-/* Listed when it has room, and is not the one kept back; then its neighbours know it. */
-bool ph_shard_lists_page(const struct heap *hp, const struct span *pg)
-{
-    const unsigned kind = entry_kind(pg->tag);
-    const struct shard_class *sc = &hp->shard->class[kind - KIND_PLAIN];
-    if (!pg->listed)
-        return pg->next == SPAN_NONE && pg->prev == SPAN_NONE && page_has_room(pg) == (sc->empty == pg->self);
-    const struct span *before = page_of(hp, kind, pg->prev), *after = page_of(hp, kind, pg->next);
-    return page_has_room(pg) && sc->empty != pg->self &&
-           (pg->prev == SPAN_NONE ? sc->pages == pg->self : before != NULL && before->next == pg->self) &&
-           (pg->next == SPAN_NONE || (after != NULL && after->prev == pg->self));
-}
-
-/* While the heap is closed only a fork, which may have interrupted a thread inside, has such a lock. */
-static bool lock_is_free(const ph_lock *lock)
-{
-    enum { TRIES = 20, PAUSE_NS = 10 * 1000 * 1000 };
-    for (unsigned i = 0; i < TRIES && (__atomic_load_n(lock, __ATOMIC_RELAXED) & LOCK_BY_FORK); i++)
-        ph_os_sleep(PAUSE_NS);
-    return __atomic_load_n(lock, __ATOMIC_RELAXED) == 0;
-}
-
-/* `units`: of all pages, by kind. */
-bool ph_shard_is_valid(const struct heap *hp, const uint32_t *units)
-{
-    for (unsigned i = 0; hp->shard != NULL && i < 2 * CLASS_COUNT; i++) {
-        const struct shard_class *sc = &hp->shard->class[i];
-        const struct span *first = page_of(hp, KIND_PLAIN + i, sc->pages), *kept = page_of(hp, KIND_PLAIN + i, sc->empty);
-        if (!lock_is_free(&sc->lock) || sc->units != units[i] ||
-            (sc->pages != SPAN_NONE && (first == NULL || !first->listed || first->prev != SPAN_NONE)) ||
-            (sc->empty != SPAN_NONE && (kept == NULL || kept->listed || !page_is_empty(kept))))
-            return false;
-    }
-    return true;
-}
+/* ---- fork ---------------------------------------------------------------------------------------------- */
 
 void ph_shard_fork_lock(struct heap *hp)
 {

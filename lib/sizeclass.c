@@ -10,6 +10,11 @@
 
 #include "small.h"
 
+enum {
+    LONG_UNITS = 8,    /* a class is busy when its pages are so long, */
+    WASTE_BYTES = 640, /* and of smaller blocks there is less to waste than it costs to look */
+};
+
 const uint16_t ph_class_bytes[CLASS_COUNT] = {
     16, 32, 48, 64, 80, 96, 112, 128, 144, 160, 176, 192,
     208, 224, 240, 256, 288, 320, 352, 384, 416, 448, 480, 512,
@@ -88,6 +93,17 @@ unsigned ph_class_aligned(size_t bytes, size_t align)
 
 static unsigned left_over(unsigned units, unsigned bytes) { return units * UNIT_BYTES % bytes; }
 
+/* A long page, or one at least half as long of which less is left over: 9 units hold 8 blocks of 4608 bytes exactly, of 16
+ * a quarter of one is memory for nothing. */
+static unsigned least_wasteful(unsigned units, unsigned bytes)
+{
+    unsigned best = units;
+    for (unsigned i = units - 1; i > units / 2 && left_over(best, bytes) > 0; i--)
+        if (left_over(i, bytes) * best < left_over(best, bytes) * i)
+            best = i;
+    return best;
+}
+
 /* Units for a page of that class: `wish`, or a few more until at most an eighth is left over, or else
  * a few less; and no more blocks than a descriptor has bits for. */
 unsigned ph_class_page_units(unsigned class, unsigned wish)
@@ -102,5 +118,5 @@ unsigned ph_class_page_units(unsigned class, unsigned wish)
         units++;
     while (units > least && left_over(units, bytes) > units * UNIT_BYTES / 8)
         units--;
-    return units;
+    return units >= LONG_UNITS && bytes >= WASTE_BYTES ? least_wasteful(units, bytes) : units;
 }

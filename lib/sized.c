@@ -165,6 +165,19 @@ static struct local *local_for(struct heap *hp, struct thread *th)
     return lo;
 }
 
+/* In secure and tolerant mode each malloc and free passes its thread's local that has no stacks, and writes there that it
+ * is busy: to a line of its own, for one that all threads write is waited for each time. */
+static void none_attach(struct thread *th)
+{
+    if (th->none == NULL && (th->none = ph_meta_take(sizeof *th->none)) != NULL) {
+        th->none->tag = TAG_STOPPED;
+        for (unsigned c = 0; c < CLASS_COUNT; c++)
+            th->none->stack[c] = ph_local_none.stack[c];
+    }
+    if (th->none != NULL && ph_local == &ph_local_none)
+        ph_local = th->none;
+}
+
 static struct local *sized_attach(struct heap *hp, struct thread *th)
 {
     ph_lock_take(&hp->gate.lock);
@@ -178,6 +191,8 @@ static struct local *sized_attach(struct heap *hp, struct thread *th)
         slot_set(th, hp->handle, lo);
     if (lo != NULL && lo->late != NULL)
         th->hard = lo;
+    if (lo != NULL && hp->hard != 0)
+        none_attach(th);
     return lo;
 }
 

@@ -16,7 +16,6 @@
 /* Made fast, not small: every run that no thread keeps comes by here, twice. */
 
 enum {
-    EXACT_BINS = 32,
     FEW_TRIES = 16,
     GIVES_PER_CLOCK = 32,
     REGION_LEAST_BYTES = 4 << 20,
@@ -51,18 +50,9 @@ static void descriptor_give(struct heap *hp, struct span *sp)
 
 /* ---- bins: free spans by units -------------------------------------------------------------- */
 
-unsigned ph_span_bin(uint32_t units)
-{
-    if (units <= EXACT_BINS)
-        return units - 1;
-    const unsigned log = 31 - (unsigned)__builtin_clz(units);
-    const unsigned bin = EXACT_BINS + (log - 5) * 4 + (units >> (log - 2) & 3);
-    return bin < BIN_COUNT ? bin : BIN_COUNT - 1;
-}
-
 static void bin_insert(struct heap *hp, struct span *sp)
 {
-    const unsigned bin = ph_span_bin(sp->units);
+    const unsigned bin = span_bin(sp->units);
     uint32_t first;
     sp->prev = SPAN_NONE;
     sp->next = hp->bin[bin];
@@ -76,7 +66,7 @@ static void bin_insert(struct heap *hp, struct span *sp)
 
 static void bin_remove(struct heap *hp, struct span *sp)
 {
-    const unsigned bin = ph_span_bin(sp->units);
+    const unsigned bin = span_bin(sp->units);
     uint32_t first;
     if (sp->next != SPAN_NONE)
         ph_span_at(sp->next)->prev = sp->prev;
@@ -104,7 +94,7 @@ static struct span *bin_search(struct heap *hp, unsigned bin, uint32_t units, un
  * bin whose spans may be smaller. */
 static struct span *bin_take(struct heap *hp, uint32_t units, unsigned tries)
 {
-    const unsigned least = ph_span_bin(units);
+    const unsigned least = span_bin(units);
     uint64_t used = hp->bins_used & (~0ULL << least);
     while (used != 0) {
         const unsigned bin = (unsigned)__builtin_ctzll(used);
@@ -352,6 +342,7 @@ struct span *ph_span_take_locked(struct heap *hp, unsigned kind, uint32_t units,
         sp = NULL;
     }
     if (sp != NULL) {
+        purge_came_back(hp, sp, units);
         hp->live_units += sp->units;
         ph_purge_taken(hp, sp);
         sp->tag = hp->tag | kind;
@@ -391,12 +382,15 @@ struct span *ph_span_free_locked(struct heap *hp, struct span *sp)
 void ph_span_give_held(struct heap *hp, struct span *sp)
 {
     sp->freed_ms = (uint32_t)hp->purge_ms;
-    const bool big = sp->units >= PURGE_LEAST_UNITS;
+    const uint32_t units = (uint32_t)sp->units;
+    const bool big = units >= PURGE_LEAST_UNITS;
     if (++hp->gives >= GIVES_PER_CLOCK || big)
         sp->freed_ms = (uint32_t)ph_os_clock_ms();
     sp = ph_span_free_locked(hp, sp);
     if (unlikely(hp->guard_count != 0))
         ph_spanguard_lift(hp, sp);
+    if (units > RUN_KEEP_UNITS)
+        ph_purge_long(hp, sp, units);
     if (hp->gives >= GIVES_PER_CLOCK || (big && hp->dirty_units > DIRTY_UNITS + DIRTY_UNITS / 4))
         ph_purge_as_due(hp);
 }

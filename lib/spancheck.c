@@ -17,7 +17,7 @@
 static bool is_linked(const struct heap *hp, const struct span *sp)
 {
     const struct span *before = ph_span_known(sp->prev), *after = ph_span_known(sp->next);
-    return (sp->prev == SPAN_NONE ? hp->bin[ph_span_bin((uint32_t)sp->units)] == sp->self : before != NULL && before->next == sp->self) &&
+    return (sp->prev == SPAN_NONE ? hp->bin[span_bin((uint32_t)sp->units)] == sp->self : before != NULL && before->next == sp->self) &&
            (sp->next == SPAN_NONE || (after != NULL && after->prev == sp->self));
 }
 
@@ -29,7 +29,7 @@ bool ph_span_bins_are_valid(const struct heap *hp)
         if ((hp->bins_used >> bin & 1) != (hp->bin[bin] != SPAN_NONE))
             return false;
         if (hp->bin[bin] != SPAN_NONE && (sp == NULL || sp->tag != (hp->tag | KIND_FREE) || sp->self != hp->bin[bin] ||
-                                          sp->units == 0 || ph_span_bin((uint32_t)sp->units) != bin || sp->prev != SPAN_NONE))
+                                          sp->units == 0 || span_bin((uint32_t)sp->units) != bin || sp->prev != SPAN_NONE))
             return false;
     }
     return true;

@@ -10,6 +10,7 @@
  * Always:  nothing is followed before something else has said that it leads where it should, so that damage
  *          of any one bit neither ends the process nor keeps us here.  Nothing is changed but the bias of locals.
  * Why:     stacks stay as they are: what a page misses must be just what lies in them. */
+#include "depot.h"
 #include "guard.h"
 #include "stack.h"
 
@@ -165,6 +166,8 @@ static bool stacks_are_valid(const struct heap *hp, struct local *lo, struct sta
 static bool depot_is_valid(const struct heap *hp, unsigned kind)
 {
     const struct shard_class *sc = &hp->shard->class[kind - KIND_PLAIN];
+    if (sc->depot_thrice != 3 * sc->depot_count)
+        return false;
     if (sc->depot == NULL || sc->depot_count > ph_depot_cap(kind) || sc->depot_most > ph_depot_cap(kind) || hp->gate.emptied != 0)
         return sc->depot_count == 0;
     for (uint32_t i = 0; i < sc->depot_count; i++)
@@ -175,13 +178,10 @@ static bool depot_is_valid(const struct heap *hp, unsigned kind)
 
 static bool depots_are_valid(const struct heap *hp)
 {
-    uint64_t bytes = 0;
-    for (unsigned i = 0; i < CLASS_COUNT; i++) {
+    for (unsigned i = 0; i < CLASS_COUNT; i++)
         if (!depot_is_valid(hp, KIND_PLAIN + i) || hp->shard->class[CLASS_COUNT + i].depot_count != 0)
             return false;
-        bytes += (uint64_t)hp->shard->class[i].depot_count * ph_class_bytes[i];
-    }
-    return hp->shard->depot_bytes == bytes;
+    return true;
 }
 
 bool ph_valid_stacks(const struct heap *hp, struct stacked *out)
@@ -198,12 +198,57 @@ bool ph_valid_stacks(const struct heap *hp, struct stacked *out)
     return (out->all == 0 && out->runs == 0) || hp->gate.emptied == 0;
 }
 
+/* ---- classes ------------------------------------------------------------------------------------------ */
+
+static const struct span *page_of(const struct heap *hp, unsigned kind, uint32_t index)
+{
+    const struct span *pg = ph_span_known(index);
+    return pg != NULL && pg->self == index && pg->tag == (hp->tag | kind) ? pg : NULL;
+}
+
+/* Listed when it has room, and is not the one kept back; then its neighbours know it. */
+static bool shard_lists_page(const struct heap *hp, const struct span *pg)
+{
+    const unsigned kind = entry_kind(pg->tag);
+    const bool has_room = pg->free_count > 0 || pg->carved < pg->capacity;
+    const struct shard_class *sc = &hp->shard->class[kind - KIND_PLAIN];
+    if (!pg->listed)
+        return pg->prev == SPAN_NONE && (has_room ? ph_back_has(hp, kind, pg) : pg->next == SPAN_NONE);
+    const struct span *before = page_of(hp, kind, pg->prev), *after = page_of(hp, kind, pg->next);
+    return has_room &&
+           (pg->prev == SPAN_NONE ? sc->pages == pg->self : before != NULL && before->next == pg->self) &&
+           (pg->next == SPAN_NONE || (after != NULL && after->prev == pg->self));
+}
+
+/* While the heap is closed only a fork, which may have interrupted a thread inside, has such a lock. */
+static bool lock_is_free(const ph_lock *lock)
+{
+    enum { TRIES = 20, PAUSE_NS = 10 * 1000 * 1000 };
+    for (unsigned i = 0; i < TRIES && (__atomic_load_n(lock, __ATOMIC_RELAXED) & LOCK_BY_FORK); i++)
+        ph_os_sleep(PAUSE_NS);
+    return __atomic_load_n(lock, __ATOMIC_RELAXED) == 0;
+}
+
+/* `units`: of all pages, by kind. */
+static bool shard_is_valid(const struct heap *hp, const uint32_t *units)
+{
+    for (unsigned i = 0; hp->shard != NULL && i < 2 * CLASS_COUNT; i++) {
+        const struct shard_class *sc = &hp->shard->class[i];
+        const struct span *first = page_of(hp, KIND_PLAIN + i, sc->pages);
+        if (!lock_is_free(&sc->lock) || sc->units != units[i] ||
+            (sc->pages != SPAN_NONE && (first == NULL || !first->listed || first->prev != SPAN_NONE)) ||
+            !ph_back_has(hp, KIND_PLAIN + i, NULL))
+            return false;
+    }
+    return true;
+}
+
 /* ---- the whole heap --------------------------------------------------------------------------------- */
 
 static bool page_is_valid(const struct heap *hp, const struct span *pg, struct tally *sum)
 {
     sum->units[entry_kind(pg->tag) - KIND_PLAIN] += (uint32_t)pg->units;
-    return hp->shard != NULL && ph_page_count(pg, &sum->missing) && ph_shard_lists_page(hp, pg);
+    return hp->shard != NULL && ph_page_count(pg, &sum->missing) && shard_lists_page(hp, pg);
 }
 
 static bool spans_are_valid(struct heap *hp, const struct region *rg, struct tally *sum)
@@ -266,7 +311,7 @@ static bool heap_is_valid(struct heap *hp, bool *uncertain)
             (rg->packed != NULL && (!ph_packed_is_valid(rg) || (hp->debug != 0 && !ph_debug_free_is_good(hp, rg)))))
             return false;
     if (sum.live_units != hp->live_units || sum.dirty_units != hp->dirty_units || sum.guards != hp->guard_count || !ph_span_bins_are_valid(hp) ||
-        !ph_span_spares_are_valid(hp) || !ph_shard_is_valid(hp, sum.units) || !large_list_is_valid(hp) || !fields_are_valid(hp) ||
+        !ph_span_spares_are_valid(hp) || !shard_is_valid(hp, sum.units) || !large_list_is_valid(hp) || !fields_are_valid(hp) ||
         !ph_valid_stacks(hp, &stacks))
         return false;
     *uncertain = stacks.uncertain;

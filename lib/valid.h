@@ -144,13 +144,26 @@ bool ph_map_names(const struct span *sp);                /* all entries of its u
 bool ph_region_is_valid(const struct heap *hp, const struct region *rg);
 bool ph_packed_is_sound(const struct region *rg);        /* its bounds and pointers */
 enum { SPAN_SPARES = 32 };                               /* descriptors that a heap keeps at hand */
-unsigned ph_span_bin(uint32_t units);
+enum { SPAN_EXACT_BINS = 32 };
+static inline unsigned span_bin(uint32_t units)
+{
+    if (units <= SPAN_EXACT_BINS)
+        return units - 1;
+    const unsigned log = 31 - (unsigned)__builtin_clz(units);
+    const unsigned bin = SPAN_EXACT_BINS + (log - 5) * 4 + (units >> (log - 2) & 3);
+    return bin < BIN_COUNT ? bin : BIN_COUNT - 1;
+}
+/* Units that were used before leave a free span: it is as well that they were here.  Held: the span lock. */
+static inline void purge_came_back(struct heap *hp, const struct span *sp, uint32_t units)
+{
+    enum { MOST = 4 * DIRTY_UNITS };
+    if (units > RUN_KEEP_UNITS && sp->state != SPAN_VIRGIN)
+        hp->long_credit = hp->long_credit + 2 * units < MOST ? hp->long_credit + 2 * units : MOST;
+}
 bool ph_span_bins_are_valid(const struct heap *hp);      /* the links of each free span: ph_span_is_valid */
 bool ph_span_spares_are_valid(const struct heap *hp);
 bool ph_page_is_sound(const struct span *pg);            /* nothing of it leads out of bounds */
 bool ph_page_count(const struct span *pg, uint64_t *missing); /* valid; and how many blocks are in stacks */
-bool ph_shard_is_valid(const struct heap *hp, const uint32_t *units);
-bool ph_shard_lists_page(const struct heap *hp, const struct span *pg); /* in its list, or not, as it should be */
 bool ph_gate_is_valid(const struct gate *gt);
 
 /* valid.c: close the gate, unless the way there is damaged; true: so are neither regions nor locals.  The

@@ -217,5 +217,41 @@ refused 'the base' "$bench" -N -d "$PWD" -o "$work/results" -B nobody
 refused 'is not a number' "$bench" -N -d "$PWD" -o "$work/results" -r 0
 refused 'there is no commit' "$top_srcdir/bench/against.sh" -d "$PWD" no-such-commit
 
+# ---- by threads, from figures that we know, and small ----
+cat >"$work/raw" <<'END'
+contention contend/1 glibc 1 10.04 2048 50
+contention contend/1 glibc 2 30 2048 50
+contention contend/1 glibc 3 20 4096 50
+contention contend/1 privheap 1 8 1024 50
+contention contend/64 glibc 1 40 2048 50
+pattern producers/2 privheap 1 12.25 1024 50
+pattern producers/2 privheap 2 12.35 3072 50
+END
+awk -v names='glibc privheap' -v charts="$work/plot" -f "$top_srcdir/bench/scaling.awk" "$work/raw" >"$work/table"
+has "$work/table" '^\| contend: threads, ns of CPU for each operation \| glibc \| privheap \|$'
+has "$work/table" '^\| 1 \| 20\.0 \| 8\.0 \|$'
+has "$work/table" '^\| 1 \| 2\.0 \| 1\.0 \|$'
+has "$work/table" '^\| 64 \| 40\.0 \| - \|$'
+has "$work/table" '^\| 2 \| - \| 12\.3 \|$'
+has "$work/table" '^\| 2 \| - \| 2\.0 \|$'
+has "$work/plot" '^64 40$'
+has "$work/plot" "linewidth 3 title 'privheap'"
+"$top_srcdir/bench/scaling.sh" -N -d "$PWD" -o "$work/scaling" -r 1 -b 3 -t '1 2' -p 'contend remote' again="$object" >"$work/out" 2>"$work/err" || {
+    fail 'scaling.sh fails'
+    cat "$work/err"
+}
+has "$work/out" '^\| contend: threads, peak MiB \| again \| privheap \|$'
+[ "$(grep -cE '^\| 1 \| [0-9.]+ \| [0-9.]+ \|$' "$work/out")" -eq 2 ] || fail 'one thread is not in two tables'
+[ "$(grep -cE '^\| 2 \| [0-9.]+ \| [0-9.]+ \|$' "$work/out")" -eq 4 ] || fail 'two threads are not in four'
+has "$work/out" '^\| privheap \| [0-9.]+ % \| [0-9.]+ % \|$'
+! command -v gnuplot >/dev/null || has "$work/scaling/scaling.svg" '</svg>'
+refused 'no rows are left' "$top_srcdir/bench/scaling.sh" -N -d "$PWD" -o "$work/scaling" -t 1 -p remote
+refused 'is not a number' "$top_srcdir/bench/scaling.sh" -N -d "$PWD" -o "$work/scaling" -t '1 x'
+refused 'bench_lines under' "$top_srcdir/bench/scaling.sh" -N -d "$work"
+
+# ---- false sharing, counted ----
+[[ $(LD_PRELOAD=$object bench/bench_lines) =~ ^together\ ([0-9]+)\ ([0-9]+).handed\ [0-9]+\ [0-9]+$ ]] || fail 'bench_lines says nothing'
+[ $((BASH_REMATCH[1] * 200)) -le "${BASH_REMATCH[2]}" ] || fail "of ${BASH_REMATCH[2]} lines ${BASH_REMATCH[1]} hold blocks of two threads"
+
 echo "$count checks, $failed failed"
 [ "$failed" -eq 0 ]

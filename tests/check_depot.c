@@ -4,6 +4,7 @@
 /* check_depot.c -- batches of free blocks between the stacks and the pages: who gets how much room, that each block is there
  * once, and that all of them go when they must. */
 #include "check_room.h"
+#include "depot.h"
 
 enum { ROOM = 300, CLASS = 3, PLAIN_64 = KIND_PLAIN + CLASS, BATCH = 100 };
 
@@ -70,7 +71,7 @@ START_TEST(only_blocks_that_come_back_get_room)
     ck_assert_uint_eq(sc->depot_count, 0); /* nobody wanted one again */
     come_and_go(1);
     ck_assert_uint_gt(sc->depot_count, 0);
-    ck_assert_uint_eq(heap->shard->depot_bytes, sc->depot_count * 64);
+    ck_assert_uint_eq(heap->shard->idle, 1);
     come_and_go(5);
     ck_assert_uint_eq(sc->depot_count, BATCH); /* all of them by now */
 }
@@ -88,14 +89,14 @@ START_TEST(what_nobody_missed_goes_at_the_second_look)
 {
     come_and_go(7);
     const unsigned had = sc->depot_count, most = sc->depot_most;
-    ph_shard_empty_depots(heap, false);
-    ph_shard_empty_depots(heap, false);
+    ph_shard_age(heap);
+    ph_shard_age(heap);
     ck_assert_uint_eq(sc->depot_count, 0);
     ck_assert_uint_eq(sc->depot_most, most - had / 2);
     come_and_go(7);
-    ph_shard_empty_depots(heap, false);
+    ph_shard_age(heap);
     come_and_go(3); /* all were wanted since */
-    ph_shard_empty_depots(heap, false);
+    ph_shard_age(heap);
     ck_assert_uint_eq(sc->depot_count, BATCH);
 }
 END_TEST
@@ -128,7 +129,7 @@ START_TEST(validate_sees_what_is_wrong_there)
     ck_assert(!ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
     *key = right;
     sc->depot_count--;
-    ck_assert(!ph_walk_validate(heap, NULL, ENTER_PATIENTLY)); /* the sum of bytes */
+    ck_assert(!ph_walk_validate(heap, NULL, ENTER_PATIENTLY)); /* its echo says another */
     sc->depot_count++;
     sc->depot_most = 1 << 20;
     ck_assert(!ph_walk_validate(heap, NULL, ENTER_PATIENTLY));
@@ -144,7 +145,7 @@ static void free_one_twice(void *nothing)
     give(twice, 1);
     give(twice, 1);
     ph_shard_flush(heap, PLAIN_64, &stack, slot + 1, (unsigned)(stack.top - slot - 1), FLUSH_TO_DEPOT);
-    ph_shard_empty_depots(heap, true);
+    ph_shard_empty_depots(heap);
 }
 
 START_TEST(one_freed_twice_is_found_when_it_leaves)
@@ -163,7 +164,6 @@ START_TEST(mending_throws_a_half_written_one_away)
     ph_shard_mend(heap);
     sc->lock = 0;
     ck_assert_uint_eq(sc->depot_count, 0);
-    ck_assert_uint_eq(heap->shard->depot_bytes, 0);
     come_and_go(1);
 }
 END_TEST

@@ -373,18 +373,51 @@ END_TEST
 /* Who frees all and goes to sleep leaves little; who came back for what was freed finds it. */
 START_TEST(of_too_much_dirty_memory_some_goes_at_once)
 {
-    enum { RUNS = 60, KEEP_MB = 2 };
+    enum { RUNS = 256, UNITS = 60, KEEP_MB = 2 }; /* none is long */
     static struct span *sp[RUNS];
     read_delay("PRIVHEAP_PURGE_DELAY=60000");
     for (int round = 0; round < 3; round++) {
         for (int i = 0; i < RUNS; i++)
-            sp[i] = take(255);
+            sp[i] = take(UNITS);
         for (int i = 0; i < RUNS; i++)
             give(sp[i]);
         if (round == 0)
             ck_assert_uint_le(room_sums(heap).dirty_bytes, (KEEP_MB + KEEP_MB / 2) * MB);
     }
-    ck_assert_uint_ge(room_sums(heap).dirty_bytes, (RUNS / 2) * MB);
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, RUNS * UNITS / 2 * UNIT_BYTES);
+}
+END_TEST
+
+/* The old places of a block that grows: each is too short for the next. */
+START_TEST(long_span_goes_at_once_unless_the_heap_comes_back_for_such)
+{
+    enum { UNITS = RUN_KEEP_UNITS + 16, LEAST = RUN_KEEP_UNITS / 2 * UNIT_BYTES };
+    read_delay("PRIVHEAP_PURGE_DELAY=60000");
+    struct span *keep = take(16), *sp = take(UNITS);
+    give(sp);
+    ck_assert_uint_eq(room_sums(heap).dirty_bytes, 0);
+    give(take(UNITS));
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, LEAST);
+    give(take(UNITS));
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, LEAST);
+    ph_purge_all(heap);
+    heap->long_credit = 0;
+    sp = take(RUN_KEEP_UNITS); /* threads keep such: not so long */
+    give(sp);
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, LEAST);
+    give(keep);
+}
+END_TEST
+
+/* Little of much is not worth a call. */
+START_TEST(long_span_stays_while_little_is_dirty)
+{
+    enum { UNITS = RUN_KEEP_UNITS + 16, LEAST = RUN_KEEP_UNITS / 2 * UNIT_BYTES };
+    read_delay("PRIVHEAP_PURGE_DELAY=60000");
+    struct span *keep = take(20 * UNITS), *sp = take(UNITS);
+    give(sp);
+    ck_assert_uint_ge(room_sums(heap).dirty_bytes, LEAST);
+    give(keep);
 }
 END_TEST
 
@@ -617,6 +650,8 @@ int main(void)
     TCase *purge = room_case(suite, "purge", setup_virgin_heap, teardown_heap);
     tcase_add_loop_test(purge, dirty_memory_goes_by_age, 0, 2);
     tcase_add_test(purge, of_too_much_dirty_memory_some_goes_at_once);
+    tcase_add_test(purge, long_span_goes_at_once_unless_the_heap_comes_back_for_such);
+    tcase_add_test(purge, long_span_stays_while_little_is_dirty);
     tcase_add_test(purge, purge_leaves_no_dirty_memory_and_no_live_byte_changed);
     TCase *look = room_case(suite, "containing, valid", setup_virgin_heap, teardown_heap);
     tcase_add_test(look, containing_finds_nothing_outside);

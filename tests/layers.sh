@@ -17,7 +17,7 @@ rooms='
     heap
     debug=harden
     local=gate=sized=late=nested=runs=settle
-    emergency shard=mend=depot
+    emergency shard=back=mend=depot
     large=kept=fence=guard=guardslot=guardfault packed=packedcheck
     page
     span=spanguard=purge=forget=spancheck

@@ -3,8 +3,9 @@
 # Copyright (c) 2026 the privheap authors
 #
 # layout.sh -- the preload object's code lies where preload/layout.ld wants it: every name there is one of ours, and a
-# process that makes some blocks, frees some and waits has none of the code beyond in its memory.  That it has is most
-# likely the fault of a new function on the way of every process, which the script must name.
+# process that makes some blocks, frees some and waits has none of the code beyond in its memory, and one that works for a
+# while nothing of the last part.  That it has is most likely the fault of a new function on the way of every process,
+# which the script must name.
 # layout_object=FILE tests another object than the one built here.
 
 source=${top_srcdir:-$(dirname "$0")/..}
@@ -12,7 +13,7 @@ script=$source/preload/layout.ld
 object=${layout_object:-$PWD/preload/.libs/libprivheap-preload.so}
 program=$PWD/tests/idle
 [ -e "$object" ] || { echo 'there is no preload object in this build'; exit 77; }
-[ "$(readelf -lW "$object" | grep -c 'LOAD.* R E ')" = 2 ] || { echo 'this linker has not put code into two parts'; exit 77; }
+[ "$(readelf -lW "$object" | grep -c 'LOAD.* R E ')" = 3 ] || { echo 'this linker has not put code into three parts'; exit 77; }
 failed=0
 work=$(mktemp -d) || exit 99
 waiting=
@@ -32,16 +33,30 @@ default:gcc*' 12.'* | '-g -O2 debug 0:gcc'*' 12.'* | '-O2 -g debug 0:gcc'*' 12.'
 *) echo 'with another compiler, or other options of it, other functions are left'; exit $failed ;;
 esac
 
-# KiB of the object in the memory of a process that waits, by the mapping's rights.
-mkfifo "$work/ready"
-LD_PRELOAD=$object "$program" >"$work/ready" &
-waiting=$!
-read -r word <"$work/ready"
-[ "$word" = ready ] || { echo "the idle program says '$word'"; exit 1; }
-awk -v file="${object##*/}" '
-    /^[0-9a-f]+-[0-9a-f]+ / { ours = index($6, file) > 0; rights = $2 }
-    ours && /^Rss:/ { print rights, $2 }' "/proc/$waiting/smaps" >"$work/parts"
-cat "$work/parts"
-resident=$(awk '/^r-xp/ { n++; if (n > 1) cold += $2 } END { print cold + 0 }' "$work/parts")
+# KiB of the object in the memory of a process that waits, by the mapping's rights, in the order of addresses.
+parts() { # ARGUMENT...
+    mkfifo "$work/ready"
+    LD_PRELOAD=$object "$program" "$@" >"$work/ready" &
+    waiting=$!
+    read -r word <"$work/ready"
+    [ "$word" = ready ] || { echo "the idle program says '$word'"; exit 1; }
+    awk -v file="${object##*/}" '
+        /^[0-9a-f]+-[0-9a-f]+ / { ours = index($6, file) > 0; rights = $2 }
+        ours && /^Rss:/ { print rights, $2 }' "/proc/$waiting/smaps" >"$work/parts"
+    kill "$waiting"
+    wait "$waiting" 2>/dev/null
+    waiting=
+    rm "$work/ready"
+    cat "$work/parts"
+}
+
+beyond() { awk -v first="$1" '/^r-xp/ { n++; if (n > first) sum += $2 } END { print sum + 0 }' "$work/parts"; }
+
+parts
+resident=$(beyond 1)
 [ "$resident" = 0 ] || { echo "code that an idle process has no use for is in its memory: $resident KiB"; failed=1; }
+echo 'with an argument:'
+parts work
+resident=$(beyond 2)
+[ "$resident" = 0 ] || { echo "code that hardly any process has a use for is in the memory of one that works: $resident KiB"; failed=1; }
 exit $failed

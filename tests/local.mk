@@ -9,6 +9,7 @@ CHECK_SUITES =
 CHECK_SUITES += %D%/check_block
 CHECK_SUITES += %D%/check_damage
 CHECK_SUITES += %D%/check_debug
+CHECK_SUITES += %D%/check_cores
 CHECK_SUITES += %D%/check_depot
 CHECK_SUITES += %D%/check_decisions
 CHECK_SUITES += %D%/check_contract_blocks

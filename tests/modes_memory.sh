@@ -18,7 +18,7 @@ mib=56
 expect() { # WHAT COMMAND...: exits with 0 and says just "done"; 77: not here
     local what=$1 got
     shift
-    timeout 100 env LD_PRELOAD="$preload_object" "$@" >"$work/out" 2>&1 </dev/null
+    timeout 500 env LD_PRELOAD="$preload_object" "$@" >"$work/out" 2>&1 </dev/null
     got=$?
     [ $got -ne 77 ] || { echo "skipped here: $what"; return; }
     [ $got -eq 0 ] && [ "$(cat "$work/out")" = done ] && return
@@ -56,7 +56,7 @@ expect '40,000 live blocks of 128 KiB' "$memory" blocks 40000 131072
 
 if group_begin $((mib << 21)); then
     if bash -c "$join_group" join "$group" true 2>>"$work/err"; then
-        timeout 100 bash -c "$join_group" join "$group" env LD_PRELOAD="$preload_object" "$memory" touch $mib >"$work/out" 2>&1 </dev/null
+        timeout 500 bash -c "$join_group" join "$group" env LD_PRELOAD="$preload_object" "$memory" touch $mib >"$work/out" 2>&1 </dev/null
         got=$?
         [ $got -eq 0 ] && [ "$(cat "$work/out")" = done ] || { echo "a control group of $((mib * 2)) MiB: exit status $got"; head -n 20 "$work/out"; failed=$((failed + 1)); }
     else

@@ -15,7 +15,7 @@
 
 preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
 privheap=${privheap:-$PWD/privheap}
-case_seconds=${case_seconds:-60} # a machine may be busy: each takes a few
+case_seconds=${case_seconds:-240} # a machine may be busy: each takes a few
 # The slow ones first, so that none of them is the last to run alone.
 names='postgres sort clang gcc redis gdb git python3 java cmake node nginx g++ php openssl xz imagemagick ruby coreutils curl
     stress-ng sqlite3 bash perl perl_threads lua vim tar make'
