@@ -19,6 +19,7 @@ enum {
     DEPOT_LEAST = 16,    /* a class of which fewer fit has none */
     DEPOT_FIRST = 64,    /* what it may hold at first */
     LOOK_MS = 50,
+    DRAINS = 16,         /* flushes in a row */
 };
 
 uint32_t ph_depot_cap(unsigned kind)
@@ -51,7 +52,15 @@ uint32_t ph_depot_give(struct heap *hp, struct shard_class *sc, void *const *blo
         ph_idle(hp);
     }
     sc->flushed |= come < count;
+    if (come < count && sc->drain < DRAINS)
+        __atomic_store_n(&sc->drain, sc->drain + 1, __ATOMIC_RELAXED);
     return come;
+}
+
+/* Much is freed in this class, and nothing taken. */
+bool ph_depot_drains(struct heap *hp, unsigned kind)
+{
+    return __atomic_load_n(&hp->shard->class[kind - KIND_PLAIN].drain, __ATOMIC_RELAXED) >= DRAINS;
 }
 
 /* The newest, up to `want`; how many. */
@@ -73,6 +82,7 @@ void ph_depot_missed(struct shard_class *sc, unsigned kind)
     const uint32_t cap = ph_depot_cap(kind);
     const bool grows = sc->flushed && sc->depot_most < cap;
     sc->flushed = false;
+    __atomic_store_n(&sc->drain, 0, __ATOMIC_RELAXED);
     if (!grows)
         return;
     if (sc->depot == NULL && (sc->depot = ph_meta_take(cap * sizeof *sc->depot)) == NULL)

@@ -11,6 +11,7 @@ uint32_t ph_depot_cap(unsigned kind);
 uint32_t ph_depot_room(const struct shard_class *sc, uint32_t count); /* no lock needed */
 uint32_t ph_depot_give(struct heap *hp, struct shard_class *sc, void *const *blocks, uint32_t count, uint32_t wish);
 uint32_t ph_depot_take(struct shard_class *sc, void **out, uint32_t want);
+bool ph_depot_drains(struct heap *hp, unsigned kind); /* much is freed, and nothing taken; no lock needed */
 void ph_depot_missed(struct shard_class *sc, unsigned kind);
 uint32_t ph_depot_excess(struct shard_class *sc);
 void ph_depot_forget(struct shard_class *sc);

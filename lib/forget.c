@@ -108,9 +108,9 @@ void ph_span_forget(struct heap *hp)
         spans_forget(hp);
     for (unsigned bin = 0; hp->bins_used != 0 && bin < BIN_COUNT; bin++)
         hp->bin[bin] = SPAN_NONE;
-    hp->bins_used = hp->peak_units = 0;
+    hp->bins_used = hp->peak_units = hp->low_units = hp->low_ms = hp->swing_units = hp->shed_units = 0;
     hp->live_units = hp->dirty_units = 0;
-    hp->purge_ms = hp->gives = 0;
+    hp->purge_ms = hp->gives = hp->sheds = 0;
 }
 
 /* ---- a region ------------------------------------------------------------------------------------ */

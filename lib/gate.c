@@ -37,7 +37,7 @@ bool ph_gate_bias(struct local *lo)
     const bool plain = lo->stride == 1;
     if (hp->hard == 0) { /* else all goes the slow way */
         __atomic_store_n(&lo->tag, hp->tag | (plain ? KIND_PLAIN : KIND_SIZED), __ATOMIC_RELAXED);
-        __atomic_store_n(&lo->check, plain ? ph_secret : 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&lo->check, !plain ? 0 : lo->watch != 0 ? CHECK_STOPPED : ph_secret, __ATOMIC_RELAXED);
     }
     __atomic_store_n(&lo->biased, FLAG_SET, __ATOMIC_RELAXED);
     return true;

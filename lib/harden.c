@@ -40,7 +40,7 @@ struct hard_block ph_hard_large(const struct span *sp)
 
 enum family ph_hard_family(const struct hard_block *hb)
 {
-    if (tail_slack(hb) == 0)
+    if (ph_families == 0 || tail_slack(hb) == 0) /* else four values of a byte that was overwritten would pass for one */
         return FAMILY_ANY;
     const uint8_t stands = (uint8_t)hb->block[hb->wanted] ^ tail_byte(hb, hb->wanted);
     return stands % 2 != 0 || stands >= FAMILY_COUNT << 1 ? FAMILY_ANY : (enum family)(stands >> 1);

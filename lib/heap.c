@@ -187,7 +187,7 @@ static COLD bool process_heap_make(void)
     ph_lock_take(&registry_lock);
     if (process_ready == 0) {
         ph_secret = secret;
-        ph_os_seed();
+        ph_os_seed(ph_option(OPT_THP) != THP_NEVER);
         ph_process_heap.id = PROCESS_HEAP;
         heap_first_seals(&ph_process_heap);
         const size_t most = ph_option(OPT_MAX_SIZE) & ~(size_t)(UNIT_BYTES - 1);

@@ -38,7 +38,7 @@
  *            |
  *     debug, harden          what stands in free memory and behind blocks: debug flags; secure, tolerant mode
  *            |
- *     local, sized, late, runs, stack -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
+ *     local, sized, late, runs, stack, settle -- gate   one thread's stacks for a heap, freed blocks that wait; who may be inside
  *            |   (nested, emergency: what a signal handler may do that interrupted us)
  *            |
  *        shard, depot, back, mend  class locks; which page serves, batches, free pages; after a fork past us
@@ -210,9 +210,11 @@ struct region {
     uint32_t first;     /* the first unit that may hold spans: before it the handle's, or packed memory */
     uint32_t index;     /* running number in its heap */
     uint32_t dirty;     /* units from base that a dead heap wrote to, when it became a region of this one */
+    uint32_t huge;      /* flag: the system was asked for huge pages */
     struct packed *packed; /* blocks side by side in the units before `first`; NULL: none */
     struct region *next;
     uint64_t seal;
+    uint64_t pinned[8]; /* of the first 1 GB; bit: those 2 MB have an OS page that keeps huge pages away */
 };
 
 /* ---- packed.c: blocks of all sizes side by side; the gate lock guards it ---------------------- */
@@ -254,8 +256,8 @@ struct shard_class {
     uint32_t depot_thrice; /* the count, once more */
     uint32_t depot_low; /* the fewest that were there since the last look: nobody missed those */
     uint32_t kept, kept_most, kept_low; /* units of pages kept back; likewise */
-    bool flushed;    /* blocks went to pages since the last refill from there */
-    bool dropped;    /* likewise, pages to the heap */
+    bool flushed, dropped; /* blocks went to pages since the last refill from there; likewise, pages to the heap */
+    uint8_t drain;         /* how often blocks went to pages */
 } __attribute__((aligned(64)));
 static_assert(sizeof(struct shard_class) == 64, "what two classes write is no line of both");
 
@@ -322,6 +324,8 @@ struct local {
     struct late *late;   /* of a hard heap; NULL: none yet */
     uint64_t flushed, deep, moved; /* bits of classes: overflowed since it ran dry; has a deep stack; did either since the clock */
     struct stack stack[CLASS_COUNT];
+    uint64_t watch_ms; /* the first of what `watched` counts; 0: none yet */
+    uint32_t watch, watched; /* flag: its mallocs go the slow way, to be looked at, and how many there were */
     struct runs runs;
     void *slot[]; /* the first rooms close together, the wide ones; the deep ones of a plain local; none in ph_local_none */
 };
@@ -420,15 +424,14 @@ struct heap {
     uint64_t dirty_units;    /* free, and a purge would give them back */
     uint64_t guard_count;    /* inaccessible OS pages between spans, */
     uint64_t guard_next;     /* and how many units are live when the next is made; 0: none */
-    uint64_t peak_units;     /* the most that were live since the last sweep */
+    uint64_t low_units, low_ms, peak_units; /* the fewest that were live lately, and when; the most since then, */
+    uint64_t swing_units, shed_units; /* and how many came back; given back too, and not taken since: purge.c */
     uint32_t spares, spare_count; /* descriptors at hand */
     uint64_t bins_used;
-    uint64_t purge_ms;       /* the last sweep by age */
-    uint32_t gives, long_credit; /* spans given since then; units of long ones that the program shows it comes back for */
+    uint64_t purge_ms, settle_ms; /* the last sweep by age; a thread was looked at, and was busy: settle.c */
+    uint32_t gives, sheds, long_credit; /* spans given since; flag: ph_purge_sheds; units of long ones that the program shows it comes back for */
     uint32_t large;          /* descriptors: list of large blocks */
-    uint64_t large_bytes;
-    uint64_t large_count;
-    uint64_t large_most, large_most_bytes; /* the most there ever were: malloc_stats */
+    uint64_t large_bytes, large_count, large_most, large_most_bytes; /* the most there ever were: malloc_stats */
     uint32_t bin[BIN_COUNT]; /* free spans by units */
     struct shard *shard;     /* NULL until the first page */
     uint64_t regions_seal;   /* and of the shard */
@@ -455,8 +458,7 @@ struct heap *ph_heap_create(unsigned flags, size_t initial_bytes, size_t max_byt
 bool ph_heap_destroy(struct heap *hp); /* false: it has ended already */
 struct heap *ph_heap_of_handle(const void *handle); /* live heap, or NULL; never touches the address */
 unsigned ph_heap_list(void **handles, unsigned room); /* count of live heaps, process heap first */
-void ph_heap_registry_fork_lock(void);
-void ph_heap_registry_fork_unlock(void);
+void ph_heap_registry_fork_lock(void), ph_heap_registry_fork_unlock(void);
 
 enum enter {
     ENTER_PATIENTLY, /* wait while another thread owns HeapLock */
@@ -545,6 +547,10 @@ void ph_runs_settle(struct local *lo);
 void ph_runs_salvage(struct local *lo);
 bool ph_runs_are_valid(const struct local *lo, uint64_t *count);
 
+/* settle.c -- a program that freed much and does little since */
+bool ph_settle_overflow(struct local *lo, struct stack *st, unsigned class); /* busy on entry; true: much is freed */
+void ph_settle_watch(struct local *lo), ph_settle_look(struct local *lo); /* not busy; busy on entry, and on return */
+
 /* sized.c -- locals of private heaps, and how a thread finds them */
 extern const struct thread ph_thread_none;
 extern __thread struct thread *ph_thread __attribute__((tls_model("initial-exec")));
@@ -563,8 +569,7 @@ void ph_late_empty(struct local *lo); /* held: gate lock, heap stopped (or the l
 void ph_sized_forget(struct heap *hp); /* the heap ends.  Held: gate lock */
 void ph_sized_detach_all(void);        /* this thread ends */
 void ph_sized_fork_child(void);
-void ph_sized_fork_lock(void);
-void ph_sized_fork_unlock(void);
+void ph_sized_fork_lock(void), ph_sized_fork_unlock(void);
 
 struct thread *ph_sized_thread_of(const void *owner); /* NULL: none */
 
@@ -657,7 +662,7 @@ struct sized_entry;
 void ph_shard_sweep(struct heap *hp);
 void ph_shard_salvage_sized(struct heap *hp, unsigned kind, const struct sized_entry *entry);
 void ph_shard_refill(struct heap *hp, unsigned kind, struct stack *st, unsigned want);
-enum flush { FLUSH_TO_PAGES, FLUSH_TO_DEPOT };
+enum flush { FLUSH_TO_PAGES, FLUSH_TO_DEPOT, FLUSH_DRAIN };
 void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bottom, unsigned count, enum flush where);
 void ph_shard_empty_depots(struct heap *hp);
 void ph_shard_age(struct heap *hp); /* what nobody missed goes */
@@ -667,8 +672,7 @@ bool ph_shard_salvage(struct heap *hp, unsigned kind, void *block); /* give it, 
 void ph_shard_unfresh(struct heap *hp, unsigned kind, struct stack *st); /* give a stack's fresh blocks back */
 void ph_shard_trim(struct heap *hp);
 void ph_shard_mend(struct heap *hp);
-void ph_shard_fork_lock(struct heap *hp);
-void ph_shard_fork_unlock(struct heap *hp);
+void ph_shard_fork_lock(struct heap *hp), ph_shard_fork_unlock(struct heap *hp);
 
 /* depot.c, back.c -- what a class keeps between stacks and pages, and of pages: see depot.h */
 bool ph_depot_look(struct heap *hp); /* no lock needed: is it time to ask what nobody missed? */
@@ -724,17 +728,14 @@ bool ph_large_was(const void *block, size_t *bytes); /* one of the last that wen
 void ph_large_forget(struct heap *hp);            /* destroy: all large blocks of a heap */
 bool ph_large_resize(struct heap *hp, struct span *sp, size_t bytes, size_t wanted, bool sized, bool may_move);
 bool ph_large_trim(void); /* kept mappings and fenced ones that wait go; true: there were some */
-void ph_large_fork_lock(void);
-void ph_large_fork_unlock(void);
+void ph_large_fork_lock(void), ph_large_fork_unlock(void);
 
 /* kept.c -- mappings of freed large blocks */
 char *ph_kept_take(size_t bytes, size_t align, size_t *got_bytes); /* dirty; NULL: none */
 bool ph_kept_behind(const char *end, size_t bytes); /* they belong to the block that ends there now */
-void ph_kept_give(char *base, size_t bytes, size_t live_bytes);
-void ph_kept_expire(void);
+void ph_kept_give(char *base, size_t bytes, size_t live_bytes), ph_kept_expire(void);
 bool ph_kept_trim(void); /* true: there were some */
-void ph_kept_fork_lock(void);
-void ph_kept_fork_unlock(void);
+void ph_kept_fork_lock(void), ph_kept_fork_unlock(void);
 
 /* span.c -- units cut out of regions, joined again.  Locks itself. */
 struct span *ph_span_take_for(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units, size_t wanted, bool sized);
@@ -780,10 +781,12 @@ bool ph_spanguard_end(struct heap *hp);   /* memory is out: none from now on; tr
 /* purge.c -- dirty free memory goes back to the system */
 enum {
     PURGE_LEAST_UNITS = 16,                /* 64 KB: what is worth a system call at once */
-    DIRTY_UNITS = (16 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
+    DIRTY_UNITS = (2 << 20) / UNIT_BYTES, /* dirty memory that may stay, at least */
 };
 void ph_purge_as_due(struct heap *hp); /* held: span lock */
 void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units); /* likewise */
+void ph_purge_taken(struct heap *hp, const struct span *sp); /* likewise */
+bool ph_purge_sheds(const struct heap *hp); /* most of the heap is given back; no lock needed */
 uint32_t ph_purge_units(const struct span *sp, uint32_t *first); /* of a dirty free span: what can be given back */
 void ph_purge_all(struct heap *hp);
 
@@ -797,10 +800,9 @@ void ph_region_drop_all(struct heap *hp);
 void ph_region_drop_next(struct heap *hp, struct region *before);
 void ph_region_drop_rest(struct heap *hp); /* all but the first */
 void ph_region_cut(struct heap *hp, struct region *rg, uint32_t units);
-void ph_region_trim(void);
-void ph_region_expire(void); /* what was kept long enough */
-void ph_region_fork_lock(void);
-void ph_region_fork_unlock(void);
+void ph_region_purged(struct heap *hp, const char *from, size_t bytes);
+void ph_region_trim(void), ph_region_expire(void); /* all that was kept; what was kept long enough */
+void ph_region_fork_lock(void), ph_region_fork_unlock(void);
 
 /* map.c -- what stands at an address */
 bool ph_map_prepare(const void *base, size_t bytes); /* entries of that range can be written */
@@ -817,8 +819,7 @@ void ph_map_clear_ends(const struct span *sp);
 bool ph_map_own(const void *base, size_t bytes, uint32_t heap);
 void ph_map_disown(const void *base, size_t bytes);
 uint32_t ph_map_owner(const void *at);
-void ph_map_fork_lock(void);
-void ph_map_fork_unlock(void);
+void ph_map_fork_lock(void), ph_map_fork_unlock(void);
 
 /* meta.c -- memory for descriptors: cells found by number, never unmapped */
 enum {
@@ -849,8 +850,7 @@ static inline void *ph_cell_at(uint32_t cell)
     return ph_cell_chunk[cell >> CELLS_LOG] + ((size_t)(cell & ((1u << CELLS_LOG) - 1)) << CELL_BITS);
 }
 static inline struct span *ph_span_at(uint32_t index) { return ph_cell_at(index); }
-void ph_meta_fork_lock(void);
-void ph_meta_fork_unlock(void);
+void ph_meta_fork_lock(void), ph_meta_fork_unlock(void);
 
 /* walk.c, valid.c -- read a heap from outside */
 struct walk_entry {

@@ -24,7 +24,7 @@ enum {
     CUT_LEAST_BYTES = 64 << 10, /* what is left of a mapping is kept, or goes to the block as well */
     GROW_LEAST_BYTES = 256 << 10, /* a mapping is made longer if it has so much: that many OS pages cost more than the call */
 };
-#define KEPT_BYTES ((size_t)16 << 20)
+#define KEPT_BYTES ((size_t)8 << 20)
 #define CREDIT_BYTES ((size_t)112 << 20)
 
 struct kept {
@@ -204,6 +204,8 @@ static size_t kept_most(size_t bytes, size_t live_bytes)
     const size_t most = more > CREDIT_BYTES ? more : CREDIT_BYTES;
     credit = credit > most ? most : credit;
     credit -= bytes < credit ? bytes : credit;
+    if (ph_purge_sheds(&ph_process_heap)) /* small blocks go as well: it may sleep soon */
+        return credit;
     return (always > KEPT_BYTES ? always : KEPT_BYTES) + credit;
 }
 
@@ -226,7 +228,7 @@ void ph_kept_give(char *base, size_t bytes, size_t live_bytes)
     ph_lock_take(&kept_lock);
     const size_t most = kept_most(bytes, live_bytes);
     unsigned going = kept_old(now, gone);
-    const bool keep = ph_option(OPT_PURGE_DELAY) > 0 && (bytes <= KEPT_BYTES || bytes <= most / CREDIT_BLOCK_PART);
+    const bool keep = ph_option(OPT_PURGE_DELAY) > 0 && ((bytes <= KEPT_BYTES && bytes <= most) || bytes <= most / CREDIT_BLOCK_PART);
     const size_t more = keep ? bytes : 0;
     while (kept_count > 0 && kept_bytes + more > most)
         gone[going++] = kept_less(kept_oldest(now), kept_bytes + more - most);

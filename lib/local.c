@@ -352,8 +352,7 @@ static void *take_without_stack(struct heap *hp, unsigned class, bool *fresh)
 {
     bool is_fresh = false;
     void *block = NULL;
-    if (hp->packed_only || hp->hard != 0)
-        return NULL; /* alloc.c serves it */
+    if (hp->packed_only || hp->hard != 0) return NULL; /* alloc.c serves it */
     struct pass ps = ph_gate_enter(hp, ENTER_PATIENTLY);
     if (ps.lo != NULL && ps.lo->stride == 1)
         return take_biased(ps.lo, class, fresh);
@@ -368,6 +367,8 @@ void *ph_local_take_slow(struct local *lo, unsigned class, bool *fresh)
 {
     if (unlikely(ph_locks_held != 0) && ph_is_nested())
         return NULL; /* still busy: so is the interrupted operation */
+    if (unlikely(__atomic_load_n(&lo->watch, __ATOMIC_RELAXED) != 0))
+        ph_settle_look(lo);
     if (likely(__atomic_load_n(&lo->biased, __ATOMIC_RELAXED)))
         return take_biased(lo, class, fresh);
     local_leave(lo);
@@ -389,10 +390,7 @@ static bool give_biased(struct local *lo, void *block, unsigned class)
     const uint64_t magic = ph_class_magic[class];
     if (unlikely(!stack_has_room(st)))
         ph_stack_open(lo, st, class);
-    if (st->top >= st->limit)
-        ph_stack_overflows(lo, st, class);
-    if (st->top >= st->limit)
-        ph_shard_flush(lo->heap, KIND_PLAIN + class, st, stack_bottom(lo, st), stack_flush_count(lo, st, class), FLUSH_TO_DEPOT);
+    const bool drains = st->top >= st->limit && ph_settle_overflow(lo, st, class);
     /* now, because the flush may have given its page away: then it was freed twice */
     const uint64_t entry = map_get(block);
     const bool starts = (uint32_t)entry == (lo->heap->tag | KIND_PLAIN) + class &&
@@ -403,6 +401,8 @@ static bool give_biased(struct local *lo, void *block, unsigned class)
         __atomic_store_n(&st->top, st->top + 1, __ATOMIC_RELAXED);
     }
     local_leave(lo);
+    if (unlikely(drains))
+        ph_settle_watch(lo);
     return starts;
 }
 

@@ -91,6 +91,7 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/region.c \
 	%D%/report.c \
 	%D%/runs.c \
+	%D%/settle.c \
 	%D%/shard.c \
 	%D%/sizeclass.c \
 	%D%/sized.c \

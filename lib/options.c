@@ -36,6 +36,7 @@ static uint64_t values[OPT_COUNT] = {
 
 uint32_t ph_mode = MODE_DEFAULT, ph_families;
 static const char mode_words[MODE_COUNT][9] = { "default", "secure", "tolerant" };
+static const char thp_words[THP_COUNT][9] = { "auto", "never", "always" };
 
 static char paths[OPTION_PATH_BYTES]; /* those given, each behind a NUL and with one */
 static unsigned paths_used;
@@ -113,14 +114,14 @@ static const char *parse_number(const char *text, uint64_t *value)
     return rest == NULL || *rest != '\0' ? "is not a number" : NULL;
 }
 
-static const char *parse_mode(const char *text, uint64_t *value)
+static const char *parse_word(const char *text, const char (*words)[9], unsigned count, uint64_t *value, const char *wrong)
 {
-    for (unsigned i = 0; i < MODE_COUNT; i++)
-        if (is_word(text, mode_words[i])) {
+    for (unsigned i = 0; i < count; i++)
+        if (is_word(text, words[i])) {
             *value = i;
             return NULL;
         }
-    return "is no mode";
+    return wrong;
 }
 
 static const char *parse_flag(const char *text, uint64_t *value)
@@ -184,7 +185,8 @@ static const char *parse_typed(enum option_type type, const char *text, uint64_t
     if (type == OPTION_flag) return parse_flag(text, value);
     if (type == OPTION_bits) return parse_bits(text, value);
     if (type == OPTION_number) return parse_number(text, value);
-    if (type == OPTION_mode) return parse_mode(text, value);
+    if (type == OPTION_mode) return parse_word(text, mode_words, MODE_COUNT, value, "is no mode");
+    if (type == OPTION_when) return parse_word(text, thp_words, THP_COUNT, value, "is not auto, never or always");
     if (type == OPTION_fail) return parse_fail(text, value);
     if (type == OPTION_chaos) return parse_chaos(text, value);
     return parse_path(text, value);
@@ -241,6 +243,10 @@ void ph_option_allowed(struct message *m, enum option_id which)
         ph_message_text(m, "default, secure or tolerant");
         return;
     }
+    if (row->type == OPTION_when) {
+        ph_message_text(m, "auto, never or always");
+        return;
+    }
     if (row->type == OPTION_path) {
         ph_message_text(m, "a file name of at most ");
         ph_message_dec(m, OPTION_PATH_BYTES - 2);
@@ -272,6 +278,7 @@ void ph_option_default(struct message *m, enum option_id which)
     const struct option_row *row = &ph_option_rows[which];
     if (row->type == OPTION_size) say_bytes(m, row->value);
     if (row->type == OPTION_mode) ph_message_text(m, mode_words[row->value]);
+    else if (row->type == OPTION_when) ph_message_text(m, thp_words[row->value]);
     else if (row->type != OPTION_size && !OPTION_IS_TEXT(row->type)) ph_message_dec(m, row->value);
 }
 

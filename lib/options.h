@@ -17,11 +17,13 @@ enum option_id {
     OPT_COUNT
 };
 
-enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_number, OPTION_mode, OPTION_path, OPTION_fail, OPTION_chaos };
+enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_number, OPTION_mode, OPTION_when, OPTION_path, OPTION_fail, OPTION_chaos };
 #define OPTION_IS_TEXT(type) ((type) == OPTION_path || (type) == OPTION_fail || (type) == OPTION_chaos)
 
 /* Values of option MODE. */
 enum mode { MODE_DEFAULT, MODE_SECURE, MODE_TOLERANT, MODE_COUNT };
+/* Values of option THP. */
+enum { THP_AUTO, THP_NEVER, THP_ALWAYS, THP_COUNT };
 extern uint32_t ph_mode; /* in force, once the options were read */
 extern uint32_t ph_families; /* flag, likewise: FAMILY_CHECKS */
 

@@ -211,31 +211,44 @@ void ph_os_no_huge(void *at, size_t bytes)
     (void)os_call(__NR_madvise, (long)at, (long)bytes, MADV_NOHUGEPAGE, 0, 0, 0);
 }
 
+void ph_os_huge(void *at, size_t bytes)
+{
+    os_check(at, bytes);
+    (void)os_call(__NR_madvise, (long)at, (long)bytes, MADV_HUGEPAGE, 0, 0, 0);
+}
+
 /* ---- reservations grown from a seed ---------------------------------------------------------- */
 
-/* One inaccessible OS page that the system was told not to back with huge pages; 0: none, or in use. */
-static uintptr_t seed;
+/* Inaccessible OS pages with an advice: one that says not to back it with huge pages, one that asks for them.
+ * 0: none, or in use. */
+enum seed_kind { SEED_NO_HUGE, SEED_HUGE, SEEDS };
+static uintptr_t seed[SEEDS];
 
-void ph_os_seed(void)
+void ph_os_seed(bool huge)
 {
-    void *page = ph_os_reserve(ph_os_page_bytes(), ph_os_page_bytes());
-    if (page == NULL)
+    const size_t os_page = ph_os_page_bytes();
+    char *pages = ph_os_reserve(huge ? 2 * os_page : os_page, os_page);
+    if (pages == NULL)
         return;
-    ph_os_no_huge(page, ph_os_page_bytes());
-    __atomic_store_n(&seed, (uintptr_t)page, __ATOMIC_RELEASE);
+    ph_os_no_huge(pages, os_page);
+    __atomic_store_n(&seed[SEED_NO_HUGE], (uintptr_t)pages, __ATOMIC_RELEASE);
+    if (!huge)
+        return;
+    ph_os_huge(pages + os_page, os_page);
+    __atomic_store_n(&seed[SEED_HUGE], (uintptr_t)pages + os_page, __ATOMIC_RELEASE);
 }
 
 /* What mremap moves and grows keeps its advice.  Of the grown range its last page is the next seed. */
-static char *os_grow_seed(size_t bytes, size_t align)
+static char *os_grow_seed(enum seed_kind kind, size_t bytes, size_t align)
 {
     const size_t os_page = ph_os_page_bytes();
-    const uintptr_t old = __atomic_exchange_n(&seed, 0, __ATOMIC_ACQUIRE);
+    const uintptr_t old = __atomic_exchange_n(&seed[kind], 0, __ATOMIC_ACQUIRE);
     if (old == 0 || bytes + align < bytes)
         return NULL;
     const size_t grown = bytes + align + os_page;
     const long got = os_call(__NR_mremap, (long)old, (long)os_page, (long)grown, MREMAP_MAYMOVE, 0, 0);
     if (os_failed(got)) {
-        __atomic_store_n(&seed, old, __ATOMIC_RELEASE);
+        __atomic_store_n(&seed[kind], old, __ATOMIC_RELEASE);
         return NULL;
     }
     const uintptr_t at = (uintptr_t)got, start = (at + align - 1) & ~(uintptr_t)(align - 1);
@@ -244,13 +257,31 @@ static char *os_grow_seed(size_t bytes, size_t align)
     const size_t tail = at + grown - (start + bytes) - os_page;
     if (tail > 0)
         os_unmap((void *)(start + bytes + os_page), tail);
-    __atomic_store_n(&seed, start + bytes, __ATOMIC_RELEASE);
+    __atomic_store_n(&seed[kind], start + bytes, __ATOMIC_RELEASE);
     return (char *)start;
+}
+
+bool ph_os_pin(void *page)
+{
+    const size_t os_page = ph_os_page_bytes();
+    char *grown = os_grow_seed(SEED_NO_HUGE, os_page, os_page);
+    if (grown == NULL)
+        return false;
+    if (ph_os_commit(grown, os_page, false) == 0 && ph_os_remap_to(grown, os_page, page, os_page))
+        return true;
+    os_unmap(grown, os_page);
+    return false;
 }
 
 void *ph_os_reserve_no_huge(size_t bytes, size_t align)
 {
-    char *got = os_grow_seed(bytes, align);
+    char *got = os_grow_seed(SEED_NO_HUGE, bytes, align);
+    return got != NULL ? got : ph_os_reserve(bytes, align);
+}
+
+void *ph_os_reserve_huge(size_t bytes, size_t align)
+{
+    char *got = os_grow_seed(SEED_HUGE, bytes, align);
     return got != NULL ? got : ph_os_reserve(bytes, align);
 }
 

@@ -50,13 +50,19 @@ bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes);
 /* Move a mapping onto the reservation at `target`, of new_bytes.  false: it stays as it was. */
 bool ph_os_remap_to(void *at, size_t old_bytes, void *target, size_t new_bytes);
 
-/* Ask the system not to back a range with huge pages; refusal is ignored. */
+/* Ask the system not to back a range with huge pages, or to do so; refusal is ignored. */
 void ph_os_no_huge(void *at, size_t bytes);
+void ph_os_huge(void *at, size_t bytes);
 
-/* Like ph_os_reserve, with that advice, if ph_os_seed was called before: no system call but mremap and munmap, which
+/* Like ph_os_reserve, with either advice, if ph_os_seed was called before: no system call but mremap and munmap, which
  * is what a program's filter lets pass that was installed meanwhile. */
 void *ph_os_reserve_no_huge(size_t bytes, size_t align);
-void ph_os_seed(void);
+void *ph_os_reserve_huge(size_t bytes, size_t align);
+/* One OS page becomes a mapping of its own without huge pages, zero: the system builds no huge page around it any more. */
+bool ph_os_pin(void *page);
+void ph_os_seed(bool huge); /* false: nobody will ask for huge pages */
+
+enum { OS_HUGE_BYTES = 2 << 20 }; /* of x86-64, and of others with OS pages of 4 KB */
 
 /* Make every other running thread of this process execute a full barrier.  false: refused. */
 bool ph_os_membarrier(void);

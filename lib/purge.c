@@ -2,18 +2,20 @@
  * Copyright (c) 2026 the privheap authors */
 /* purge.c -- dirty free memory goes back to the system: how much at once, the rest by age.
  *
- * Owns:    peak_units, purge_ms, gives; the state of a free span when it is purged.
- * Calls:   os.c, options.  Beside span.c, whose bins it reads.
+ * Owns:    peak_units, low_units, low_ms, swing_units, shed_units, purge_ms, gives; the state of a free span when it is purged.
+ * Calls:   region.c, os.c, options.  Beside span.c, whose bins it reads.
  * Locks:   held on entry: the span lock (but for ph_purge_all, which takes it).
  * Why:     to give an OS page back and to touch it again costs as much as 400 blocks; memory that
  *          was live a moment ago will be so again. */
 #include "hot.h"
 #include "options.h"
+#include "valid.h"
 
 #include "small.h"
 
 enum {
     SWEEP_SPANS = 64, /* in one sweep by age: the lock is held meanwhile */
+    DIRTY_PART = 20,  /* so much of what is live may be dirty, if that is more than DIRTY_UNITS */
     LONG_PART = 16,   /* of what is live: so much may be dirty before long spans go at once */
 };
 
@@ -45,6 +47,7 @@ static void span_purge(struct heap *hp, struct span *sp)
     const uint32_t count = ph_purge_units(sp, &first);
     if (ph_os_purge(ph_unit_address(sp->start + first), (size_t)count << UNIT_BITS) != 0)
         return;
+    ph_region_purged(hp, ph_unit_address(sp->start + first), (size_t)count << UNIT_BITS);
     units_clear(sp, sp->dirty_first, first);
     units_clear(sp, first + count, sp->dirty_first + sp->dirty_count);
     hp->dirty_units -= count;
@@ -55,7 +58,8 @@ static void span_purge(struct heap *hp, struct span *sp)
  * first, until no more than `keep` dirty units are left or `most` spans were purged. */
 static void purge_bins(struct heap *hp, uint32_t units, uint32_t now, uint32_t age_ms, uint64_t keep, unsigned most)
 {
-    for (unsigned bin = BIN_COUNT; bin-- > 0;) {
+    const unsigned least = span_bin(units);
+    for (unsigned bin = BIN_COUNT; bin-- > least;) {
         for (uint32_t i = hp->bin[bin]; i != SPAN_NONE;) {
             struct span *sp = ph_span_at(i);
             uint32_t first;
@@ -70,6 +74,43 @@ static void purge_bins(struct heap *hp, uint32_t units, uint32_t now, uint32_t a
     }
 }
 
+/* What is new does not come back: it raises the low as well.  Held: the span lock. */
+void ph_purge_taken(struct heap *hp, const struct span *sp)
+{
+    const bool recent = sp->state == SPAN_PURGED &&
+                        (int32_t)((uint32_t)hp->purge_ms - sp->freed_ms) < (int32_t)ph_option(OPT_PURGE_DELAY);
+    if (sp->state == SPAN_DIRTY)
+        hp->low_units += sp->units - sp->dirty_count;
+    else if (!recent)
+        hp->low_units += sp->units;
+    hp->shed_units -= hp->shed_units > sp->units ? sp->units : hp->shed_units;
+    if (hp->live_units > hp->peak_units)
+        hp->peak_units = hp->live_units;
+}
+
+/* Who gave memory back and took it again within the delay may do so again: the most that came back lately, `swing`, may
+ * stay dirty. */
+static void swing_see(struct heap *hp, uint64_t now, uint32_t delay)
+{
+    const bool recent = now - hp->low_ms < delay;
+    if (recent && hp->peak_units > hp->low_units + hp->swing_units)
+        hp->swing_units = hp->peak_units - hp->low_units;
+    if (recent && hp->live_units >= hp->low_units)
+        return;
+    hp->low_units = hp->peak_units = hp->live_units;
+    hp->low_ms = now;
+}
+
+bool ph_purge_sheds(const struct heap *hp) { return __atomic_load_n(&hp->sheds, __ATOMIC_RELAXED) != 0; }
+
+/* More was given back than is left, and the program does not come back for what it frees. */
+static void shed(struct heap *hp, uint64_t units)
+{
+    hp->shed_units += units;
+    const bool most = hp->shed_units > hp->live_units && hp->swing_units <= DIRTY_UNITS;
+    __atomic_store_n(&hp->sheds, most ? FLAG_SET : 0, __ATOMIC_RELAXED);
+}
+
 /* So many units were just freed and lie in this free span.  A program that makes a block longer step by step leaves a row of
  * long ones, each too short for the next: they stay memory only if it shows that it comes back for such. */
 void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units)
@@ -80,21 +121,23 @@ void ph_purge_long(struct heap *hp, struct span *sp, uint32_t units)
         span_purge(hp, sp);
 }
 
-/* Too much dirty memory goes at once, the rest by age.  Held: the span lock. */
+/* Too much dirty memory goes at once, for a program that goes to sleep now never comes here again; the rest by age.
+ * Held: the span lock. */
 void ph_purge_as_due(struct heap *hp)
 {
     const uint64_t now = ph_os_clock_ms();
     const uint32_t delay = (uint32_t)ph_option(OPT_PURGE_DELAY);
-    const uint64_t tenth = hp->live_units / 10;
-    /* what was live a moment ago may be so again; a run that grew where it stands is no peak */
-    const uint64_t room = hp->peak_units > hp->live_units ? hp->peak_units - hp->live_units : 0;
-    const uint64_t keep = (tenth > DIRTY_UNITS ? tenth : DIRTY_UNITS) + room;
+    const uint64_t part = hp->live_units / DIRTY_PART;
     hp->gives = 0;
-    if (hp->dirty_units > keep)
-        purge_bins(hp, PURGE_LEAST_UNITS, (uint32_t)now, 0, keep / 2, UINT32_MAX);
+    swing_see(hp, now, delay);
+    const uint64_t keep = (part > DIRTY_UNITS ? part : DIRTY_UNITS) + hp->swing_units;
+    const uint64_t dirty = hp->dirty_units;
+    if (dirty > keep)
+        purge_bins(hp, PURGE_LEAST_UNITS, (uint32_t)now, 0, keep - keep / 4, UINT32_MAX);
+    shed(hp, dirty - hp->dirty_units);
     if (now - hp->purge_ms >= (delay + 1) / 2) {
         hp->purge_ms = now;
-        hp->peak_units = hp->live_units;
+        hp->swing_units /= 2;
         purge_bins(hp, 1, (uint32_t)now, delay, 0, SWEEP_SPANS);
     }
 }
@@ -102,6 +145,7 @@ void ph_purge_as_due(struct heap *hp)
 void ph_purge_all(struct heap *hp)
 {
     ph_lock_take(&hp->span_lock);
+    hp->swing_units = 0;
     purge_bins(hp, 1, 0, 0, 0, UINT32_MAX);
     ph_lock_give(&hp->span_lock);
 }

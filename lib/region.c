@@ -23,6 +23,7 @@ enum {
     CACHE_DIRTY_UNITS = (128 << 20) / UNIT_BYTES, /* at most, of all */
     CACHE_ALL_UNITS = (256 << 20) / UNIT_BYTES,   /* address space may be short too */
     COMMIT_LEAST_UNITS = 256,
+    DENSE_UNITS = (24 << 20) / UNIT_BYTES, /* live */
 };
 
 static struct range {
@@ -128,20 +129,40 @@ static size_t region_less(size_t bytes, size_t least)
     return bytes / 2 > least ? ph_round_up(bytes / 2, HEAP_ALIGN) : least;
 }
 
+/* Huge pages hold what is dense.  A heap that has so much will fill what it adds from the start on; a small one would
+ * have 2 MB where it needs a few KB.  Not by default: runs stand in the same regions, and 40,000 of 128 KB of which two
+ * units each are touched would be 5 GB instead of 320 MB. */
+static bool is_dense(const struct heap *hp)
+{
+    const uint64_t thp = ph_option(OPT_THP);
+    return thp == THP_ALWAYS || (thp == THP_AUTO && hp == &ph_process_heap && hp->hard == MODE_DEFAULT && hp->live_units >= DENSE_UNITS);
+}
+
+static void *range_new(size_t bytes, bool commit, bool huge)
+{
+    const size_t align = huge && bytes >= OS_HUGE_BYTES ? OS_HUGE_BYTES : HEAP_ALIGN;
+    if (!commit)
+        return huge ? ph_os_reserve_huge(bytes, align) : ph_os_reserve_no_huge(bytes, align);
+    void *got = ph_os_map(bytes, align);
+    if (got != NULL && huge)
+        ph_os_huge(got, bytes);
+    else if (got != NULL)
+        ph_os_no_huge(got, bytes);
+    return got;
+}
+
 /* A new range; halves its wish down to `least` when the system refuses. */
 static bool region_reserve(struct region *rg, size_t bytes, size_t least, bool commit)
 {
     for (;;) {
         const uint32_t units = (uint32_t)(bytes >> UNIT_BITS);
         const size_t whole = whole_bytes(units);
-        void *got = commit ? ph_os_map(whole, HEAP_ALIGN) : ph_os_reserve_no_huge(whole, HEAP_ALIGN);
+        void *got = range_new(whole, commit, rg->huge);
         if (got != NULL) {
             rg->base = got;
             rg->units = units;
             rg->committed = commit ? rg->units : 0;
             rg->top = rg->dirty = 0;
-            if (commit)
-                ph_os_no_huge(got, whole);
             return true;
         }
         if (bytes == least)
@@ -179,6 +200,8 @@ struct region *ph_region_add(struct heap *hp, size_t bytes, size_t least_bytes)
     if (rg == NULL)
         return NULL;
     const bool first = hp->regions == NULL;
+    rg->huge = is_dense(hp);
+    ph_bytes_zero(rg->pinned, sizeof rg->pinned);
     const bool executable = hp->flags & HEAPF_EXECUTE;
     bool got = !executable && hp->debug == 0 && hp->hard == 0 && cache_take(rg, (uint32_t)(bytes >> UNIT_BITS));
     if (!got)
@@ -225,9 +248,28 @@ bool ph_region_commit(struct region *rg, uint32_t units, bool executable)
         goal = rg->committed + COMMIT_LEAST_UNITS;
     if (goal < units)
         goal = units;
+    if (rg->huge) /* a huge page lies in one mapping that can be touched */
+        goal = (uint32_t)ph_round_up(goal, OS_HUGE_BYTES / UNIT_BYTES);
     if (goal > rg->units)
         goal = rg->units;
     return commit_to(rg, goal, executable) || commit_to(rg, units, executable);
+}
+
+/* These bytes were given back.  The system would fill a huge page up again of which a part is in use, at its leisure; of
+ * one that holds nothing it cannot. */
+void ph_region_purged(struct heap *hp, const char *from, size_t bytes)
+{
+    struct region *rg = ph_region_of(hp, from);
+    if (!rg->huge || ph_option(OPT_THP) == THP_ALWAYS)
+        return;
+    const size_t first = (size_t)(from - rg->base), end = first + bytes;
+    for (size_t at = first & ~(size_t)(OS_HUGE_BYTES - 1); at < end && at < sizeof rg->pinned * 8 * OS_HUGE_BYTES; at += OS_HUGE_BYTES) {
+        uint64_t *word = &rg->pinned[at / OS_HUGE_BYTES / 64];
+        const uint64_t bit = 1ULL << (at / OS_HUGE_BYTES % 64);
+        const bool whole = first <= at && at + OS_HUGE_BYTES <= end;
+        if (!whole && (*word & bit) == 0 && ph_os_pin(rg->base + (at > first ? at : first)))
+            *word |= bit;
+    }
 }
 
 char *ph_region_unit(const struct region *rg, uint32_t unit) { return rg->base + ((size_t)unit << UNIT_BITS); }

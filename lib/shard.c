@@ -44,8 +44,7 @@ bool ph_shard_ready(struct heap *hp)
 /* The heap has ended, its pages with it. */
 void ph_shard_forget(struct heap *hp)
 {
-    if (hp->shard == NULL)
-        return;
+    if (hp->shard == NULL) return;
     for (unsigned i = 0; i < 2 * CLASS_COUNT; i++)
         ph_depot_forget(&hp->shard->class[i]);
     hp->shard->idle = 0;
@@ -229,6 +228,10 @@ void ph_shard_flush(struct heap *hp, unsigned kind, struct stack *st, void **bot
     blocks_key(bottom + wish, count - wish);
     ph_lock_take(&sc->lock);
     const unsigned kept = where == FLUSH_TO_DEPOT ? ph_depot_give(hp, sc, bottom, count, wish) : 0;
+    if (where == FLUSH_DRAIN) {
+        depot_empty(hp, sc, kind, UINT32_MAX);
+        ph_back_drop(hp, sc, 0);
+    }
     pages_give(hp, sc, kind, bottom + kept, count - kept);
     ph_words_copy(bottom, bottom + count, (size_t)(st->top - bottom) - count);
     __atomic_store_n(&st->top, st->top - count, __ATOMIC_RELAXED);

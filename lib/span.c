@@ -344,8 +344,7 @@ struct span *ph_span_take_locked(struct heap *hp, unsigned kind, uint32_t units,
     if (sp != NULL) {
         purge_came_back(hp, sp, units);
         hp->live_units += sp->units;
-        if (hp->live_units > hp->peak_units)
-            hp->peak_units = hp->live_units;
+        ph_purge_taken(hp, sp);
         sp->tag = hp->tag | kind;
         sp->next = sp->prev = SPAN_NONE;
         span_want(sp, wanted, sized);

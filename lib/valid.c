@@ -24,7 +24,8 @@ static bool bias_is_valid(const struct heap *hp, const struct local *lo)
     const bool plain = lo->stride == 1;
     if (lo->biased == 0 || (hp->hard != 0 && lo->biased == FLAG_SET))
         return lo->tag == TAG_STOPPED && lo->check == (plain ? CHECK_STOPPED : SIZED_STOPPED);
-    return lo->biased == FLAG_SET && lo->tag == (hp->tag | (plain ? KIND_PLAIN : KIND_SIZED)) && lo->check == (plain ? ph_secret : 0);
+    return lo->biased == FLAG_SET && lo->tag == (hp->tag | (plain ? KIND_PLAIN : KIND_SIZED)) && 
+           (lo->check == (plain ? ph_secret : 0) || (plain && lo->watch != 0 && lo->check == CHECK_STOPPED));
 }
 
 /* All that a stop follows and changes.  Held: the gate lock. */

@@ -28,7 +28,7 @@ function value_name(i) {
     if (type[i] == "size") return "size"
     if (type[i] == "ms") return "milliseconds"
     if (type[i] == "bits") return "bits"
-    if (type[i] == "number" || type[i] == "mode") return type[i]
+    if (type[i] == "number" || type[i] == "mode" || type[i] == "when") return type[i]
     if (type[i] == "fail" || type[i] == "chaos") return "which"
     return "file"
 }
@@ -41,6 +41,7 @@ function switch_name(i,    text) {
 
 function bounds(i,    text) {
     if (type[i] == "mode") return "One of default, secure, tolerant."
+    if (type[i] == "when") return "One of auto, never, always."
     if (type[i] == "flag") return "0 or 1; default " standard[i] "."
     if (type[i] == "bits") return "A sum of those values, decimal or as 0x30; default " standard[i] "."
     if (type[i] == "path" || type[i] == "fail" || type[i] == "chaos") return "Not set by default."

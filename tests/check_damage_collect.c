@@ -17,7 +17,8 @@ static const char why_registry[] = "list of all heaps: under a lock that comes b
 static const char why_clock[] = "clock of a stop or a sweep: any value is a time, the next one comes early or late";
 static const char why_count[] = "counter for statistics";
 static const char why_sleep[] = "threads sleep on it: any value is right";
-static const char why_peak[] = "the most units that were live lately: how much dirty memory stays";
+static const char why_watch[] = "whether a thread is looked at: any value is right, at worst a malloc takes the slow way";
+static const char why_peak[] = "the most units that were live lately, and how many came back: how much dirty memory stays";
 static const char why_guard[] = "how much is live when the next guard is made: any value is right, other heaps make none";
 static const char why_thread[] = "the owning thread's, which may be in the middle of a change";
 static const char why_budget[] = "how much a stack may hold: within its room any value is right";
@@ -54,7 +55,7 @@ static const struct field heap_fields[] = {
     FIELD(heap, debug), FIELD(heap, packed_only), FIELD(heap, seal), FIELD(heap, uses), FIELD(heap, fork_held), FIELD(heap, lost),
     FIELD(heap, locals), FIELD(heap, local_count), FIELD(heap, locals_seal), UNREAD(heap, span_lock, why_lock), FIELD(heap, regions),
     FIELD(heap, last_region), FIELD(heap, reserved_units), FIELD(heap, live_units), FIELD(heap, dirty_units),
-    FIELD(heap, guard_count), UNREAD(heap, guard_next, why_guard), UNREAD(heap, peak_units, why_peak), FIELD(heap, spares), FIELD(heap, spare_count), FIELD(heap, bins_used),
+    FIELD(heap, guard_count), UNREAD(heap, guard_next, why_guard), UNREAD(heap, peak_units, why_peak), UNREAD(heap, low_units, why_peak), UNREAD(heap, low_ms, why_clock), UNREAD(heap, swing_units, why_peak), UNREAD(heap, shed_units, why_peak), UNREAD(heap, sheds, why_peak), UNREAD(heap, settle_ms, why_clock), FIELD(heap, spares), FIELD(heap, spare_count), FIELD(heap, bins_used),
     UNREAD(heap, purge_ms, why_clock), UNREAD(heap, gives, why_clock), FIELD(heap, large), FIELD(heap, large_bytes),
     FIELD(heap, large_count), FIELD(heap, bin), FIELD(heap, shard), FIELD(heap, regions_seal), FIELD(heap, compatibility),
     FIELD(heap, name), FIELD(heap, name_seal),
@@ -83,7 +84,8 @@ static const struct field spare_fields[] = {
 static const struct field local_fields[] = {
     FIELD(local, check), FIELD(local, tag), FIELD(local, biased), UNREAD(local, busy, why_thread), FIELD(local, heap),
     FIELD(local, owner), FIELD(local, next), FIELD(local, state), FIELD(local, stride), UNREAD(local, cap_bytes, why_budget),
-    UNREAD(local, refills, why_count), FIELD(local, slots_used), FIELD(local, seal), UNREAD(local, found_at, why_thread),
+    UNREAD(local, refills, why_count), UNREAD(local, watch, why_watch), UNREAD(local, watched, why_count),
+    UNREAD(local, watch_ms, why_clock), FIELD(local, slots_used), FIELD(local, seal), UNREAD(local, found_at, why_thread),
     UNREAD(local, sibling, why_thread), UNREAD(local, elder, why_thread), UNREAD(local, flushed, why_budget),
     UNREAD(local, deep, why_budget), UNREAD(local, moved, why_budget),
 };

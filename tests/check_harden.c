@@ -36,8 +36,12 @@ static void check_tail(const struct hard_block *hb, enum family family)
     memset(room, 7, sizeof room);
     tail_set(hb, family);
     ck_assert(tail_stands(hb, family));
+    ph_families = 1;
     ck_assert_int_eq(ph_hard_look(hb), HARD_GOOD);
     ck_assert_int_eq(ph_hard_family(hb), family);
+    ph_families = 0; /* then any byte but the tail's own was written by somebody */
+    ck_assert_int_eq(ph_hard_look(hb) == HARD_GOOD, family == FAMILY_ANY);
+    ck_assert_int_eq(ph_hard_family(hb), FAMILY_ANY);
     for (size_t at = 0; at < hb->capacity; at++) {
         const bool kept = is_tail(hb, at) || block[at] == 7;
         block[at] ^= 0x20;

@@ -254,7 +254,7 @@ END_TEST
 /* Whoever gives all and goes to sleep leaves little behind. */
 START_TEST(what_is_kept_is_bounded)
 {
-    enum { MANY = 40, MOST_MB = 16 };
+    enum { MANY = 40, MOST_MB = 8 };
     char *at[MANY];
     int kept = 0;
     for (int i = 0; i < MANY; i++)

@@ -78,6 +78,9 @@ static const struct {
     { OPT_MODE, "default", MODE_DEFAULT },
     { OPT_MODE, "secure", MODE_SECURE },
     { OPT_MODE, "Tolerant", MODE_TOLERANT },
+    { OPT_THP, "auto", THP_AUTO },
+    { OPT_THP, "NEVER", THP_NEVER },
+    { OPT_THP, "always", THP_ALWAYS },
     { OPT_VERBOSE, "1", 1 },
     { OPT_LOG, "/tmp/x", 6 },
     { OPT_FAIL, "nth:3,size:1k-", 14 },
@@ -120,6 +123,8 @@ static const struct {
     { OPT_PURGE_DELAY, "5s", "is not a number of milliseconds" },
     { OPT_PURGE_DELAY, "never", "is not a number of milliseconds" },
     { OPT_VERBOSE, "yes", "is neither 0 nor 1" },
+    { OPT_THP, "1", "is not auto, never or always" },
+    { OPT_THP, "alway", "is not auto, never or always" },
     { OPT_VERBOSE, "2", "is neither 0 nor 1" },
     { OPT_VERBOSE, "10", "is neither 0 nor 1" },
     { OPT_VERBOSE, "offf", "is neither 0 nor 1" },
@@ -179,6 +184,7 @@ static const struct {
     { OPT_VERBOSE, "0 or 1", "0" },
     { OPT_GUARD_RATE, "a number from 1 to 1000000000, or 0", "5000" },
     { OPT_MODE, "default, secure or tolerant", "default" },
+    { OPT_THP, "auto, never or always", "never" },
     { OPT_LOG, "a file name of at most 1022 bytes", "" },
 };
 

@@ -205,8 +205,8 @@ START_TEST(is_readable_sees_holes_and_protection)
 }
 END_TEST
 
-/* "nh" in the line VmFlags of that mapping; -1: this system does not say. */
-static int is_advised(const void *at)
+/* " nh", or " hg", in the line VmFlags of that mapping; -1: this system does not say. */
+static int is_advised(const void *at, const char *advice)
 {
     char line[512], flags[512] = "";
     unsigned long first, last;
@@ -220,26 +220,26 @@ static int is_advised(const void *at)
     }
     if (maps != NULL)
         fclose(maps);
-    return flags[0] == '\0' ? -1 : strstr(flags, " nh") != NULL;
+    return flags[0] == '\0' ? -1 : strstr(flags, advice) != NULL;
 }
 
 START_TEST(what_grows_from_the_seed_is_advised)
 {
     enum { TIMES = 20 };
     char *got[TIMES];
-    ph_os_seed();
+    ph_os_seed(true);
     area = ph_os_reserve(page, page);
     ph_os_no_huge(area, page);
-    const int expected = is_advised(area);
+    const int expected = is_advised(area, " nh");
     for (size_t i = 0; i < TIMES; i++) {
         const size_t align = i % 3 == 0 ? page : 65536;
         got[i] = ph_os_reserve_no_huge((i + 1) * 5 * page, align);
         ck_assert_ptr_nonnull(got[i]);
         ck_assert_uint_eq((uintptr_t)got[i] % align, 0);
-        ck_assert_int_eq(is_advised(got[i]), expected);
+        ck_assert_int_eq(is_advised(got[i], " nh"), expected);
         ck_assert_int_eq(ph_os_commit(got[i], (i + 1) * 5 * page, false), 0);
         memset(got[i], (int)i, (i + 1) * 5 * page);
-        ck_assert_int_eq(is_advised(got[i] + (i + 1) * 5 * page - 1), expected);
+        ck_assert_int_eq(is_advised(got[i] + (i + 1) * 5 * page - 1, " nh"), expected);
     }
     for (size_t i = 0; i < TIMES; i++) {
         ck_assert_int_eq(got[i][0], i);
@@ -247,6 +247,45 @@ START_TEST(what_grows_from_the_seed_is_advised)
         ph_os_unmap(got[i], (i + 1) * 5 * page);
     }
     ph_os_unmap(area, page);
+}
+END_TEST
+
+START_TEST(what_grows_from_the_other_seed_asks_for_huge_pages)
+{
+    ph_os_seed(true);
+    area = ph_os_reserve(page, page);
+    ph_os_huge(area, page);
+    const int expected = is_advised(area, " hg");
+    char *first = ph_os_reserve_huge(2 * OS_HUGE_BYTES, OS_HUGE_BYTES), *second = ph_os_reserve_huge(page, page);
+    ck_assert_uint_eq((uintptr_t)first % OS_HUGE_BYTES, 0);
+    ck_assert_int_eq(is_advised(first, " hg"), expected);
+    ck_assert_int_eq(is_advised(second, " hg"), expected);
+    ph_os_unmap(first, 2 * OS_HUGE_BYTES);
+    ph_os_unmap(second, page);
+    ph_os_unmap(area, page);
+}
+END_TEST
+
+START_TEST(a_pinned_page_is_zero_and_stands_alone)
+{
+    ph_os_seed(true);
+    char *at = ph_os_reserve_huge(4 * page, page);
+    ck_assert_int_eq(ph_os_commit(at, 4 * page, false), 0);
+    memset(at, 7, 4 * page);
+    if (!ph_os_pin(at + page)) {
+        ph_os_unmap(at, 4 * page); /* where mappings cannot be moved */
+        return;
+    }
+    ck_assert_int_eq(at[page - 1], 7);
+    for (size_t i = 0; i < page; i++)
+        ck_assert_int_eq(at[page + i], 0);
+    ck_assert_int_eq(at[2 * page], 7);
+    at[page] = 1; /* and can be written */
+    if (is_advised(at, " hg") == 1) {
+        ck_assert_int_eq(is_advised(at + page, " nh"), 1);
+        ck_assert_int_eq(is_advised(at + 2 * page, " hg"), 1);
+    }
+    ph_os_unmap(at, 4 * page);
 }
 END_TEST
 
@@ -494,6 +533,8 @@ static void add_memory(Suite *suite)
     tcase_add_test(memory, remap_to_moves_contents_onto_the_reservation);
     tcase_add_test(memory, is_readable_sees_holes_and_protection);
     tcase_add_test(memory, what_grows_from_the_seed_is_advised);
+    tcase_add_test(memory, what_grows_from_the_other_seed_asks_for_huge_pages);
+    tcase_add_test(memory, a_pinned_page_is_zero_and_stands_alone);
     tcase_add_test(memory, errno_is_untouched);
     suite_add_tcase(suite, memory);
 }

@@ -16,7 +16,7 @@ rooms='
     alloc
     heap
     debug=harden
-    local=gate=sized=late=nested=runs
+    local=gate=sized=late=nested=runs=settle
     stack
     emergency shard=back=mend=depot
     large=kept=fence=guard=guardslot=guardfault packed=packedcheck

@@ -96,12 +96,14 @@ SCRIPT_TESTS += %D%/preload.sh
 SCRIPT_TESTS += %D%/programs.sh
 SCRIPT_TESTS += %D%/promises.sh
 SCRIPT_TESTS += %D%/reports.sh
+SCRIPT_TESTS += %D%/resident.sh
 SCRIPT_TESTS += %D%/rules.sh
 SCRIPT_TESTS += %D%/run.sh
 SCRIPT_TESTS += %D%/sample.sh
 SCRIPT_TESTS += %D%/signals.sh
 SCRIPT_TESTS += %D%/stress.sh
 SCRIPT_TESTS += %D%/symbols.sh
+SCRIPT_TESTS += %D%/thp.sh
 SCRIPT_TESTS += %D%/versions.sh
 SCRIPT_TESTS += %D%/walk_preload.sh
 
@@ -117,10 +119,12 @@ HELPERS += %D%/limits
 HELPERS += %D%/modes_memory
 HELPERS += %D%/modes_seccomp
 HELPERS += %D%/modes_system
+HELPERS += %D%/resident
 HELPERS += %D%/stress_heap
 HELPERS += %D%/stress_malloc
 HELPERS += %D%/stress_private
 HELPERS += %D%/stress_walk
+HELPERS += %D%/thp
 HELPERS += %D%/walk_preload
 
 # The corpus of heap bugs, run by bugs.sh.
@@ -147,6 +151,7 @@ LONG_TESTS += %D%/programs_modes.sh
 LONG_TESTS += %D%/aarch64.sh
 LONG_TESTS += %D%/fault_all.sh
 LONG_TESTS += %D%/fuzz_long.sh
+LONG_TESTS += %D%/resident_long.sh
 LONG_TESTS += %D%/soak_long.sh
 
 # Programs without Check that start themselves again with the object preloaded.
@@ -245,6 +250,7 @@ EXTRA_DIST += %D%/signals/modes.c
 EXTRA_DIST += %D%/signals/storm.c
 EXTRA_DIST += %D%/signals/storm.h
 EXTRA_DIST += %D%/slowest.sh
+EXTRA_DIST += %D%/resident_long.sh
 EXTRA_DIST += %D%/soak_long.sh
 EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
 EXTRA_DIST += %D%/symbols.libprivheap.expected
@@ -411,7 +417,11 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_walk_preload_LDADD = lib/libprivheap.la
 %C%_walk_preload_LDFLAGS = $(AM_LDFLAGS) -no-install
 
-# A plain malloc program.
+# Plain malloc programs.
+%C%_resident_CFLAGS = $(AM_CFLAGS) -fno-builtin-malloc -fno-builtin-free
+%C%_resident_LDADD =
+%C%_thp_CFLAGS = $(AM_CFLAGS) -fno-builtin-malloc -fno-builtin-free
+%C%_thp_LDADD =
 %C%_stress_malloc_SOURCES = %D%/stress_malloc.c %D%/stress_shadow.h %D%/stress_shadow.c
 %C%_stress_malloc_LDADD =
 

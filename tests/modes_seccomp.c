@@ -162,7 +162,7 @@ static bool use(void)
 {
     for (size_t bytes = 1; bytes < (size_t)16 << 20; bytes = bytes * 2 + 1)
         if (!use_one(bytes)) return false;
-    return use_many(100, 50000) && use_many(3000, 8000) && use_many(70000, 300) && use_many(1 << 20, 20);
+    return use_many(100, 50000) && use_many(3000, 30000) && use_many(70000, 300) && use_many(1 << 20, 20);
 }
 
 static bool use_in_child(void)
