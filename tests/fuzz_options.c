@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "fuzz.h"
@@ -114,6 +115,17 @@ static char *draw_line(struct source *so, char *end, enum option_id *which, cons
     return line;
 }
 
+/* As the environment says; but a log that it names is not made: it may be any file of the machine. */
+static void read_without_files(char **lines)
+{
+    struct rlimit before, none;
+    if (getrlimit(RLIMIT_NOFILE, &before) != 0) wrong("no limit is known");
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    if (setrlimit(RLIMIT_NOFILE, &none) != 0 || open("/dev/null", O_RDONLY | O_CLOEXEC) >= 0) wrong("files can be opened");
+    ph_options_read(lines);
+    if (setrlimit(RLIMIT_NOFILE, &before) != 0) wrong("no file can be opened any more");
+}
+
 static void try_environment(struct source *so)
 {
     static char area[LINES][2 * TEXT_MOST];
@@ -124,7 +136,7 @@ static void try_environment(struct source *so)
     for (unsigned i = 0; i < count; i++)
         lines[i] = draw_line(so, i == 0 ? fence : area[i] + sizeof area[i], &which, &text);
     lines[count] = NULL;
-    ph_options_read(lines);
+    read_without_files(lines);
     uint64_t value;
     if (count == 1 && which < OPT_COUNT && ph_option_rows[which].type != OPTION_path &&
         ph_option(which) != (ph_option_parse(which, text, &value, &why) ? value : ph_option_rows[which].value))
