@@ -773,7 +773,7 @@ void ph_span_forget(struct heap *hp); /* destroy: drop the descriptors of all it
 
 /* spanguard.c -- inaccessible OS pages between the spans of a secure heap; held, but for the last: span lock */
 struct span *ph_spanguard_take(struct heap *hp, unsigned kind, uint32_t units, uint32_t align_units, size_t wanted, bool sized); /* NULL: not this one */
-void ph_spanguard_lift(struct heap *hp, const struct span *sp); /* those next to a free span that are of no use now */
+struct span *ph_spanguard_lift(struct heap *hp, struct span *sp); /* those next to a free span that are of no use now; what it is part of then */
 void ph_spanguard_forget(struct heap *hp, const struct span *sp); /* its region goes */
 void ph_spanguard_begin(struct heap *hp); /* nobody has it yet */
 bool ph_spanguard_end(struct heap *hp);   /* memory is out: none from now on; true: there were some */

@@ -388,7 +388,7 @@ void ph_span_give_held(struct heap *hp, struct span *sp)
         sp->freed_ms = (uint32_t)ph_os_clock_ms();
     sp = ph_span_free_locked(hp, sp);
     if (unlikely(hp->guard_count != 0))
-        ph_spanguard_lift(hp, sp);
+        sp = ph_spanguard_lift(hp, sp);
     if (units > RUN_KEEP_UNITS)
         ph_purge_long(hp, sp, units);
     if (hp->gives >= GIVES_PER_CLOCK || (big && hp->dirty_units > DIRTY_UNITS + DIRTY_UNITS / 4))

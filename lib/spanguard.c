@@ -142,14 +142,16 @@ static struct span *idle_guard(const struct heap *hp, const struct span *sp, boo
 }
 
 /* Where much is free in one stretch, guards go: else what is left of a large heap would be nothing but pieces. */
-void ph_spanguard_lift(struct heap *hp, const struct span *sp)
+struct span *ph_spanguard_lift(struct heap *hp, struct span *sp)
 {
-    while (sp != NULL) {
+    for (struct span *joined = sp; joined != NULL;) {
+        sp = joined;
         struct span *guard = idle_guard(hp, sp, true);
         if (guard == NULL)
             guard = idle_guard(hp, sp, false);
-        sp = guard != NULL ? guard_lift(hp, guard) : NULL;
+        joined = guard != NULL ? guard_lift(hp, guard) : NULL;
     }
+    return sp;
 }
 
 bool ph_spanguard_end(struct heap *hp)

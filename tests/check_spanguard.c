@@ -282,6 +282,49 @@ START_TEST(spans_that_come_and_go_make_no_new_ones)
 }
 END_TEST
 
+static struct span *take_span(uint32_t units)
+{
+    heap->guard_next = 0; /* one is due */
+    ph_lock_take(&heap->span_lock);
+    struct span *sp = ph_spanguard_take(heap, KIND_RUN, units, 1, (size_t)units << UNIT_BITS, false);
+    ph_lock_give(&heap->span_lock);
+    ck_assert_ptr_nonnull(sp);
+    memset(ph_span_start(sp), 1, ph_span_bytes(sp));
+    return sp;
+}
+
+static void give_span(struct span *sp)
+{
+    memset(ph_span_start(sp), 0, ph_span_bytes(sp));
+    ph_map_clear_last(sp);
+    ph_span_give(heap, sp);
+}
+
+/* A guard that goes makes one span of three, and what was freed is the second or the third of them. */
+START_TEST(long_spans_that_guards_stood_between_go_back_whole)
+{
+    enum { PAIRS = 20, LONG = RUN_KEEP_UNITS * 3 };
+    struct span *wide[PAIRS], *long_one[PAIRS];
+    for (unsigned i = 0; i < PAIRS; i++) {
+        wide[i] = take_span(4);
+        long_one[i] = take_span(LONG);
+    }
+    struct span *const last = take_span(4);
+    for (unsigned i = 0; i < PAIRS; i++)
+        give_span(wide[i]);
+    heap->long_credit = 0; /* nobody comes back for such */
+    for (unsigned i = 0; i < PAIRS; i++) {
+        const char *at = ph_span_start(long_one[i]);
+        give_span(long_one[i]);
+        const struct span *sp = ph_span_containing(heap, at);
+        ck_assert_ptr_nonnull(sp);
+        ck_assert_int_eq(entry_kind(sp->tag), KIND_FREE);
+        ck_assert_int_eq(sp->state, SPAN_PURGED);
+    }
+    give_span(last);
+}
+END_TEST
+
 START_TEST(heap_that_is_empty_again_lets_most_of_them_go)
 {
     char **blocks = take_all(IN_100_MB, SMALL);
@@ -416,6 +459,7 @@ int main(void)
     TCase *many = room_case(suite, "how many", setup, teardown);
     tcase_add_test(many, large_heap_of_small_blocks_has_few);
     tcase_add_test(many, spans_that_come_and_go_make_no_new_ones);
+    tcase_add_test(many, long_spans_that_guards_stood_between_go_back_whole);
     tcase_add_test(many, heap_that_is_empty_again_lets_most_of_them_go);
     tcase_add_test(many, they_count_with_the_fences_of_large_blocks);
     TCase *end = room_case(suite, "where memory ends", setup, teardown);
