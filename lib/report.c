@@ -133,22 +133,13 @@ static void say_first(struct message *m, const struct report *rp, bool whole)
 
 /* ---- frames ---------------------------------------------------------------------------------- */
 
-static const char *base_name(const char *path)
-{
-    const char *base = path;
-    for (; *path != '\0'; path++)
-        if (*path == '/')
-            base = path + 1;
-    return base;
-}
-
 /* A program that was given to the dynamic linker as an argument is not what the system calls the program. */
 static const char *program_name(char *path, size_t bytes)
 {
     if (getauxval(AT_BASE) != 0 && ph_os_program(path, bytes))
-        return base_name(path);
+        return text_base_name(path);
     const char *told = (const char *)getauxval(AT_EXECFN);
-    return told != NULL && getauxval(AT_BASE) != 0 ? base_name(told) : "program";
+    return told != NULL && getauxval(AT_BASE) != 0 ? text_base_name(told) : "program";
 }
 
 /* "libfoo.so+0x1234"; "0x7f0012345678" for code that came from no file. */
@@ -157,7 +148,7 @@ void ph_report_place(struct message *m, uintptr_t pc)
     char path[PATH_BYTES];
     struct module in;
     if (ph_module_of(pc, &in)) {
-        ph_message_text(m, *in.path != '\0' ? base_name(in.path) : program_name(path, sizeof path));
+        ph_message_text(m, *in.path != '\0' ? text_base_name(in.path) : program_name(path, sizeof path));
         ph_message_text(m, "+");
         pc -= in.bias;
     }

@@ -27,22 +27,13 @@ static struct site *sites; /* SITES cells; the first is nobody's */
 
 static uint64_t mixed(uint64_t key, uint64_t more) { return ((key ^ key >> 29) + more) * 0x9e3779b97f4a7c15u; }
 
-static const char *base_name(const char *path)
-{
-    const char *base = path;
-    for (; *path != '\0'; path++)
-        if (*path == '/')
-            base = path + 1;
-    return base;
-}
-
 static uint64_t key_of(uintptr_t pc)
 {
     struct module in;
     if (!ph_module_of(pc, &in))
         return 1; /* made at run time: no two runs agree on where */
     uint64_t key = 0x5157;
-    for (const char *name = base_name(in.path); *name != '\0'; name++)
+    for (const char *name = text_base_name(in.path); *name != '\0'; name++)
         key = mixed(key, (uint8_t)*name);
     return mixed(key, pc - in.bias);
 }
@@ -136,7 +127,7 @@ bool ph_site_is_of(const struct trace *trace, const char *module)
         if (!ph_module_of(trace->pc[i], &in))
             continue;
         const bool is_program = *in.path == '\0' && ph_os_program(program, sizeof program);
-        const char *name = base_name(is_program ? program : in.path);
+        const char *name = text_base_name(is_program ? program : in.path);
         if (is_named(name, module))
             return true;
         if (!is_runtime(name))

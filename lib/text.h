@@ -30,6 +30,16 @@ static inline const char *text_after(const char *text, const char *prefix)
     return text;
 }
 
+/* What follows the last slash of a path. */
+static inline const char *text_base_name(const char *path)
+{
+    const char *base = path;
+    for (; *path != '\0'; path++)
+        if (*path == '/')
+            base = path + 1;
+    return base;
+}
+
 /* Copy towards lower addresses or between different objects; returns to + count. */
 static inline char *text_copy(char *to, const char *from, size_t count)
 {
