@@ -115,5 +115,6 @@ privheap_SOURCES = \
 	bench/oom_rerun.c \
 	bench/oom_run.c \
 	bench/oom_start.c \
-	bench/oom_symbol.c \
-	bench/statistics.c
+	bench/statistics.c \
+	bench/symbol.c \
+	bench/symbol.h

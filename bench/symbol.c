@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* oom_symbol.c -- places in the code as names and lines, by elfutils' libdw where that is installed.
+/* symbol.c -- places in the code as names and lines, by elfutils' libdw where that is installed.
  *
  * Owns:    the library's handle, and one session of it for each module.
  * Calls:   libdw, by names that are looked up here.  Locks: none.
@@ -9,10 +9,11 @@
  *          it nor its headers.  Nothing is resolved in the program's own process: its heap is what is tested.
  * Source:  elfutils, libdwfl.h: the types are opaque, and Dwfl_Callbacks is part of the library's ABI since 0.122. */
 #include <dlfcn.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "oom.h"
+#include "symbol.h"
 
 struct dwfl;
 struct dwfl_module;
@@ -40,12 +41,13 @@ static struct {
     void (*end)(struct dwfl *);
 } dw;
 
+enum { SESSIONS = 512 };
 static struct session {
-    bool is_tried;
+    char *path; /* NULL: from here on nothing */
     struct dwfl *dwfl;
     struct dwfl_module *module;
     uint64_t bias;
-} sessions[SWEEP_MODULES];
+} sessions[SESSIONS];
 
 /* ISO C knows no way from void * to a function; POSIX has this one. */
 #define FIND(member, name) (*(void **)(void *)&dw.member = dlsym(dw.handle, name), dw.member != NULL)
@@ -68,12 +70,13 @@ static bool load(void)
     return is_good;
 }
 
-static struct session *session_of(const struct oom *o, unsigned number)
+/* NULL: there are too many. */
+static struct session *session_of(const char *path)
 {
-    struct session *se = &sessions[number];
-    const char *path = o->sweep->modules[number].path;
-    if (se->is_tried) return se;
-    se->is_tried = true;
+    struct session *se = sessions;
+    while (se < sessions + SESSIONS && se->path != NULL && strcmp(se->path, path) != 0) se++;
+    if (se == sessions + SESSIONS || se->path != NULL) return se == sessions + SESSIONS ? NULL : se;
+    se->path = strdup(path);
     if (!load() || path[0] != '/') return se;
     se->dwfl = dw.begin(callbacks);
     if (se->dwfl == NULL) return se;
@@ -98,14 +101,13 @@ static void file_name(const char *path, char *out, size_t bytes)
     snprintf(out, bytes, "%s", from);
 }
 
-void ph_oom_place(const struct oom *o, uint64_t place, struct oom_place *out)
+void ph_symbol_place(const char *path, uint64_t offset, struct symbol_place *out)
 {
-    unsigned number = (unsigned)(place >> SWEEP_OFFSET_BITS);
-    *out = (struct oom_place){ .offset = place & (((uint64_t)1 << SWEEP_OFFSET_BITS) - 1) };
-    if (number == 0 || number >= SWEEP_MODULES) return;
-    snprintf(out->module, sizeof out->module, "%s", base_name(o->sweep->modules[number].path));
-    const struct session *se = session_of(o, number);
-    if (se->module == NULL) return;
+    *out = (struct symbol_place){ .offset = offset };
+    if (path == NULL || *path == '\0') return;
+    snprintf(out->module, sizeof out->module, "%s", base_name(path));
+    const struct session *se = session_of(path);
+    if (se == NULL || se->module == NULL) return;
     const char *name = dw.addrname(se->module, out->offset + se->bias);
     if (name != NULL) snprintf(out->function, sizeof out->function, "%s", name);
     struct dwfl_line *line = dw.getsrc(se->module, out->offset + se->bias);
@@ -116,8 +118,21 @@ void ph_oom_place(const struct oom *o, uint64_t place, struct oom_place *out)
     out->line = (unsigned)number_of_line;
 }
 
-void ph_oom_symbols_end(void)
+void ph_symbol_put(FILE *out, unsigned number, const struct symbol_place *at)
 {
-    for (unsigned i = 0; i < SWEEP_MODULES; i++)
+    bool is_named = at->function[0] != '\0' || at->file[0] != '\0';
+    fprintf(out, "    #%u ", number);
+    if (at->function[0] != '\0') fprintf(out, "%s ", at->function);
+    if (at->file[0] != '\0') fprintf(out, "%s:%u ", at->file, at->line);
+    fprintf(out, "%s%s%s0x%llx%s\n", is_named ? "(" : "", at->module, at->module[0] != '\0' ? "+" : "",
+            (unsigned long long)at->offset, is_named ? ")" : "");
+}
+
+void ph_symbols_end(void)
+{
+    for (unsigned i = 0; i < SESSIONS && sessions[i].path != NULL; i++) {
         if (sessions[i].dwfl != NULL) dw.end(sessions[i].dwfl);
+        free(sessions[i].path);
+        sessions[i] = (struct session){ .path = NULL };
+    }
 }
