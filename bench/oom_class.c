@@ -166,9 +166,9 @@ void ph_oom_say_end(const struct oom *o, const struct sweep_point *point, char *
 
 void ph_oom_place(const struct oom *o, uint64_t place, struct symbol_place *out)
 {
-    const unsigned number = (unsigned)(place >> SWEEP_OFFSET_BITS);
-    const bool is_known = number != 0 && number < SWEEP_MODULES;
-    ph_symbol_place(is_known ? o->sweep->modules[number].path : NULL, place & (((uint64_t)1 << SWEEP_OFFSET_BITS) - 1), out);
+    const unsigned number = (unsigned)(place >> PLACE_OFFSET_BITS);
+    const bool is_known = number != 0 && number < PLACE_MODULES;
+    ph_symbol_place(is_known ? o->sweep->modules[number].path : NULL, place & PLACE_OFFSET_MASK, out);
 }
 
 void ph_oom_token(const struct oom *o, const struct sweep_point *point, char *out, size_t bytes)

@@ -13,6 +13,8 @@
 #include "../lib/options.h"
 #include "../lib/privheap.h"
 #include "../lib/report.h"
+#include "../lib/text.h"
+#include "finding.h"
 #include "follow.h"
 #include "sweep.h"
 
@@ -34,6 +36,25 @@ static void say_active(void)
     ph_message_text(&m, ", process heap ");
     ph_message_hex(&m, (uintptr_t)ph_process_heap.handle);
     ph_message_send(&m);
+}
+
+/* Stands in until lib/stress.c has it. */
+static const char *ph_stress_findings(char *const *environment)
+{
+    static char path[256];
+    for (; *environment != NULL; environment++) {
+        const char *at = text_after(*environment, "PRIVHEAP_STRESS=");
+        for (; at != NULL && *at != '\0'; at++) {
+            const char *rest = text_after(at, "findings:");
+            size_t count = 0;
+            if (rest == NULL)
+                continue;
+            while (rest[count] != '\0' && rest[count] != ',' && count < sizeof path - 1)
+                path[count] = rest[count], count++;
+            return path;
+        }
+    }
+    return NULL;
 }
 
 /* glibc hands the environment to constructors, and sets environ after ours; musl sets environ before, and hands nothing. */
@@ -58,6 +79,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     ph_fork_register();
     if (ph_process_heap.fails && (ph_fail_in_force()->parts & FAIL_SWEEP))
         ph_sweep_begin(ph_fail_in_force()->sweep, environment);
+    ph_finding_begin(ph_stress_findings(environment));
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
     if (ph_option(OPT_STATS))
@@ -76,6 +98,7 @@ __attribute__((destructor)) static void end(void)
     }
     if (ph_process_heap.fails)
         ph_sweep_end();
+    ph_finding_end();
     ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);

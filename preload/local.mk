@@ -13,16 +13,20 @@ endif
 	%D%/family.h \
 	%D%/follow.h \
 	%D%/foreign.h \
+	%D%/finding.h \
 	%D%/leak.h \
+	%D%/place.h \
 	%D%/sweep.h \
 	%D%/sweepcall.h \
 	%D%/take.h \
 	%D%/chaotic.c \
 	%D%/dlopen.c \
 	%D%/early.c \
+	%D%/finding.c \
 	%D%/follow.c \
 	%D%/foreign.c \
 	%D%/leak.c \
+	%D%/place.c \
 	%D%/sweep.c \
 	%D%/sweepcall.c \
 	%D%/malloc.c \
