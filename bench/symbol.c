@@ -115,6 +115,7 @@ void ph_symbol_place(const char *path, uint64_t offset, struct symbol_place *out
     const char *file = line != NULL ? dw.lineinfo(line, NULL, &number_of_line, NULL, NULL, NULL) : NULL;
     if (file == NULL) return;
     file_name(file, out->file, sizeof out->file);
+    snprintf(out->path, sizeof out->path, "%s", file);
     out->line = (unsigned)number_of_line;
 }
 

@@ -11,7 +11,8 @@ struct symbol_place {
     char module[64];   /* without folders; "" none */
     uint64_t offset;
     char function[160];
-    char file[200];    /* "" unknown */
+    char file[200];    /* its last parts; "" unknown */
+    char path[1024];   /* all of it, as the compiler was told; cut if longer */
     unsigned line;
 };
 

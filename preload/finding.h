@@ -43,11 +43,13 @@ struct finding {
     struct finding_trace now, allocated, freed;
 };
 
-/* Of one process, as of its last report or its end. */
+/* Of one process, as of its last report or its end: lib/pageheap.h's. */
 struct finding_figures {
     uint32_t pid; /* 0: free */
-    uint64_t guarded, peak;
-    uint64_t fallback[FINDING_REASONS];
+    uint32_t by_advice; /* flag: guards by madvise, not by mprotect */
+    uint64_t guarded, recycled, live_most, bytes_most;
+    uint64_t refused[FINDING_REASONS]; /* by enum paged_refusal */
+    uint64_t refused_least, refused_most; /* bytes of such blocks */
 };
 
 struct findings {
