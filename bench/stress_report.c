@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "child.h"
-#include "invariant.h"
+#include "pageheap.h"
 #include "stress_verb.h"
 
 enum { LINE_BYTES = 512 };
@@ -128,8 +128,10 @@ void ph_stress_figures(const struct stress_run *run, struct finding_figures *sum
     }
 }
 
-/* Until lib/pageheap.h says it. */
-const char *ph_stress_refusal(unsigned reason) { return reason == 0 ? "beyond the budget" : "for other reasons"; }
+const char *ph_stress_refusal(unsigned reason)
+{
+    return reason < PAGED_REFUSALS ? ph_page_heap_refusal((enum paged_refusal)reason) : "for reasons that this command does not know";
+}
 
 static unsigned long times_of(const struct stress *st, bool suppressed)
 {

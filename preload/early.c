@@ -13,7 +13,7 @@
 #include "../lib/options.h"
 #include "../lib/privheap.h"
 #include "../lib/report.h"
-#include "../lib/text.h"
+#include "../lib/stress.h"
 #include "finding.h"
 #include "follow.h"
 #include "sweep.h"
@@ -38,25 +38,6 @@ static void say_active(void)
     ph_message_send(&m);
 }
 
-/* Stands in until lib/stress.c has it. */
-static const char *ph_stress_findings(char *const *environment)
-{
-    static char path[256];
-    for (; *environment != NULL; environment++) {
-        const char *at = text_after(*environment, "PRIVHEAP_STRESS=");
-        for (; at != NULL && *at != '\0'; at++) {
-            const char *rest = text_after(at, "findings:");
-            size_t count = 0;
-            if (rest == NULL)
-                continue;
-            while (rest[count] != '\0' && rest[count] != ',' && count < sizeof path - 1)
-                path[count] = rest[count], count++;
-            return path;
-        }
-    }
-    return NULL;
-}
-
 /* glibc hands the environment to constructors, and sets environ after ours; musl sets environ before, and hands nothing. */
 static char **environment_now(char **given)
 {
@@ -79,7 +60,7 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     ph_fork_register();
     if (ph_process_heap.fails && (ph_fail_in_force()->parts & FAIL_SWEEP))
         ph_sweep_begin(ph_fail_in_force()->sweep, environment);
-    ph_finding_begin(ph_stress_findings(environment));
+    ph_finding_begin(ph_stress_findings());
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
     if (ph_option(OPT_STATS))

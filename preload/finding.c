@@ -11,6 +11,7 @@
 
 #include "../lib/internal.h"
 #include "../lib/options.h"
+#include "../lib/pageheap.h"
 #include "../lib/report.h"
 #include "../lib/text.h"
 #include "sweepcall.h"
@@ -18,6 +19,7 @@
 #include "../lib/small.h"
 
 static struct findings *findings;
+static_assert((int)PAGED_REFUSALS <= (int)FINDING_REASONS, "a place for each");
 
 /* ---- one record -------------------------------------------------------------------------------- */
 
@@ -111,4 +113,14 @@ void ph_finding_end(void)
     struct finding_figures *fg = findings != NULL ? own_figures() : NULL;
     if (fg == NULL)
         return;
+    const struct page_heap_figures *figures = ph_page_heap_figures();
+    fg->by_advice = figures->by_advice;
+    fg->guarded = figures->taken;
+    fg->recycled = figures->recycled;
+    fg->live_most = figures->live_most;
+    fg->bytes_most = figures->bytes_most;
+    for (unsigned i = 0; i < PAGED_REFUSALS; i++)
+        fg->refused[i] = figures->refused[i];
+    fg->refused_least = figures->refused_least;
+    fg->refused_most = figures->refused_most;
 }
