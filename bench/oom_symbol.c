@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "oom.h"
+#include "text.h"
 
 struct dwfl;
 struct dwfl_module;
@@ -83,12 +84,6 @@ static struct session *session_of(const struct oom *o, unsigned number)
     return se;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 /* The last parts of a file's name: what is in front says where it was built. */
 static void file_name(const char *path, char *out, size_t bytes)
 {
@@ -103,7 +98,7 @@ void ph_oom_place(const struct oom *o, uint64_t place, struct oom_place *out)
     unsigned number = (unsigned)(place >> SWEEP_OFFSET_BITS);
     *out = (struct oom_place){ .offset = place & (((uint64_t)1 << SWEEP_OFFSET_BITS) - 1) };
     if (number == 0 || number >= SWEEP_MODULES) return;
-    snprintf(out->module, sizeof out->module, "%s", base_name(o->sweep->modules[number].path));
+    snprintf(out->module, sizeof out->module, "%s", text_base_name(o->sweep->modules[number].path));
     const struct session *se = session_of(o, number);
     if (se->module == NULL) return;
     const char *name = dw.addrname(se->module, out->offset + se->bias);

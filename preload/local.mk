@@ -116,4 +116,6 @@ privheap_SOURCES = \
 	bench/oom_run.c \
 	bench/oom_start.c \
 	bench/oom_symbol.c \
-	bench/statistics.c
+	bench/statistics.c \
+	bench/verb_options.c \
+	bench/verb_options.h
