@@ -13,6 +13,7 @@
 #include "chaos_verb.h"
 #include "child.h"
 #include "command.h"
+#include "verb_options.h"
 
 enum { LIMIT_LEAST_S = 10, LIMIT_TIMES = 20 };
 
@@ -92,24 +93,16 @@ static bool all_seeds(struct chaos *c)
 static bool write_json(const struct chaos *c)
 {
     const char *file = c->settings.json;
-    if (file == NULL) return true;
-    bool is_output = strcmp(file, "-") == 0;
-    FILE *out = is_output ? stdout : fopen(file, "we");
-    bool is_whole = out != NULL;
-    if (is_whole) ph_chaos_json(c, out);
-    if (is_whole && !is_output) {
-        is_whole = !ferror(out);
-        if (fclose(out) != 0) is_whole = false;
-    }
-    if (!is_whole) ph_complain(CHAOS, EXIT_OWN_ERROR, "cannot write to %s: %s", file, strerror(errno));
-    return is_whole;
+    FILE *out = file != NULL ? ph_verb_open(CHAOS, file) : NULL;
+    if (out == NULL) return file == NULL;
+    ph_chaos_json(c, out);
+    return ph_verb_close(CHAOS, file, out);
 }
 
 static int report(const struct chaos *c)
 {
     const struct chaos_settings *s = &c->settings;
-    bool is_taken = s->json != NULL && strcmp(s->json, "-") == 0;
-    if (!s->is_quiet && !is_taken) ph_chaos_report(c, stdout);
+    if (!s->is_quiet && !ph_verb_is_output(s->json)) ph_chaos_report(c, stdout);
     bool is_whole = write_json(c);
     if (ph_output_end(CHAOS) != 0 || !is_whole) return EXIT_OWN_ERROR;
     if (c->is_interrupted) return CHAOS_INTERRUPTED;

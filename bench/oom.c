@@ -13,32 +13,21 @@
 
 #include "command.h"
 #include "oom.h"
+#include "verb_options.h"
 
 /* False after a complaint. */
 static bool write_file(const struct oom *o, const char *file, void (*write)(const struct oom *, FILE *))
 {
-    if (file == NULL) return true;
-    if (strcmp(file, "-") == 0) {
-        write(o, stdout);
-        return true;
-    }
-    FILE *out = fopen(file, "we");
-    bool is_whole = out != NULL;
-    if (is_whole) {
-        write(o, out);
-        is_whole = !ferror(out);
-        if (fclose(out) != 0) is_whole = false;
-    }
-    if (!is_whole) ph_complain(OOM, EXIT_OWN_ERROR, "cannot write to %s: %s", file, strerror(errno));
-    return is_whole;
+    FILE *out = file != NULL ? ph_verb_open(OOM, file) : NULL;
+    if (out == NULL) return file == NULL;
+    write(o, out);
+    return ph_verb_close(OOM, file, out);
 }
-
-static bool is_output(const char *file) { return file != NULL && strcmp(file, "-") == 0; }
 
 static int report(const struct oom *o)
 {
     const struct oom_settings *s = &o->settings;
-    if (!s->is_quiet && !is_output(s->json) && !is_output(s->junit)) ph_oom_report(o, stdout);
+    if (!s->is_quiet && !ph_verb_is_output(s->json) && !ph_verb_is_output(s->junit)) ph_oom_report(o, stdout);
     bool is_whole = write_file(o, s->json, ph_oom_json);
     is_whole = write_file(o, s->junit, ph_oom_junit) && is_whole;
     ph_symbols_end();

@@ -79,7 +79,12 @@ static void put_kind(struct line *to, const struct finding *fi)
     const char *words = ex != NULL ? ex->words : "damage";
     bool is_access = fi->has_access && strncmp(words, "access", 6) == 0;
     put(to, "PH%u %s%s", fi->kind, is_access ? fi->is_write ? "write" : "read" : "", is_access ? words + 6 : words);
-    if (fi->caller[0] != '\0') put(to, ", by %s", fi->caller);
+}
+
+void ph_stress_kind(const struct finding *fi, char *out, size_t bytes)
+{
+    struct line to = { out, out + bytes };
+    put_kind(&to, fi);
 }
 
 static void put_distance(struct line *to, uint64_t at, uint64_t block, uint64_t bytes)
@@ -96,6 +101,7 @@ void ph_stress_headline(const struct finding *fi, char *out, size_t bytes)
     uint64_t block = fi->inside != 0 ? fi->inside : fi->block;
     uint64_t at = fi->has_access ? fi->access : fi->inside != 0 ? fi->block : 0;
     put_kind(&to, fi);
+    if (fi->caller[0] != '\0') put(&to, ", by %s", fi->caller);
     put(&to, ": ");
     if (fi->bytes == UINT64_MAX) {
         put(&to, "0x%llx", (unsigned long long)(at != 0 ? at : block));

@@ -72,13 +72,11 @@ static void put_where(const struct stress_finding *sf, FILE *out)
 /* Without addresses: the same line in another run. */
 static void put_sum(const struct stress_finding *sf, FILE *out)
 {
-    const struct explanation *ex = ph_explanation(sf->record->kind);
-    char line[LINE_BYTES];
+    char kind[LINE_BYTES];
     struct symbol_place at;
-    ph_stress_headline(sf->record, line, sizeof line);
-    line[strcspn(line, ":,")] = '\0';
+    ph_stress_kind(sf->record, kind, sizeof kind);
     ph_stress_where(sf, &at);
-    fprintf(out, "  SUMMARY: %s", ex != NULL ? line : "damage");
+    fprintf(out, "  SUMMARY: %s", kind);
     if (at.function[0] != '\0') fprintf(out, " in %s", at.function);
     if (at.file[0] != '\0') fprintf(out, " %s:%u", at.file, at.line);
     if (at.module[0] != '\0') fprintf(out, " (%s)", at.module);

@@ -5,9 +5,7 @@
  * Owns:    struct stress.
  * Calls:   the other files of stress_verb.h, one after the other.  Locks: none.
  * Always:  with nothing found the command ends as the program did, by the same signal if it was one. */
-#include <errno.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -15,49 +13,37 @@
 #include "child.h"
 #include "command.h"
 #include "stress_verb.h"
+#include "verb_options.h"
 
 /* ---- files for what is found ------------------------------------------------------- */
 
-static bool is_output(const char *file) { return file != NULL && strcmp(file, "-") == 0; }
-
-/* Before the program runs: a folder that is not there is told of at once.  0, or an exit code. */
-static int open_file(const char *file, FILE **out)
+/* Before the program runs: the report goes there as it comes. */
+static bool open_file(const char *file, FILE **out)
 {
-    if (file == NULL) return 0;
-    *out = is_output(file) ? stdout : fopen(file, "we");
-    return *out != NULL ? 0 : ph_complain(STRESS, EXIT_OWN_ERROR, "cannot write to %s: %s", file, strerror(errno));
+    if (file != NULL) *out = ph_verb_open(STRESS, file);
+    return file == NULL || *out != NULL;
 }
 
-static int open_files(struct stress *st)
+static bool open_files(struct stress *st)
 {
     const struct stress_settings *s = &st->settings;
-    int code = open_file(s->log, &st->out);
-    if (code == 0) code = open_file(s->json, &st->json);
-    if (code == 0) code = open_file(s->sarif, &st->sarif);
-    if (s->is_quiet)
-        st->out = NULL;
-    else if (s->log == NULL)
-        st->out = stderr;
-    return code;
+    bool is_open = open_file(s->log, &st->out) && open_file(s->json, &st->json) && open_file(s->sarif, &st->sarif);
+    if (s->log == NULL) st->out = stderr;
+    if (s->is_quiet) st->out = NULL;
+    return is_open;
 }
 
-/* 0, or an exit code. */
-static int close_file(const char *file, FILE *out)
-{
-    if (out == NULL || out == stdout || out == stderr) return 0;
-    bool is_whole = !ferror(out);
-    if (fclose(out) != 0) is_whole = false;
-    return is_whole ? 0 : ph_complain(STRESS, EXIT_OWN_ERROR, "cannot write to %s: %s", file, strerror(errno));
-}
+static bool close_file(const char *file, FILE *out) { return out == NULL || out == stderr || ph_verb_close(STRESS, file, out); }
 
-static int write_files(struct stress *st)
+static bool write_files(struct stress *st)
 {
     const struct stress_settings *s = &st->settings;
     if (st->json != NULL) ph_stress_json(st, st->json);
     if (st->sarif != NULL) ph_stress_sarif(st, st->sarif);
-    int code = close_file(s->json, st->json), other = close_file(s->sarif, st->sarif), third = close_file(s->log, st->out);
-    if (code == 0) code = other != 0 ? other : third;
-    return ph_output_end(STRESS) != 0 ? EXIT_OWN_ERROR : code;
+    bool is_whole = close_file(s->json, st->json);
+    is_whole = close_file(s->sarif, st->sarif) && is_whole;
+    is_whole = close_file(s->log, st->out) && is_whole;
+    return ph_output_end(STRESS) == 0 && is_whole;
 }
 
 /* ---- in order ------------------------------------------------------------------------ */
@@ -92,13 +78,13 @@ static int runs(struct stress *st)
 
 static int run_and_report(struct stress *st)
 {
-    int code = open_files(st);
-    if (code == 0) code = runs(st);
+    if (!open_files(st)) return EXIT_OWN_ERROR;
+    int code = runs(st);
     if (code != 0) return code;
     ph_stress_summary(st);
-    code = write_files(st);
+    bool is_whole = write_files(st);
     ph_symbols_end();
-    if (code != 0) return code;
+    if (!is_whole) return EXIT_OWN_ERROR;
     return ph_stress_counted(st) != 0 ? st->settings.exit_code : -1;
 }
 

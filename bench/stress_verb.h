@@ -38,7 +38,7 @@ struct stress_settings {
     struct stress_part parts[STRESS_PARTS];
     unsigned part_count;
     const char *suppress, *json, *sarif, *log;
-    bool gdb, is_quiet, no_rules, goes_on;
+    bool gdb, is_quiet, no_rules;
     int exit_code;
     char **argv;
 };
@@ -96,6 +96,7 @@ void ph_stress_clean(struct stress *st);
 void ph_stress_collect(struct stress *st, struct stress_run *run); /* records that are new since */
 void ph_stress_place(const struct stress_run *run, uint64_t place, struct symbol_place *out);
 const char *ph_stress_module(const struct stress_run *run, uint64_t place); /* path; NULL: none */
+void ph_stress_kind(const struct finding *fi, char *out, size_t bytes); /* "PH101 freed twice" */
 void ph_stress_headline(const struct finding *fi, char *out, size_t bytes); /* "PH101 freed twice: block 0x10 of 24 bytes" */
 void ph_stress_where(const struct stress_finding *sf, struct symbol_place *out); /* the one place that says most */
 void ph_stress_again(const struct stress *st, const struct stress_run *run, FILE *out);

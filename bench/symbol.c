@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "symbol.h"
+#include "text.h"
 
 struct dwfl;
 struct dwfl_module;
@@ -86,12 +87,6 @@ static struct session *session_of(const char *path)
     return se;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
 /* The last parts of a file's name: what is in front says where it was built. */
 static void file_name(const char *path, char *out, size_t bytes)
 {
@@ -105,7 +100,7 @@ void ph_symbol_place(const char *path, uint64_t offset, struct symbol_place *out
 {
     *out = (struct symbol_place){ .offset = offset };
     if (path == NULL || *path == '\0') return;
-    snprintf(out->module, sizeof out->module, "%s", base_name(path));
+    snprintf(out->module, sizeof out->module, "%s", text_base_name(path));
     const struct session *se = session_of(path);
     if (se == NULL || se->module == NULL) return;
     const char *name = dw.addrname(se->module, out->offset + se->bias);

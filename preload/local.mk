@@ -134,7 +134,9 @@ privheap_SOURCES = \
 	bench/stress_verb.c \
 	bench/stress_verb.h \
 	bench/symbol.c \
-	bench/symbol.h
+	bench/symbol.h \
+	bench/verb_options.c \
+	bench/verb_options.h
 
 # What `privheap explain` prints.
 bench/explain.inc: bench/explain.awk man/privheap-diagnostics.7.in
