@@ -118,6 +118,7 @@ void ph_stress_again(const struct stress *st, const struct stress_run *run, FILE
     const struct stress_settings *s = &st->settings;
     fprintf(out, "privheap stress --seed=%llu --side=%s", (unsigned long long)s->seed, run->side);
     for (unsigned i = 0; i < s->part_count; i++) {
+        if (s->suppress != NULL && strcmp(s->parts[i].part, "continue") == 0) continue;
         fprintf(out, " --%s", s->parts[i].option);
         if (*s->parts[i].value == '\0') continue;
         fputc('=', out);

@@ -147,7 +147,7 @@ static int option_take(void *settings, unsigned which, const char *text)
     case STRESS_OPTION_stacks: return take_number(s, which, "stacks", text, TRACE_DEPTH);
     case STRESS_OPTION_leaks: return put_part(s, which, "leaks", "");
     case STRESS_OPTION_continue: return put_part(s, which, "continue", "");
-    case STRESS_OPTION_suppress: s->suppress = text; return 0;
+    case STRESS_OPTION_suppress: s->suppress = text; return put_part(s, STRESS_OPTION_continue, "continue", ""); /* else it ends there */
     case STRESS_OPTION_exit_code: return take_exit_code(s, text);
     case STRESS_OPTION_json: return ph_verb_file(&options, which, text != NULL ? text : "-", true, &s->json);
     case STRESS_OPTION_sarif: return ph_verb_file(&options, which, text != NULL ? text : "-", true, &s->sarif);
