@@ -107,7 +107,7 @@ static void put_frames(const struct oom *o, FILE *out, const char *what, const s
     fprintf(out, "%s:\n", what);
     for (uint32_t i = 0; i < trace->depth && i < TRACE_DEPTH; i++) {
         struct symbol_place at;
-        char line[512];
+        char line[640];
         ph_oom_place(o, trace->place[i], &at);
         snprintf(line, sizeof line, "  #%u %s %s:%u (%s+0x%llx)\n", i, at.function, at.file, at.line, at.module,
                  (unsigned long long)at.offset);

@@ -23,31 +23,37 @@ const char *ph_stress_module(const struct stress_run *run, uint64_t place)
     return is_known ? run->shared->modules[number].path : NULL;
 }
 
-void ph_stress_place(const struct stress_run *run, uint64_t place, struct symbol_place *out)
+unsigned ph_stress_places(const struct stress_run *run, uint64_t place, struct symbol_place *out, unsigned most)
 {
-    ph_symbol_place(ph_stress_module(run, place), place & PLACE_OFFSET_MASK, out);
+    return ph_symbol_places(ph_stress_module(run, place), place & PLACE_OFFSET_MASK, out, most);
 }
 
-/* Of the C and C++ runtimes nobody wants to hear first. */
-static bool is_runtime(const char *module)
+/* Of the C and C++ runtimes nobody wants to hear first, whether in a library or put into the program. */
+static bool is_runtime(const struct symbol_place *at)
 {
     static const char *const names[] = { "libc.so", "libstdc++.so", "libc++", "ld-linux", "ld-musl", "libpthread.so", "libm.so" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strncmp(module, names[i], strlen(names[i])) == 0) return true;
-    return false;
+        if (strncmp(at->module, names[i], strlen(names[i])) == 0) return true;
+    return at->module[0] == '\0' || strncmp(at->function, "std::", 5) == 0 || strncmp(at->function, "__gnu_cxx::", 11) == 0;
+}
+
+static int worth_of(const struct symbol_place *at)
+{
+    return is_runtime(at) ? 0 : at->file[0] != '\0' ? 3 : at->function[0] != '\0' ? 2 : 1;
 }
 
 /* Its line counts more than its function, the program more than its runtime. */
 static bool best_of(const struct stress_run *run, const struct finding_trace *trace, struct symbol_place *out)
 {
     int best = -1;
-    for (uint32_t i = 0; i < trace->depth && i < TRACE_DEPTH; i++) {
-        struct symbol_place at;
-        ph_stress_place(run, trace->place[i], &at);
-        int worth = is_runtime(at.module) || at.module[0] == '\0' ? 0 : at.file[0] != '\0' ? 3 : at.function[0] != '\0' ? 2 : 1;
-        if (worth <= best) continue;
-        best = worth;
-        *out = at;
+    for (uint32_t i = 0; i < trace->depth && best < 3; i++) {
+        struct symbol_place at[SYMBOL_INLINED];
+        unsigned count = ph_stress_places(run, trace->place[i], at, SYMBOL_INLINED);
+        for (unsigned k = 0; k < count; k++) {
+            if (worth_of(&at[k]) <= best) continue;
+            best = worth_of(&at[k]);
+            *out = at[k];
+        }
     }
     return best >= 0;
 }

@@ -32,14 +32,16 @@ static void put_trace(const struct stress_run *run, FILE *out, const char *key, 
 {
     fprintf(out, ",\n     \"%s\": {\"thread\": %u, \"frames\": [", key, trace->thread);
     for (uint32_t i = 0; i < trace->depth; i++) {
-        struct symbol_place at;
-        ph_stress_place(run, trace->place[i], &at);
-        fprintf(out, "%s\n      {", i == 0 ? "" : ",");
-        ph_json_pair(out, "module", ph_stress_module(run, trace->place[i]));
-        fprintf(out, ", \"offset\": %llu", (unsigned long long)at.offset);
-        put_text(out, "function", at.function);
-        put_text(out, "file", at.path);
-        fprintf(out, ", \"line\": %u}", at.line);
+        struct symbol_place at[SYMBOL_INLINED];
+        unsigned count = ph_stress_places(run, trace->place[i], at, SYMBOL_INLINED);
+        for (unsigned k = 0; k < count; k++) {
+            fprintf(out, "%s\n      {", i + k == 0 ? "" : ",");
+            ph_json_pair(out, "module", ph_stress_module(run, trace->place[i]));
+            fprintf(out, ", \"offset\": %llu", (unsigned long long)at[k].offset);
+            put_text(out, "function", at[k].function);
+            put_text(out, "file", at[k].path);
+            fprintf(out, ", \"line\": %u, \"inlined\": %s}", at[k].line, k + 1 < count ? "true" : "false");
+        }
     }
     fputs("]}", out);
 }

@@ -22,10 +22,11 @@ static void put_text(FILE *out, const char *text)
 
 static void put_frames(const struct stress_run *run, FILE *out, const struct finding_trace *trace)
 {
+    unsigned number = 0;
     for (uint32_t i = 0; i < trace->depth; i++) {
-        struct symbol_place at;
-        ph_stress_place(run, trace->place[i], &at);
-        ph_symbol_put(out, i, &at);
+        struct symbol_place at[SYMBOL_INLINED];
+        unsigned count = ph_stress_places(run, trace->place[i], at, SYMBOL_INLINED);
+        for (unsigned k = 0; k < count; k++) ph_symbol_put(out, number++, &at[k]);
     }
     if (trace->depth == 0) fputs("    (nothing is known of the stack)\n", out);
 }
@@ -105,7 +106,6 @@ void ph_stress_report(const struct stress *st, const struct stress_finding *sf)
 
 /* ---- in the end -------------------------------------------------------------------- */
 
-/* What a child by fork has from its parent counts once for each. */
 void ph_stress_figures(const struct stress_run *run, struct finding_figures *sum)
 {
     *sum = (struct finding_figures){ .refused_least = UINT64_MAX };

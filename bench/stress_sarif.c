@@ -74,25 +74,33 @@ static void put_location(FILE *out, const struct symbol_place *at)
 
 static bool is_located(const struct symbol_place *at) { return at->path[0] != '\0' || at->function[0] != '\0'; }
 
+static void put_frame(FILE *out, const struct symbol_place *at, unsigned thread)
+{
+    fputc('{', out);
+    if (at->module[0] != '\0') {
+        ph_json_pair(out, "module", at->module);
+        fputs(", ", out);
+    }
+    fprintf(out, "\"threadId\": %u", thread);
+    if (is_located(at)) {
+        fputs(", \"location\": ", out);
+        put_location(out, at);
+    }
+    fputc('}', out);
+}
+
 static void put_stack(const struct stress_run *run, FILE *out, const char *what, const struct finding_trace *trace)
 {
     fputs("{", out);
     put_message(out, "message", what);
     fputs(", \"frames\": [", out);
     for (uint32_t i = 0; i < trace->depth; i++) {
-        struct symbol_place at;
-        ph_stress_place(run, trace->place[i], &at);
-        fprintf(out, "%s\n          {", i == 0 ? "" : ",");
-        if (at.module[0] != '\0') {
-            ph_json_pair(out, "module", at.module);
-            fputs(", ", out);
+        struct symbol_place at[SYMBOL_INLINED];
+        unsigned count = ph_stress_places(run, trace->place[i], at, SYMBOL_INLINED);
+        for (unsigned k = 0; k < count; k++) {
+            fprintf(out, "%s\n          ", i + k == 0 ? "" : ",");
+            put_frame(out, &at[k], trace->thread);
         }
-        fprintf(out, "\"threadId\": %u", trace->thread);
-        if (is_located(&at)) {
-            fputs(", \"location\": ", out);
-            put_location(out, &at);
-        }
-        fputc('}', out);
     }
     fputs("]}", out);
 }

@@ -72,10 +72,11 @@ static bool is_matched(const char *pattern, const char *text) { return text != N
 
 static bool frame_matches(const char *pattern, const struct stress_run *run, uint64_t place)
 {
-    struct symbol_place at;
-    ph_stress_place(run, place, &at);
-    return is_matched(pattern, at.function) || is_matched(pattern, at.file) || is_matched(pattern, at.module) ||
-           is_matched(pattern, ph_stress_module(run, place));
+    struct symbol_place at[SYMBOL_INLINED];
+    unsigned count = ph_stress_places(run, place, at, SYMBOL_INLINED);
+    for (unsigned i = 0; i < count; i++)
+        if (is_matched(pattern, at[i].function) || is_matched(pattern, at[i].file) || is_matched(pattern, at[i].path)) return true;
+    return is_matched(pattern, at[0].module) || is_matched(pattern, ph_stress_module(run, place));
 }
 
 static bool trace_matches(const char *pattern, const struct stress_run *run, const struct finding_trace *trace)

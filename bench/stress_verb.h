@@ -94,7 +94,7 @@ void ph_stress_clean(struct stress *st);
 
 /* stress_finding.c */
 void ph_stress_collect(struct stress *st, struct stress_run *run); /* records that are new since */
-void ph_stress_place(const struct stress_run *run, uint64_t place, struct symbol_place *out);
+unsigned ph_stress_places(const struct stress_run *run, uint64_t place, struct symbol_place *out, unsigned most); /* with what was inlined */
 const char *ph_stress_module(const struct stress_run *run, uint64_t place); /* path; NULL: none */
 void ph_stress_kind(const struct finding *fi, char *out, size_t bytes); /* "PH101 freed twice" */
 void ph_stress_headline(const struct finding *fi, char *out, size_t bytes); /* "PH101 freed twice: block 0x10 of 24 bytes" */

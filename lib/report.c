@@ -30,6 +30,7 @@ static char text[REPORT_BYTES];
 static size_t text_used;
 void (*ph_report_told)(const struct report *rp, const struct trace *trace);
 bool ph_report_is_silent;
+void (*ph_report_forked)(void);
 static uint32_t reporter; /* the thread that is at it; 0: nobody */
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -226,7 +227,12 @@ static void report_leave(void)
     ph_os_wake(&reporter, 1);
 }
 
-void ph_report_fork_child(void) { __atomic_store_n(&reporter, 0, __ATOMIC_RELAXED); }
+void ph_report_fork_child(void)
+{
+    __atomic_store_n(&reporter, 0, __ATOMIC_RELAXED);
+    if (ph_report_forked != NULL)
+        ph_report_forked();
+}
 
 static void report_write(const struct report *rp, const struct trace *trace, bool goes_on)
 {

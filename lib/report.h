@@ -44,6 +44,7 @@ void ph_report_place(struct message *m, uintptr_t pc);
 /* Who wants to know of each report: `privheap oom`, `privheap stress`; and whether nothing is written then. */
 extern void (*ph_report_told)(const struct report *rp, const struct trace *trace);
 extern bool ph_report_is_silent;
+extern void (*ph_report_forked)(void); /* in the child of each fork */
 
 /* Whose the block is; NULL: nobody knows. */
 const struct heap *ph_report_heap(const struct report *rp);

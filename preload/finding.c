@@ -19,6 +19,7 @@
 #include "../lib/small.h"
 
 static struct findings *findings;
+static struct page_heap_figures inherited; /* by a child, which its parent has told of */
 static_assert((int)PAGED_REFUSALS <= (int)FINDING_REASONS, "a place for each");
 
 /* ---- one record -------------------------------------------------------------------------------- */
@@ -84,6 +85,8 @@ static void on_report(const struct report *rp, const struct trace *trace)
 
 /* ---- begin and end -------------------------------------------------------------------------------- */
 
+static void on_fork(void) { inherited = *ph_page_heap_figures(); }
+
 void ph_finding_begin(const char *path)
 {
     struct findings *shared = path != NULL ? ph_sweep_map_file(path, sizeof *shared) : NULL;
@@ -93,6 +96,7 @@ void ph_finding_begin(const char *path)
     __atomic_fetch_add(&shared->begun, 1, __ATOMIC_RELAXED);
     ph_report_told = on_report;
     ph_report_is_silent = true;
+    ph_report_forked = on_fork;
 }
 
 /* NULL: too many processes. */
@@ -113,14 +117,14 @@ void ph_finding_end(void)
     struct finding_figures *fg = findings != NULL ? own_figures() : NULL;
     if (fg == NULL)
         return;
-    const struct page_heap_figures *figures = ph_page_heap_figures();
-    fg->by_advice = figures->by_advice;
-    fg->guarded = figures->taken;
-    fg->recycled = figures->recycled;
-    fg->live_most = figures->live_most;
-    fg->bytes_most = figures->bytes_most;
+    const struct page_heap_figures *now = ph_page_heap_figures();
+    fg->by_advice = now->by_advice;
+    fg->guarded = now->taken - inherited.taken;
+    fg->recycled = now->recycled - inherited.recycled;
+    fg->live_most = now->live_most;
+    fg->bytes_most = now->bytes_most;
     for (unsigned i = 0; i < PAGED_REFUSALS; i++)
-        fg->refused[i] = figures->refused[i];
-    fg->refused_least = figures->refused_least;
-    fg->refused_most = figures->refused_most;
+        fg->refused[i] = now->refused[i] - inherited.refused[i];
+    fg->refused_least = now->refused_least;
+    fg->refused_most = now->refused_most;
 }

@@ -56,6 +56,7 @@ found() {
 
 found over-read '' 'PH112 read behind the end: 0 bytes behind the end of block 0x of 32 bytes' reads
 found overflow '--seed=7' 'PH112 write behind the end: 8 bytes behind the end of block 0x of 32 bytes' writes
+guarded=$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)
 has 'the seed' '^  again: privheap stress --seed=7 --side=end -- ./stressed overflow$' said
 found after-free '--stacks=4 --quarantine=1m' 'PH114 read after free: 7 bytes into block 0x of 32 bytes' reads
 has 'the options' 'stress --seed=[0-9]* --side=end --stacks=4 --quarantine=1m -- ' said
@@ -65,6 +66,7 @@ found twice '' 'PH101 freed twice: block 0x of 32 bytes'
 found under-read '--side=start' 'PH113 read before the start: 3 bytes before block 0x of 32 bytes' reads
 found under-read '--side=both' 'PH113 read before the start: 3 bytes before block 0x of 32 bytes' reads
 found child '' 'PH112 write behind the end: 0 bytes behind the end of block 0x of 32 bytes' writes
+expect 'what a child has from its parent counts once' "$guarded" "$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)"
 found exec '' 'PH112 read behind the end: 0 bytes behind the end of block 0x of 32 bytes' reads
 
 # ---- nothing is found -----------------------------------------------------------------------------
