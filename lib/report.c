@@ -12,6 +12,7 @@
 #include "message.h"
 #include "options.h"
 #include "report.h"
+#include "stress.h"
 #include "text.h"
 
 #include <sys/auxv.h>
@@ -28,6 +29,7 @@ enum {
 
 static char text[REPORT_BYTES];
 static size_t text_used;
+void (*ph_report_completed)(struct report *rp, struct trace *room);
 void (*ph_report_told)(const struct report *rp, const struct trace *trace);
 bool ph_report_is_silent;
 void (*ph_report_forked)(void);
@@ -234,9 +236,13 @@ void ph_report_fork_child(void)
         ph_report_forked();
 }
 
-static void report_write(const struct report *rp, const struct trace *trace, bool goes_on)
+static void report_write(const struct report *given, const struct trace *trace, bool goes_on)
 {
     struct message m;
+    struct report whole = *given, *const rp = &whole;
+    struct trace room[2];
+    if (ph_report_completed != NULL)
+        ph_report_completed(rp, room);
     if (ph_report_told != NULL)
         ph_report_told(rp, trace);
     if (ph_report_is_silent)
@@ -298,7 +304,7 @@ static struct place *place_of(uint64_t key)
 
 void ph_report(const struct report *rp)
 {
-    if (ph_mode != MODE_TOLERANT && !rp->goes_on)
+    if (ph_mode != MODE_TOLERANT && !rp->goes_on && !ph_stress_in_force()->goes_on)
         ph_report_fatal(rp);
     struct trace trace;
     ph_trace_here(&trace, rp->ucontext);

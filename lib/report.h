@@ -49,6 +49,9 @@ extern void (*ph_report_forked)(void); /* in the child of each fork */
 /* Whose the block is; NULL: nobody knows. */
 const struct heap *ph_report_heap(const struct report *rp);
 
+/* Who knows more of rp->block: fills in what is NULL, with room for two traces.  NULL: nobody. */
+extern void (*ph_report_completed)(struct report *rp, struct trace *room);
+
 void ph_report_fork_child(void); /* nobody is at a report there */
 
 #endif
