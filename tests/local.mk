@@ -136,6 +136,12 @@ HELPERS += %D%/bugs/bugs_new
 HELPERS += %D%/bugs/right_new
 endif
 
+# Every misuse in every size, way and place, run by stress_matrix.sh.
+HELPERS += %D%/misuse/stress/matrix
+if HAVE_CXX
+HELPERS += %D%/misuse/stress/matrix_new
+endif
+
 # For `make check-long` only: programs or scripts, the quick ones first.
 LONG_TESTS =
 LONG_TESTS += %D%/malloc_modes.sh
@@ -387,6 +393,17 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_bugs_right_new_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_right_new_CXXFLAGS = $(AM_CXXFLAGS) -fno-builtin -U_FORTIFY_SOURCE -fsized-deallocation
 %C%_bugs_right_new_LDADD =
+MATRIX_SOURCES = $(BUG_SOURCES) %D%/misuse/stress/matrix.h %D%/misuse/stress/matrix.c
+%C%_misuse_stress_matrix_SOURCES = $(MATRIX_SOURCES) %D%/misuse/stress/ways.c
+%C%_misuse_stress_matrix_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=matrix_rows
+%C%_misuse_stress_matrix_CFLAGS = $(BUG_CFLAGS)
+%C%_misuse_stress_matrix_LDADD = lib/libprivheap.la
+%C%_misuse_stress_matrix_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_misuse_stress_matrix_new_SOURCES = $(MATRIX_SOURCES) %D%/misuse/stress/ways_new.cc
+%C%_misuse_stress_matrix_new_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=matrix_rows
+%C%_misuse_stress_matrix_new_CFLAGS = $(BUG_CFLAGS)
+%C%_misuse_stress_matrix_new_CXXFLAGS = $(AM_CXXFLAGS) -fno-builtin -U_FORTIFY_SOURCE -fsized-deallocation
+%C%_misuse_stress_matrix_new_LDADD =
 
 # Linked to the library as a program of its users is.
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c
