@@ -102,6 +102,8 @@ SCRIPT_TESTS += %D%/run.sh
 SCRIPT_TESTS += %D%/sample.sh
 SCRIPT_TESTS += %D%/signals.sh
 SCRIPT_TESTS += %D%/stress.sh
+SCRIPT_TESTS += %D%/stress_matrix.sh
+SCRIPT_TESTS += %D%/stress_tutorial.sh
 SCRIPT_TESTS += %D%/symbols.sh
 SCRIPT_TESTS += %D%/thp.sh
 SCRIPT_TESTS += %D%/versions.sh
@@ -237,6 +239,9 @@ EXTRA_DIST += %D%/models.sh
 EXTRA_DIST += %D%/models/fork.pml
 EXTRA_DIST += %D%/models/gate.pml
 EXTRA_DIST += %D%/models/handover.pml
+EXTRA_DIST += %D%/misuse/tutorial/average.c
+EXTRA_DIST += %D%/misuse/tutorial/shapes.cc
+EXTRA_DIST += %D%/misuse/tutorial/visitors.c
 EXTRA_DIST += %D%/misuse/write_fresh.c
 EXTRA_DIST += %D%/musl.sh
 EXTRA_DIST += %D%/os_pages_all.sh
@@ -375,8 +380,8 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_bugs_bugs_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=write_rows,read_rows,free_rows,misc_rows
 %C%_bugs_bugs_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_bugs_LDADD =
-%C%_bugs_right_SOURCES = $(BUG_SOURCES) %D%/bugs/right.c %D%/bugs/right_process.c
-%C%_bugs_right_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=right_rows,right_process_rows
+%C%_bugs_right_SOURCES = $(BUG_SOURCES) %D%/bugs/right.c %D%/bugs/right_process.c %D%/bugs/right_pages.c
+%C%_bugs_right_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=right_rows,right_process_rows,right_pages_rows
 %C%_bugs_right_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_right_LDADD =
 %C%_bugs_tricks_SOURCES = $(BUG_SOURCES) %D%/bugs/tricks.c
