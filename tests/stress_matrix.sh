@@ -32,6 +32,7 @@ leak              leaks:1       117          -     -       a
 '
 
 folder=${top_builddir:-$PWD}/tests/misuse/stress
+privheap=${privheap:-$PWD/privheap}
 preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
 [ -e "$preload_object" ] || { echo 'there is no preload object in this build'; exit 77; }
 for variable in $(env | sed -n 's/^\(PRIVHEAP_[^=]*\)=.*/\1/p'); do unset "$variable"; done
@@ -117,15 +118,46 @@ judge() {
     }'
 }
 
-: >"$work/judged"
+# ---- a case of each misuse by the command ------------------------------------------------------
+
+# Its exit code, and that it shows the number and the function.
+by_command() { # PROGRAM CASE SETTINGS NUMBERS
+    local option='' name='misuse_(commit|free) '
+    case $3 in unaligned:1) option=--unaligned ;; side:start) option=--side=start ;; leaks:1) option=--leaks name='misuse_allocate ' ;; esac
+    [ "${2%%-*}" != late ] || name='misuse_free '
+    ldconfig -p 2>/dev/null | grep -q 'libdw\.so\.1' || name="$1\\+0x" # no names
+    # shellcheck disable=SC2086 # no option, or one
+    timeout 60 "$privheap" stress $option -- "$folder/$1" "$2" >"$work/$2.out" 2>&1
+    local status=$?
+    [ $status -eq 99 ] && grep -qE "^==[0-9]+== PH(${4//,/|}) " "$work/$2.out" && grep -qE "^    #[0-9]+ .*$name" "$work/$2.out" &&
+        return
+    echo "$2, by the command: exit code $status"
+    sed 's/^/    /' "$work/$2.out"
+}
+
+# Others for each misuse: so that all sizes, ways and places are met.
+sample() { # PROGRAM
+    local kind settings numbers rest count=0
+    while read -r kind settings numbers rest; do
+        "$folder/$1" --list | awk -F'\t' -v kind="$kind" '$2 == kind { print $1 }' >"$work/names"
+        [ -s "$work/names" ] || continue
+        count=$((count + 1))
+        by_command "$1" "$(sed -n "$((count * 7 % $(wc -l <"$work/names") + 1))p" "$work/names")" "$settings" "$numbers"
+    done <<<"$kinds"
+}
+
+: >"$work/judged" >"$work/wrong_by_command"
+ulimit -c 0
 for program in matrix matrix_new; do
     [ -x "$folder/$program" ] || continue # no C++ compiler
     cases "$program" "$@" >"$work/ran" || { echo 'the cases could not be run'; exit 99; }
     with_functions "$program" | judge >>"$work/judged"
+    [ $# -gt 0 ] || sample "$program" >>"$work/wrong_by_command"
 done
 [ -z "$matrix_list" ] || cat "$work/judged"
 awk -F'\t' '$3 != "ok" { print $1 ": " $3; if (!said[$2, $3]++) print "    " $4 ": " substr($5, 1, 1000) }' "$work/judged" |
     tee "$work/wrong" | head -n 100
 awk -F'\t' '{ all[$2]++; ok[$2] += $3 == "ok" } END { for (kind in all) printf "%-18s%6d%6d\n", kind, all[kind], ok[kind] | "sort" }' "$work/judged"
 echo "$(wc -l <"$work/judged") cases, $(grep -c '^[^ ]' "$work/wrong") not as expected"
-[ -s "$work/judged" ] && [ ! -s "$work/wrong" ]
+cat "$work/wrong_by_command"
+[ -s "$work/judged" ] && [ ! -s "$work/wrong" ] && [ ! -s "$work/wrong_by_command" ]
