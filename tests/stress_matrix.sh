@@ -44,7 +44,7 @@ trap 'rm -rf "$work"' 0
 cases() { # PROGRAM [KIND]...
     local program=$1 settings wanted
     shift
-    for settings in $(awk 'NF { print $2 }' <<<"$kinds" | sort -u); do
+    for settings in on unaligned:1 side:start leaks:1; do
         wanted=$(awk -v settings="$settings" -v only=" $* " '
             NF && $2 == settings && (only == "  " || index(only, " " $1 " ")) { print $1 }' <<<"$kinds")
         # shellcheck disable=SC2086 # a list of words
@@ -55,8 +55,8 @@ cases() { # PROGRAM [KIND]...
 # In front of the cases: "F PLACE FUNCTION", for each place of the program that a report names.
 with_functions() { # PROGRAM
     grep -o "#[0-9]* $1+0x[0-9a-f]*" "$work/ran" | sed "s/.* $1+//" | sort -u >"$work/places"
-    xargs addr2line -f -e "$folder/$1" <"$work/places" | sed -n 'p;n' | paste -d' ' "$work/places" - |
-        sed "s/^/F $1+/"
+    xargs addr2line -f -e "$folder/$1" <"$work/places" | sed -n 'p;n' >"$work/names"
+    paste -d' ' "$work/places" "$work/names" | sed "s/^/F $1+/"
     cat "$work/ran"
 }
 
@@ -146,7 +146,8 @@ sample() { # PROGRAM
     done <<<"$kinds"
 }
 
-: >"$work/judged" >"$work/wrong_by_command"
+: >"$work/judged"
+: >"$work/wrong_by_command"
 ulimit -c 0
 for program in matrix matrix_new; do
     [ -x "$folder/$program" ] || continue # no C++ compiler

@@ -43,7 +43,7 @@ expect() { grep -qE "$1" "$work/err" || complain "nothing like '$1'"; }
 
 # In that part of the report: "FUNCTION FILE:LINE", or where names cannot be had, the program.
 expect_frame() { # PART FUNCTION LINE
-    local place=" $2 .*$(basename "$source"):$3 "
+    local place=" $2 .*${source##*/}:$3 "
     [ -n "$names" ] || place="^    #[0-9]+ $program\\+0x"
     sed -n "/$1/,/ thread [0-9].* here:\$\|SUMMARY:/p" "$work/err" | grep -qE "$place" ||
         complain "$2, line $3 is not in the frames behind '$1'"
