@@ -188,6 +188,13 @@ static void judge_bad(struct report *rp)
     rp->detail = found.what == FOUND_FREE ? "that block is free" : NULL;
 }
 
+/* Of a live block. */
+static void say_origin(struct report *rp)
+{
+    if (is_in_slot(rp->block))
+        (void)find_any(rp);
+}
+
 void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi)
 {
     if (verdict == BLOCK_BAD || (verdict == BLOCK_TWICE && is_in_slot(rp->block))) {
@@ -202,4 +209,13 @@ void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct b
     /* a freed block has forgotten what was asked for */
     rp->bytes = verdict == BLOCK_NOT_OURS ? SIZE_MAX : bi->wanted != SIZE_MAX ? bi->wanted : bi->capacity;
     rp->heap = verdict == BLOCK_NOT_OURS ? NULL : bi->heap;
+    if (verdict == BLOCK_OK)
+        say_origin(rp);
+}
+
+void ph_block_incident(enum diagnostic kind, const void *block, size_t bytes)
+{
+    struct report rp = {.kind = kind, .block = block, .bytes = bytes};
+    say_origin(&rp);
+    ph_report(&rp);
 }

@@ -39,7 +39,7 @@ floors='
 default  395 390
 secure   450 425
 tolerant 500 420
-families 47 47
+families 50 50
 stress   500 490
 both     522 512
 '
