@@ -85,7 +85,7 @@ const struct way matrix_ways[] = {
 #define WAYS C_WAYS " private"
 #define PLACES "here thread fork"
 
-/* A private heap's freed memory may be read: that is its contract. */
+/* A private heap's freed memory may be read, and has a pattern in its whole double words: that is its contract. */
 const struct row matrix_rows[] = {
     {"overflow", misuse_overflow, SIZES, "0 100", WAYS, PLACES},
     {"underflow", misuse_underflow, SIZES, "1", WAYS, PLACES},
@@ -93,7 +93,7 @@ const struct row matrix_rows[] = {
     {"tight-read", misuse_over_read, SIZES, "0", "malloc calloc realloc", PLACES},
     {"under-read", misuse_under_read, SIZES, "1", WAYS, PLACES},
     {"write-after-free", misuse_write_after_free, SIZES, "", C_WAYS, PLACES},
-    {"late-write", misuse_write_after_free, SIZES, "", "private", PLACES},
+    {"late-write", misuse_write_after_free, SOME_SIZES, "", "private", PLACES},
     {"read-after-free", misuse_read_after_free, SIZES, "", C_WAYS, PLACES},
     {"double-free", misuse_double_free, SIZES, "", WAYS, PLACES},
     {"interior-free", misuse_interior_free, SOME_SIZES, "16 7", WAYS, PLACES},
