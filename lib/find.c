@@ -3,11 +3,13 @@
 /* find.c -- the block around an address, live or not: for reports about pointers that are no block.
  *
  * Owns:    nothing.
- * Calls:   block.c (beside), heap.c, gate.c, packed.c, page.c, large.c, region.c, map.c.
+ * Calls:   block.c (beside), heap.c, gate.c, packed.c, page.c, large.c, region.c, map.c; unwind.c for what is on the
+ *          stack or in a module, os.c.
  * Locks:   takes gate or span lock of one heap at a time.
  * Why:     apart from block.c, because a good pointer never comes here, so it may take its time. */
 #include "pageheap.h"
 #include "report.h"
+#include "unwind.h"
 #include "valid.h"
 
 #include "small.h"
@@ -211,6 +213,30 @@ void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct b
     rp->heap = verdict == BLOCK_NOT_OURS ? NULL : bi->heap;
     if (verdict == BLOCK_OK)
         say_origin(rp);
+}
+
+/* Both halves the same: what fills memory, not what points to it. */
+static bool is_pattern(const void *block)
+{
+    const uint64_t bits = (uintptr_t)block;
+    return (uint32_t)bits == bits >> 32;
+}
+
+void ph_heap_judge_stranger(struct report *rp, const struct block_info *bi)
+{
+    struct module in;
+    const bool is_memory = ph_os_is_readable((const void *)((uintptr_t)rp->block & ~(uintptr_t)7));
+    ph_heap_judge(rp, BLOCK_NOT_OURS, bi);
+    if (rp->kind == DIAG_DOUBLE_FREE)
+        return;
+    if (ph_stack_has(rp->block))
+        rp->kind = DIAG_STACK_FREE;
+    else if (ph_module_of((uintptr_t)rp->block, &in))
+        rp->kind = DIAG_STATIC_FREE;
+    else if (!is_memory)
+        rp->kind = is_pattern(rp->block) ? DIAG_POISON_POINTER : DIAG_UNMAPPED_FREE;
+    else if ((uintptr_t)rp->block % 16 != 0)
+        rp->kind = DIAG_MISALIGNED_FREE;
 }
 
 void ph_block_incident(enum diagnostic kind, const void *block, size_t bytes)
