@@ -198,9 +198,9 @@ static void check_family(const struct block_info *bi, const struct hard_block *h
 {
     const enum family gave = family_of(bi, hb);
     if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
-        ph_block_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
+        ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
     if (bytes != SIZE_MAX && bytes != hb->wanted && !(bytes == 0 && hb->wanted == 1)) /* malloc(0) is one byte */
-        ph_block_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
+        ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
 /* True: *verdict is the answer, because it is no block of that heap, or an emergency one, which is free by now. */
@@ -470,7 +470,6 @@ static void *hard_realloc(struct heap *hp, const struct block_info *bi, void *bl
     struct block_info after;
     struct hard_block hb = hard_block(bi, block);
     const size_t had = hb.wanted;
-    check_family(bi, &hb, rq->family, SIZE_MAX);
     const enum hard_verdict verdict = ph_hard_look(&hb);
     if (verdict != HARD_GOOD)
         ph_hard_report(&hb, verdict);

@@ -3,13 +3,11 @@
 /* find.c -- the block around an address, live or not: for reports about pointers that are no block.
  *
  * Owns:    nothing.
- * Calls:   block.c (beside), heap.c, gate.c, packed.c, page.c, large.c, region.c, map.c; unwind.c for what is on the
- *          stack or in a module, os.c.
+ * Calls:   block.c (beside), heap.c, gate.c, packed.c, page.c, large.c, region.c, map.c.
  * Locks:   takes gate or span lock of one heap at a time.
  * Why:     apart from block.c, because a good pointer never comes here, so it may take its time. */
 #include "pageheap.h"
 #include "report.h"
-#include "unwind.h"
 #include "valid.h"
 
 #include "small.h"
@@ -190,13 +188,6 @@ static void judge_bad(struct report *rp)
     rp->detail = found.what == FOUND_FREE ? "that block is free" : NULL;
 }
 
-/* Of a live block. */
-static void say_origin(struct report *rp)
-{
-    if (is_in_slot(rp->block))
-        (void)find_any(rp);
-}
-
 void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi)
 {
     if (verdict == BLOCK_BAD || (verdict == BLOCK_TWICE && is_in_slot(rp->block))) {
@@ -211,37 +202,4 @@ void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct b
     /* a freed block has forgotten what was asked for */
     rp->bytes = verdict == BLOCK_NOT_OURS ? SIZE_MAX : bi->wanted != SIZE_MAX ? bi->wanted : bi->capacity;
     rp->heap = verdict == BLOCK_NOT_OURS ? NULL : bi->heap;
-    if (verdict == BLOCK_OK)
-        say_origin(rp);
-}
-
-/* Both halves the same: what fills memory, not what points to it. */
-static bool is_pattern(const void *block)
-{
-    const uint64_t bits = (uintptr_t)block;
-    return (uint32_t)bits == bits >> 32;
-}
-
-void ph_heap_judge_stranger(struct report *rp, const struct block_info *bi)
-{
-    struct module in;
-    const bool is_memory = ph_os_is_readable((const void *)((uintptr_t)rp->block & ~(uintptr_t)7));
-    ph_heap_judge(rp, BLOCK_NOT_OURS, bi);
-    if (rp->kind == DIAG_DOUBLE_FREE)
-        return;
-    if (ph_stack_has(rp->block))
-        rp->kind = DIAG_STACK_FREE;
-    else if (ph_module_of((uintptr_t)rp->block, &in))
-        rp->kind = DIAG_STATIC_FREE;
-    else if (!is_memory)
-        rp->kind = is_pattern(rp->block) ? DIAG_POISON_POINTER : DIAG_UNMAPPED_FREE;
-    else if ((uintptr_t)rp->block % 16 != 0)
-        rp->kind = DIAG_MISALIGNED_FREE;
-}
-
-void ph_block_incident(enum diagnostic kind, const void *block, size_t bytes)
-{
-    struct report rp = {.kind = kind, .block = block, .bytes = bytes};
-    say_origin(&rp);
-    ph_report(&rp);
 }

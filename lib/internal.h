@@ -512,8 +512,6 @@ bool ph_heap_is_inside_large(const void *address);
 struct report;
 /* Say of rp->block which sin it is to free it: kind, bytes, inside, heap, detail.  Takes locks. */
 void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi);
-void ph_heap_judge_stranger(struct report *rp, const struct block_info *bi); /* the same of what is in no heap */
-void ph_block_incident(enum diagnostic kind, const void *block, size_t bytes); /* ph_incident, and who took that live block */
 
 /* Resize, moved if need be and not `in_place`; NULL: the block is as it was. */
 void *ph_heap_realloc(struct heap *hp, const struct block_info *bi, void *block, const struct request *rq,

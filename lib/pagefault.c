@@ -55,37 +55,13 @@ static void report_access(const struct paged *pd, const char *at, const void *uc
     });
 }
 
-/* Where no slot ever was, an index ran far away from some block below: a live one, the last of them for want of a better. */
-static void report_far(const char *at, const void *ucontext)
-{
-    enum { TRIES = 256 };
-    struct trace allocated;
-    const struct paged *pd = ph_paged_below(at);
-    for (unsigned i = 0; i < TRIES && pd != NULL && pd->state != SLOT_LIVE; i++)
-        pd = ph_paged_of(ph_paged_start(pd) - ph_os_page_bytes() - 1);
-    if (pd == NULL || pd->state != SLOT_LIVE || at < pd->block)
-        return;
-    ph_report(&(struct report){
-        .kind = DIAG_OVERFLOW_GUARD,
-        .block = pd->block,
-        .bytes = pd->wanted,
-        .access = at,
-        .is_write = ph_os_fault_is_write(ucontext),
-        .heap = ph_heap_at(pd->heap),
-        .detail = "far behind all blocks; it may be one before this that was left",
-        .allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated),
-        .ucontext = ucontext,
-    });
-}
-
+/* Below the first slot of a length that was never taken there is nobody's. */
 bool ph_page_heap_fault(char *at, const void *ucontext)
 {
     const size_t os_page = ph_os_page_bytes();
     struct paged *pd = ph_paged_of(at);
     const struct paged *missed = pd != NULL ? nearest(pd, at) : NULL;
     const size_t away = distance(missed, at);
-    if (pd == NULL)
-        report_far(at, ucontext);
     if (away == SIZE_MAX || (away == 0 && missed->state == SLOT_LIVE))
         return false; /* nobody had it; or it is accessible, and something else is wrong */
     report_access(missed, at, ucontext);

@@ -349,27 +349,20 @@ static bool freed_is_good(const struct paged *pd)
     return pd->wanted > FILL_MOST_BYTES || ph_pattern_is(pd->block, pd->block + pd->wanted, PATTERN_FREED);
 }
 
-/* Of a private heap's block. */
-static void report_late(const struct paged *pd)
-{
-    struct trace allocated, was_freed;
-    if (!pd->kept || freed_is_good(pd))
-        return;
-    ph_report(&(struct report){
-        .kind = DIAG_WRITE_AFTER_FREE,
-        .block = pd->block,
-        .bytes = pd->wanted,
-        .goes_on = ph_stress_in_force()->goes_on,
-        .heap = heap_of(pd),
-        .allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated),
-        .freed = ph_paged_stack(pd, SLOT_WAS_FREED, &was_freed),
-    });
-}
-
 /* It may be taken again; what a private heap's block held after free is looked at first. */
 static void recycle(struct paged *pd)
 {
-    report_late(pd);
+    struct trace allocated, was_freed;
+    if (pd->kept && !freed_is_good(pd))
+        ph_report(&(struct report){
+            .kind = DIAG_WRITE_AFTER_FREE,
+            .block = pd->block,
+            .bytes = pd->wanted,
+            .goes_on = ph_stress_in_force()->goes_on,
+            .heap = heap_of(pd),
+            .allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated),
+            .freed = ph_paged_stack(pd, SLOT_WAS_FREED, &was_freed),
+        });
     if (pd->kept)
         ph_paged_close(first_page(pd->block), pd->pages * ph_os_page_bytes());
     pd->kept = 0;
@@ -483,8 +476,6 @@ void ph_page_heap_check_all(void)
         ph_lock_take(lock());
         if (pd->state == SLOT_LIVE)
             report_broken(pd);
-        else if (pd->state == SLOT_FREED)
-            report_late(pd);
         ph_lock_give(lock());
     }
 }

@@ -64,7 +64,6 @@ struct paged *ph_paged_ripe(size_t most_bytes);  /* the oldest, where more than 
 void ph_paged_free(struct paged *pd);            /* it may be taken again, after all others of its length */
 struct paged *ph_paged_at(uint32_t number);      /* not held; NULL: there is none */
 struct paged *ph_paged_of(const void *address);  /* not held; in it or in the guard behind; NULL: nobody's */
-struct paged *ph_paged_below(const void *address); /* not held; the last taken one of that area, wherever in it; NULL: none */
 struct paged *ph_paged_next(uint32_t number);    /* not held; of those that were ever taken; of 0 the first */
 char *ph_paged_start(const struct paged *pd);    /* not held, both */
 char *ph_paged_end(const struct paged *pd);

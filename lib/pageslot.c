@@ -243,13 +243,6 @@ struct paged *ph_paged_of(const void *address)
     return index < __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE) ? &areas[area].slots[index] : NULL;
 }
 
-struct paged *ph_paged_below(const void *address)
-{
-    const size_t offset = (size_t)((const char *)address - base), area = offset >> area_log;
-    const uint32_t used = base != NULL && area < AREAS ? __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE) : 0;
-    return used != 0 ? &areas[area].slots[used - 1] : NULL;
-}
-
 struct paged *ph_paged_next(uint32_t number)
 {
     size_t area = number != 0 ? area_of(number) : 0, index = number != 0 ? (number & ((1u << INDEX_BITS) - 1)) + 1 : 0;

@@ -9,7 +9,6 @@
 #include "api.h"
 #include "message.h"
 #include "report.h"
-#include "stress.h"
 
 #include "small.h"
 
@@ -64,21 +63,14 @@ void ph_api_terminate_from_now(void) { __atomic_store_n(&terminates, 1, __ATOMIC
 /* W32 2.7: a clean refusal, or the end. */
 void ph_api_bad_block(const char *function, const struct heap *hp, const void *block)
 {
-    const bool is_stressed = ph_process_heap.stress != 0;
-    if (likely(__atomic_load_n(&terminates, __ATOMIC_RELAXED) == 0 && !is_stressed))
+    if (likely(__atomic_load_n(&terminates, __ATOMIC_RELAXED) == 0))
         return;
     struct block_info bi = {0};
-    struct report rp = {.block = block, .goes_on = is_stressed && ph_stress_in_force()->goes_on};
+    struct report rp = {.block = block};
     const enum block_verdict verdict = ph_heap_look(block, &bi);
-    if (is_stressed && verdict == BLOCK_NOT_OURS)
-        ph_heap_judge_stranger(&rp, &bi);
-    else
-        ph_heap_judge(&rp, verdict, &bi);
+    ph_heap_judge(&rp, verdict, &bi);
     if (verdict == BLOCK_OK && bi.heap == hp)
         rp.kind = DIAG_DOUBLE_FREE; /* given to someone else by now */
     rp.caller = function;
-    if (is_stressed)
-        ph_report(&rp);
-    else
-        ph_report_fatal(&rp);
+    ph_report_fatal(&rp);
 }
