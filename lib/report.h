@@ -44,6 +44,9 @@ void ph_report_place(struct message *m, uintptr_t pc);
 /* Who wants to know of each report: `privheap oom`. */
 extern void (*ph_report_told)(const struct report *rp, const struct trace *trace);
 
+/* Who knows more of rp->block: fills in what is NULL, with room for two traces.  NULL: nobody. */
+extern void (*ph_report_completed)(struct report *rp, struct trace *room);
+
 void ph_report_fork_child(void); /* nobody is at a report there */
 
 #endif
