@@ -54,7 +54,7 @@
  *          meta              memory for descriptors, never given back
  *            |
  *      os, osproc, clock     (services that any room may call: lock, options, message, text, bytes, invariant,
- *                            report, unwind, cfi, site, parts, fail, chaos)
+ *                            report, unwind, cfi, site, trace, parts, fail, chaos)
  *
  * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
  * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which
