@@ -10,7 +10,7 @@
  *          any value is refused without a fault.
  * Why:     the malloc family and the Win32 functions differ in what they do about a bad pointer,
  *          not in how they know one. */
-#include "guard.h"
+#include "pageheap.h"
 #include "options.h"
 #include "valid.h"
 
@@ -87,6 +87,9 @@ static enum block_verdict look_nowhere(const void *block, struct block_info *out
     const struct slot *sl = ph_slot_of(block);
     if (sl != NULL)
         return look_guarded(block, sl, out);
+    const enum block_verdict paged = ph_page_heap_look(block, out);
+    if (paged != BLOCK_NOT_OURS)
+        return paged;
     struct heap *hp = ph_heap_around(block);
     const bool nested = ph_is_nested();
     if (hp == NULL)
@@ -251,7 +254,7 @@ enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter en
     if (look_to_free(hp, block, &bi, &verdict))
         return verdict;
     const struct hard_block hb = hard_block(&bi, block);
-    if (ph_option(OPT_FAMILY_CHECKS))
+    if (ph_families != 0)
         check_family(&bi, &hb, family, bytes);
     ph_hard_released(hp, &hb);
     if (bi.kind == KIND_SIZED && free_stacked(hp, block, enter))

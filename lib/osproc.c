@@ -258,6 +258,26 @@ bool ph_os_fault_is_write(const void *ucontext)
 #endif
 }
 
+bool ph_os_fault_register(const void *ucontext, unsigned number, uintptr_t *value)
+{
+#if defined(__x86_64__)
+    const ucontext_t *uc = ucontext;
+    if (uc == NULL || number > REG_RIP)
+        return false;
+    *value = (uintptr_t)uc->uc_mcontext.gregs[number];
+    return true;
+#elif defined(__aarch64__)
+    const ucontext_t *uc = ucontext;
+    if (uc == NULL || number > 30)
+        return false;
+    *value = uc->uc_mcontext.regs[number];
+    return true;
+#else
+    (void)ucontext, (void)number, (void)value;
+    return false;
+#endif
+}
+
 /* ---- the end -------------------------------------------------------------------------------- */
 
 static void os_signal_self(int signal)

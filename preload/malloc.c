@@ -22,11 +22,11 @@ static void *no_memory(void)
     return NULL;
 }
 
-/* Some calls fail on purpose, or chaos is made. */
-static inline bool is_made_to(void) { return (ph_process_heap.fails | ph_process_heap.chaos) != 0; }
+/* Some calls fail on purpose, or chaos is made, or blocks have slots of their own. */
+static inline bool is_made_to(void) { return (ph_process_heap.fails | ph_process_heap.chaos | ph_process_heap.stress) != 0; }
 
 /* That, or secure or tolerant mode. */
-static inline bool is_unusual(void) { return (ph_process_heap.hard | ph_process_heap.fails | ph_process_heap.chaos) != 0; }
+static inline bool is_unusual(void) { return ph_process_heap.hard != 0 || is_made_to(); }
 
 /* Where exact sizes are kept, a block of nothing has one byte: no usable size of glibc's is 0. */
 static size_t not_nothing(size_t bytes) { return bytes != 0 ? bytes : 1; }
@@ -51,7 +51,7 @@ static COLD void *chaotic_take(const struct request *rq)
     return block != NULL ? block : no_memory();
 }
 
-/* Some calls fail on purpose, or chaos is made: all come here. */
+/* All come here in such a process. */
 static COLD void *failing_take(const struct request *rq, enum fail_call call)
 {
     struct request exact = *rq;
@@ -59,7 +59,7 @@ static COLD void *failing_take(const struct request *rq, enum fail_call call)
         return no_memory();
     if (ph_process_heap.chaos != 0)
         return chaotic_take(rq);
-    exact.bytes = not_nothing(rq->bytes);
+    exact.bytes = ph_process_heap.stress != 0 ? rq->bytes : not_nothing(rq->bytes);
     exact.sized = true; /* a realloc to less never fails */
     void *block = alloc_slow(&exact);
     if (ph_fail_made != NULL && block != NULL)
