@@ -3,7 +3,7 @@
 /* oom_symbol.c -- places in the code as names and lines, by elfutils' libdw where that is installed.
  *
  * Owns:    the library's handle, and one session of it for each module.
- * Calls:   libdw, by names that are looked up here.  Locks: none.
+ * Calls:   libdw, and the C++ runtime for names, by names that are looked up here.  Locks: none.
  * Always:  without the library, or for a module without symbols, a place is its module and offset.
  * Why:     libdw brings six libraries more, which `privheap run` would load for nothing; and who builds needs neither
  *          it nor its headers.  Nothing is resolved in the program's own process: its heap is what is tested.
@@ -69,6 +69,28 @@ static bool load(void)
     return is_good;
 }
 
+/* ---- C++ ---------------------------------------------------------------------- */
+
+typedef char *demangle_function(const char *, char *, size_t *, int *);
+
+/* As it was written; without the C++ runtime, or where it is no such name, as it stands in the file. */
+static void put_name(const char *name, char *out, size_t bytes)
+{
+    static bool is_tried;
+    static demangle_function *demangle;
+    int status;
+    if (!is_tried && strncmp(name, "_Z", 2) == 0) {
+        void *handle = dlopen("libstdc++.so.6", RTLD_NOW | RTLD_LOCAL);
+        is_tried = true;
+        if (handle != NULL) *(void **)(void *)&demangle = dlsym(handle, "__cxa_demangle");
+    }
+    char *plain = demangle != NULL && strncmp(name, "_Z", 2) == 0 ? demangle(name, NULL, NULL, &status) : NULL;
+    snprintf(out, bytes, "%s", plain != NULL ? plain : name);
+    free(plain);
+}
+
+/* ---- modules -------------------------------------------------------------------- */
+
 static struct session *session_of(const struct oom *o, unsigned number)
 {
     struct session *se = &sessions[number];
@@ -102,7 +124,7 @@ void ph_oom_place(const struct oom *o, uint64_t place, struct oom_place *out)
     const struct session *se = session_of(o, number);
     if (se->module == NULL) return;
     const char *name = dw.addrname(se->module, out->offset + se->bias);
-    if (name != NULL) snprintf(out->function, sizeof out->function, "%s", name);
+    if (name != NULL) put_name(name, out->function, sizeof out->function);
     struct dwfl_line *line = dw.getsrc(se->module, out->offset + se->bias);
     int number_of_line = 0;
     const char *file = line != NULL ? dw.lineinfo(line, NULL, &number_of_line, NULL, NULL, NULL) : NULL;
