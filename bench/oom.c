@@ -53,6 +53,7 @@ static bool sweep(struct oom *o)
 static int nothing_said(const struct oom *o)
 {
     if (o->sweep->begun) return 0;
+    if (o->is_interrupted) return OOM_INTERRUPTED;
     if (WIFEXITED(o->program_status) && WEXITSTATUS(o->program_status) >= EXIT_CANNOT_EXECUTE)
         return ph_complain(OOM, WEXITSTATUS(o->program_status), "cannot start %s", o->program);
     return ph_complain(OOM, EXIT_OWN_ERROR, "%s ended before privheap was active in it", o->program);

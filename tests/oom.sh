@@ -216,7 +216,7 @@ if command -v python3 >/dev/null; then
     python3 - <<'END' || complain 'JSON or JUnit is not what it should be'
 import json, xml.dom.minidom
 found = json.load(open("out.json"))
-assert found["schema"] == "privheap.oom/1" and found["allocations"] == 2, found
+assert found["forks"] is False and found["schema"] == "privheap.oom/1" and found["allocations"] == 2, found
 one, = found["findings"]
 assert one["class"] == "heap damage" and one["counts"] and one["failed"]["bytes"] == 40, one
 assert one["failed"]["stack"][0]["module"] == "oomed" and one["ended"][0]["module"] == "oomed", one
