@@ -197,6 +197,11 @@ int ph_os_open_append(const char *path)
     return os_failed(fd) ? -1 : (int)fd;
 }
 
+void ph_os_seal(int descriptor)
+{
+    (void)os_call(__NR_fcntl, descriptor, F_ADD_SEALS, F_SEAL_GROW, 0, 0, 0);
+}
+
 bool ph_os_program(char *path, size_t bytes)
 {
     const long got = os_call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path, (long)bytes - 1, 0, 0);

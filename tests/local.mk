@@ -270,6 +270,7 @@ EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
 EXTRA_DIST += %D%/symbols.libprivheap.expected
 EXTRA_DIST += %D%/tally.sh
 EXTRA_DIST += %D%/validate_soak.sh
+EXTRA_DIST += %D%/verb.inc
 
 # ---- how they are built ---------------------------------------------------------------------
 
