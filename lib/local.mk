@@ -40,7 +40,6 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/shadow.h \
 	%D%/stack.h \
 	%D%/text.h \
-	%D%/trace.h \
 	%D%/unwind.h \
 	%D%/valid.h \
 	%D%/windows.h \
@@ -112,7 +111,6 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/spancheck.c \
 	%D%/spanguard.c \
 	%D%/stats.c \
-	%D%/trace.c \
 	%D%/unwind.c \
 	%D%/valid.c \
 	%D%/visit.c \
