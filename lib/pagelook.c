@@ -72,15 +72,8 @@ void ph_paged_check(const struct paged *pd)
 
 void ph_paged_note(struct paged *pd, enum slot_event event)
 {
-    const uint32_t depth = ph_stress_in_force()->stacks;
     struct trace trace;
-    pd->stack[event] = 0;
-    pd->thread[event] = ph_os_tid();
-    if (depth == 0)
-        return;
-    ph_trace_here(&trace, NULL);
-    if (trace.depth > depth)
-        trace.depth = (uint16_t)depth;
+    ph_trace_deep(&trace, ph_stress_in_force()->stacks);
     pd->stack[event] = ph_trace_intern(&trace);
     pd->thread[event] = trace.thread;
 }
