@@ -30,7 +30,7 @@ static int report(const struct oom *o)
     if (!s->is_quiet && !ph_verb_is_output(s->json) && !ph_verb_is_output(s->junit)) ph_oom_report(o, stdout);
     bool is_whole = write_file(o, s->json, ph_oom_json);
     is_whole = write_file(o, s->junit, ph_oom_junit) && is_whole;
-    ph_oom_symbols_end();
+    ph_symbols_end();
     if (ph_output_end(OOM) != 0 || !is_whole) return EXIT_OWN_ERROR;
     if (o->is_interrupted) return OOM_INTERRUPTED;
     for (uint32_t i = 0; i < o->finding_count; i++)

@@ -32,16 +32,16 @@ static struct rerun runs[SWEEP_JOBS];
 /* Its modules have the numbers that they have in the first run; those that are new are added there. */
 static uint64_t place_again(struct sweep *to, const struct sweep *from, uint64_t place)
 {
-    uint64_t number = place >> SWEEP_OFFSET_BITS;
-    if (number == 0 || number >= SWEEP_MODULES) return place;
+    uint64_t number = place >> PLACE_OFFSET_BITS;
+    if (number == 0 || number >= PLACE_MODULES) return place;
     const char *path = from->modules[number].path;
-    for (uint64_t i = 1; i < SWEEP_MODULES; i++) {
+    for (uint64_t i = 1; i < PLACE_MODULES; i++) {
         if (to->modules[i].state == 0) {
-            memcpy(to->modules[i].path, path, SWEEP_PATH_BYTES);
+            memcpy(to->modules[i].path, path, PLACE_PATH_BYTES);
             to->modules[i].state = 2;
         }
         if (strcmp(to->modules[i].path, path) == 0)
-            return i << SWEEP_OFFSET_BITS | (place & (((uint64_t)1 << SWEEP_OFFSET_BITS) - 1));
+            return i << PLACE_OFFSET_BITS | (place & PLACE_OFFSET_MASK);
     }
     return 0;
 }

@@ -24,9 +24,12 @@ enum { LETTERS = 256, /* getopt_long's value of row 0; below it are letters */ R
 
 void ph_verb_rows(const struct verb_options *vo, FILE *out)
 {
-    for (unsigned i = 0; i < vo->count; i++)
-        fprintf(out, "  --%s%s%s\n        %s\n", vo->rows[i].name, *vo->rows[i].argument == '\0' ? "" : "=", vo->rows[i].argument,
-                vo->rows[i].help);
+    for (unsigned i = 0; i < vo->count; i++) {
+        const char *argument = vo->rows[i].argument;
+        bool is_optional = *argument == '[';
+        fprintf(out, "  --%s%s%s\n        %s\n", vo->rows[i].name, is_optional ? "[=" : *argument != '\0' ? "=" : "",
+                argument + is_optional, vo->rows[i].help);
+    }
 }
 
 /* ---- values ---------------------------------------------------------------- */
@@ -122,11 +125,16 @@ static int unknown_option(const struct verb_options *vo, const char *word)
     return ph_complain(vo->verb, EXIT_OWN_ERROR, "'%s' is not an option; `privheap help %s` lists them", word, vo->verb);
 }
 
+static int argument_kind(const char *argument)
+{
+    return *argument == '\0' ? no_argument : *argument == '[' ? optional_argument : required_argument;
+}
+
 static void switches_fill(const struct verb_options *vo, struct option *switches)
 {
     for (unsigned i = 0; i < vo->count; i++)
         switches[i] = (struct option){ .name = vo->rows[i].name, .val = LETTERS + (int)i,
-                                       .has_arg = *vo->rows[i].argument != '\0' ? required_argument : no_argument };
+                                       .has_arg = argument_kind(vo->rows[i].argument) };
     switches[vo->count] = (struct option){ .name = NULL };
 }
 

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 struct verb_row {
-    const char *name, *argument, *help; /* argument "": it takes none */
+    const char *name, *argument, *help; /* argument "": it takes none; "[FILE]": it need not have one */
 };
 struct verb_options {
     const char *verb;             /* as messages have it */

@@ -7,7 +7,7 @@
  * Locks:   through gate_enter.
  * Why:     packed memory costs least and is best while blocks are few; stacks and pages are fast once
  *          a class has proved busy; runs and mappings waste least for what is big. */
-#include "guard.h"
+#include "pageheap.h"
 #include "valid.h"
 
 #include "small.h"
@@ -163,6 +163,19 @@ COLD void *ph_heap_guarded(struct heap *hp, const struct request *rq)
     return block;
 }
 
+/* With option STRESS: in a slot of its own; NULL: not this one.  What a handler takes while it interrupts us is not. */
+static COLD void *alloc_paged(struct heap *hp, const struct request *rq)
+{
+    if (rq->enter != ENTER_NOT && (ph_is_nested() || ph_locks_held > 0)) {
+        ph_page_heap_refuse(PAGED_HANDLER, rq->bytes);
+        return NULL;
+    }
+    struct pass ps = ph_gate_enter(hp, rq->enter);
+    void *block = ph_page_heap_alloc(hp, rq);
+    ph_gate_leave(hp, ps);
+    return block;
+}
+
 static unsigned request_class(const struct request *rq)
 {
     const size_t bytes = rq->bytes + rq->pad;
@@ -268,6 +281,8 @@ void *ph_heap_alloc(struct heap *hp, const struct request *rq)
     if (rq->bytes > MOST_BYTES || rq->align > MOST_BYTES)
         return NULL;
     void *block = NULL;
+    if (unlikely(hp->stress != 0) && (block = alloc_paged(hp, rq)) != NULL)
+        return block;
     if (unlikely(hp->hard != 0)) {
         hard = *rq;
         hard.sized = true;

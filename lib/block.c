@@ -10,7 +10,7 @@
  *          any value is refused without a fault.
  * Why:     the malloc family and the Win32 functions differ in what they do about a bad pointer,
  *          not in how they know one. */
-#include "guard.h"
+#include "pageheap.h"
 #include "options.h"
 #include "valid.h"
 
@@ -87,6 +87,9 @@ static enum block_verdict look_nowhere(const void *block, struct block_info *out
     const struct slot *sl = ph_slot_of(block);
     if (sl != NULL)
         return look_guarded(block, sl, out);
+    const enum block_verdict paged = ph_page_heap_look(block, out);
+    if (paged != BLOCK_NOT_OURS)
+        return paged;
     struct heap *hp = ph_heap_around(block);
     const bool nested = ph_is_nested();
     if (hp == NULL)
@@ -194,9 +197,9 @@ static enum family family_of(const struct block_info *bi, const struct hard_bloc
 static void check_family(const struct block_info *bi, const struct hard_block *hb, enum family family, size_t bytes)
 {
     const enum family gave = family_of(bi, hb);
-    if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
+    if (ph_families != 0 && family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
         ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
-    if (bytes != SIZE_MAX && bytes != hb->wanted && !(bytes == 0 && hb->wanted == 1)) /* malloc(0) is one byte */
+    if (ph_families != 0 && bytes != SIZE_MAX && bytes != hb->wanted && !(bytes == 0 && hb->wanted == 1)) /* malloc(0) is one byte */
         ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
@@ -251,8 +254,7 @@ enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter en
     if (look_to_free(hp, block, &bi, &verdict))
         return verdict;
     const struct hard_block hb = hard_block(&bi, block);
-    if (ph_option(OPT_FAMILY_CHECKS))
-        check_family(&bi, &hb, family, bytes);
+    check_family(&bi, &hb, family, bytes);
     ph_hard_released(hp, &hb);
     if (bi.kind == KIND_SIZED && free_stacked(hp, block, enter))
         return BLOCK_OK;
@@ -471,6 +473,7 @@ static void *hard_realloc(struct heap *hp, const struct block_info *bi, void *bl
     if (verdict != HARD_GOOD)
         ph_hard_report(&hb, verdict);
     struct request kept = *rq;
+    check_family(bi, &hb, rq->family, SIZE_MAX);
     kept.family = family_of(bi, &hb);
     void *now = resize(hp, bi, block, &kept, in_place);
     if (now == NULL || ph_heap_look(now, &after) != BLOCK_OK)

@@ -3,33 +3,24 @@
 /* debug.c -- what a heap with debug flags writes into memory, and what it finds there later.
  *
  * Owns:    nothing; the patterns are those of contract section 2.8.
- * Calls:   nothing.  Locks: held on entry: the gate lock.
+ * Calls:   pattern.c, packed.c.  Locks: held on entry: the gate lock.
  * Always:  such a heap is packed; all of its memory that was live once and is not now, up to the
  *          highest granule ever used, holds the pattern of freed memory when frees are checked. */
 #include "internal.h"
+#include "pattern.h"
 
 #include "small.h"
-
-enum { TAIL_BYTES = 16, TAIL = 0xAB };
-#define FRESH_PATTERN 0xBAADF00Du
-#define FREED_PATTERN 0xFEEEFEEEu
 
 /* W32 2.8: either validating mode has both. */
 static bool checks_tail(const struct heap *hp) { return hp->debug & (DEBUG_TAIL | DEBUG_PARAMETERS | DEBUG_ALL); }
 static bool checks_free(const struct heap *hp) { return hp->debug & (DEBUG_FREE | DEBUG_PARAMETERS | DEBUG_ALL); }
 
-size_t ph_debug_tail_bytes(const struct heap *hp) { return checks_tail(hp) ? TAIL_BYTES : 0; }
-
-static void fill(char *from, char *to, uint32_t pattern)
-{
-    for (; to - from >= 4; from += 4)
-        __builtin_memcpy(from, &pattern, 4);
-}
+size_t ph_debug_tail_bytes(const struct heap *hp) { return checks_tail(hp) ? PATTERN_TAIL_BYTES : 0; }
 
 static void tail_write(const struct heap *hp, char *block, size_t bytes)
 {
     if (checks_tail(hp))
-        __builtin_memset(block + bytes, TAIL, TAIL_BYTES);
+        __builtin_memset(block + bytes, PATTERN_TAIL, PATTERN_TAIL_BYTES);
 }
 
 /* W32 2.8: a new block. */
@@ -38,7 +29,7 @@ bool ph_debug_taken(const struct heap *hp, void *block, size_t bytes, bool zero)
     if (zero)
         __builtin_memset(block, 0, bytes);
     else if (checks_free(hp))
-        fill(block, (char *)block + bytes, FRESH_PATTERN);
+        ph_pattern_fill(block, (char *)block + bytes, PATTERN_FRESH);
     tail_write(hp, block, bytes);
     return zero;
 }
@@ -47,7 +38,7 @@ bool ph_debug_taken(const struct heap *hp, void *block, size_t bytes, bool zero)
 void ph_debug_freed(const struct heap *hp, void *memory, size_t bytes)
 {
     if (checks_free(hp))
-        fill(memory, (char *)memory + bytes, FREED_PATTERN);
+        ph_pattern_fill(memory, (char *)memory + bytes, PATTERN_FREED);
 }
 
 /* W32 2.8: after growing, from the next 4-byte boundary of the old size. */
@@ -55,27 +46,16 @@ void ph_debug_resized(const struct heap *hp, void *block, size_t old_bytes, size
 {
     char *base = block;
     if (bytes > old_bytes && checks_free(hp))
-        fill(base + ph_round_up(old_bytes, 4), base + bytes, FRESH_PATTERN);
+        ph_pattern_fill(base + ph_round_up(old_bytes, 4), base + bytes, PATTERN_FRESH);
     tail_write(hp, base, bytes);
 }
 
 bool ph_debug_tail_is_good(const struct heap *hp, const void *block, size_t bytes)
 {
     const unsigned char *tail = (const unsigned char *)block + bytes;
-    for (size_t i = 0; checks_tail(hp) && i < TAIL_BYTES; i++)
-        if (tail[i] != TAIL)
+    for (size_t i = 0; checks_tail(hp) && i < PATTERN_TAIL_BYTES; i++)
+        if (tail[i] != PATTERN_TAIL)
             return false;
-    return true;
-}
-
-static bool is_filled(const char *from, const char *to)
-{
-    for (; to - from >= 4; from += 4) {
-        uint32_t seen;
-        __builtin_memcpy(&seen, from, 4);
-        if (seen != FREED_PATTERN)
-            return false;
-    }
     return true;
 }
 
@@ -89,8 +69,8 @@ bool ph_debug_free_is_good(const struct heap *hp, const struct region *rg)
         if (!ph_packed_part(rg, at, &part))
             return false;
         if (part.live ? !ph_debug_tail_is_good(hp, part.at, part.wanted - ph_debug_tail_bytes(hp))
-                      : checks_free(hp) && !is_filled(part.at, part.at + part.bytes))
+                      : checks_free(hp) && !ph_pattern_is(part.at, part.at + part.bytes, PATTERN_FREED))
             return false;
     }
-    return !checks_free(hp) || pk->high <= pk->top || is_filled(top, rg->base + (pk->high << GRANULE_BITS));
+    return !checks_free(hp) || pk->high <= pk->top || ph_pattern_is(top, rg->base + (pk->high << GRANULE_BITS), PATTERN_FREED);
 }

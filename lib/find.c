@@ -6,7 +6,7 @@
  * Calls:   block.c (beside), heap.c, gate.c, packed.c, page.c, large.c, region.c, map.c.
  * Locks:   takes gate or span lock of one heap at a time.
  * Why:     apart from block.c, because a good pointer never comes here, so it may take its time. */
-#include "guard.h"
+#include "pageheap.h"
 #include "report.h"
 #include "valid.h"
 
@@ -139,13 +139,34 @@ static struct found find_guarded(struct report *rp, const struct slot *sl)
     return (struct found){sl->block, sl->wanted, freed ? FOUND_FREE : FOUND_LIVE};
 }
 
+/* The same of the page heap's. */
+static struct found find_paged(struct report *rp, const struct paged *pd)
+{
+    const char *at = rp->block;
+    const bool freed = pd->state == SLOT_FREED;
+    rp->heap = ph_heap_at(pd->heap);
+    if (pd->state < SLOT_LIVE || at < pd->block || at >= pd->block + (pd->wanted > 0 ? pd->wanted : 1))
+        return (struct found){.what = FOUND_ROOM};
+    rp->allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &told[SLOT_ALLOCATED]);
+    rp->freed = ph_paged_stack(pd, SLOT_WAS_FREED, &told[SLOT_WAS_FREED]);
+    return (struct found){pd->block, pd->wanted, freed ? FOUND_FREE : FOUND_LIVE};
+}
+
+static bool is_in_slot(const void *address) { return ph_slot_of(address) != NULL || ph_paged_of(address) != NULL; }
+
+static struct found find_any(struct report *rp)
+{
+    const struct slot *sl = ph_slot_of(rp->block);
+    const struct paged *pd = sl == NULL ? ph_paged_of(rp->block) : NULL;
+    return sl != NULL ? find_guarded(rp, sl) : pd != NULL ? find_paged(rp, pd) : find(rp->block);
+}
+
 bool ph_heap_is_inside_large(const void *address) { return find_in_large(address).what != FOUND_NONE; }
 
 /* Inside some heap, but no live block starts there. */
 static void judge_bad(struct report *rp)
 {
-    const struct slot *sl = ph_slot_of(rp->block);
-    const struct found found = sl != NULL ? find_guarded(rp, sl) : find(rp->block);
+    const struct found found = find_any(rp);
     const bool is_aligned = (uintptr_t)rp->block % 16 == 0;
     rp->bytes = SIZE_MAX;
     rp->kind = is_aligned ? DIAG_INVALID_FREE : DIAG_MISALIGNED_FREE;
@@ -167,9 +188,33 @@ static void judge_bad(struct report *rp)
     rp->detail = found.what == FOUND_FREE ? "that block is free" : NULL;
 }
 
+/* Both halves the same: what fills memory, not what points to it. */
+static bool is_pattern(const void *block)
+{
+    const uint64_t bits = (uintptr_t)block;
+    return (uint32_t)bits == bits >> 32;
+}
+
+/* In no heap of ours by now, and not glibc's. */
+static void judge_stranger(struct report *rp)
+{
+    struct module in;
+    const bool is_memory = ph_os_is_readable((const void *)((uintptr_t)rp->block & ~(uintptr_t)7));
+    rp->kind = DIAG_INVALID_FREE;
+    rp->bytes = SIZE_MAX;
+    if (ph_stack_has(rp->block))
+        rp->kind = DIAG_STACK_FREE;
+    else if (ph_module_of((uintptr_t)rp->block, &in))
+        rp->kind = DIAG_STATIC_FREE;
+    else if (!is_memory)
+        rp->kind = is_pattern(rp->block) ? DIAG_POISON_POINTER : DIAG_UNMAPPED_FREE;
+    else if ((uintptr_t)rp->block % 16 != 0)
+        rp->kind = DIAG_MISALIGNED_FREE;
+}
+
 void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi)
 {
-    if (verdict == BLOCK_BAD || (verdict == BLOCK_TWICE && ph_slot_of(rp->block) != NULL)) {
+    if (verdict == BLOCK_BAD || (verdict == BLOCK_TWICE && is_in_slot(rp->block))) {
         judge_bad(rp);
         return;
     }
@@ -177,8 +222,12 @@ void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct b
         rp->kind = DIAG_DOUBLE_FREE;
         return;
     }
-    rp->kind = verdict == BLOCK_OK ? DIAG_WRONG_HEAP : verdict == BLOCK_TWICE ? DIAG_DOUBLE_FREE : DIAG_INVALID_FREE;
+    if (verdict == BLOCK_NOT_OURS) {
+        judge_stranger(rp);
+        return;
+    }
+    rp->kind = verdict == BLOCK_OK ? DIAG_WRONG_HEAP : DIAG_DOUBLE_FREE;
     /* a freed block has forgotten what was asked for */
-    rp->bytes = verdict == BLOCK_NOT_OURS ? SIZE_MAX : bi->wanted != SIZE_MAX ? bi->wanted : bi->capacity;
-    rp->heap = verdict == BLOCK_NOT_OURS ? NULL : bi->heap;
+    rp->bytes = bi->wanted != SIZE_MAX ? bi->wanted : bi->capacity;
+    rp->heap = bi->heap;
 }

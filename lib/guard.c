@@ -3,16 +3,17 @@
 /* guard.c -- which blocks of the process heap lie between inaccessible pages, and what surrounds them.
  *
  * Owns:    struct slot while it is taken; the descriptor of a guarded block.
- * Calls:   guardslot.c; large.c for the books (beside), unwind, report, os.
+ * Calls:   guardslot.c; large.c for the books (beside), pattern, unwind, report, os; pageheap.c for blocks of its own.
  * Locks:   takes LOCK span around the list of slots.
  * Always:  a block ends where its slot ends, but for its alignment; the rest of the pages that it
  *          needs is filled with a pattern without zeros or letters, and checked when it is freed, at exit and by
  *          HeapValidate.
  * Why:     most errors of short programs are made with their first blocks, those of long ones anywhere: so the first
  *          blocks that the program itself takes, then one in so many. */
-#include "guard.h"
+#include "pageheap.h"
 
 #include "options.h"
+#include "pattern.h"
 #include "report.h"
 #include "valid.h"
 
@@ -43,7 +44,7 @@ enum {
 };
 
 __thread int32_t ph_guard_left __attribute__((tls_model("initial-exec")));
-static uint64_t chance, pattern;
+static uint64_t chance;
 static uint32_t early_ops, early_given, libc_ops, seen_ops, spread = 1, sampled_ms;
 static bool is_off, is_early_over, is_program;
 static uint8_t early_uses[CLASS_COUNT + 1];
@@ -139,7 +140,7 @@ static void count_on(int32_t left)
 static COLD bool is_never(const struct heap *hp)
 {
     const bool never = LOOK(is_off) || ph_option(OPT_CHECKS) == 0 || ph_option(OPT_GUARD_RATE) == 0 ||
-                       hp->bound_units != 0 || hp->debug != 0;
+                       hp->bound_units != 0 || hp->debug != 0 || hp->stress != 0;
     if (never)
         SET(is_off, true);
     return never;
@@ -169,30 +170,6 @@ bool ph_guard_wants(const struct heap *hp, const struct request *rq)
 
 /* ---- what surrounds it ---------------------------------------------------------------------------- */
 
-static uint8_t pattern_byte(const char *at) { return (uint8_t)(pattern >> ((uintptr_t)at % 8 * 8)); }
-
-static void pattern_fill(char *from, char *to)
-{
-    for (; from < to && (uintptr_t)from % 8 != 0; from++)
-        *(uint8_t *)from = pattern_byte(from);
-    for (; from + 8 <= to; from += 8)
-        *(uint64_t *)(void *)from = pattern;
-    for (; from < to; from++)
-        *(uint8_t *)from = pattern_byte(from);
-}
-
-/* The first byte that is not as it was filled, or `to`. */
-static char *pattern_broken(char *from, char *to)
-{
-    for (; from < to; from++) {
-        while ((uintptr_t)from % 8 == 0 && from + 8 <= to && *(const uint64_t *)(void *)from == pattern)
-            from += 8;
-        if (from < to && *(const uint8_t *)from != pattern_byte(from))
-            return from;
-    }
-    return to;
-}
-
 /* The first page that the block needs: those before it in the slot stay inaccessible. */
 static char *first_page(const char *block)
 {
@@ -210,12 +187,10 @@ static char *pattern_first(char *block)
 static char *broken_at(const struct slot *sl)
 {
     char *const behind = sl->block + sl->wanted, *const end = ph_slot_end(sl);
-    char *broken = pattern_broken(behind, end);
+    char *broken = ph_canary_broken(behind, end);
     if (broken != end)
         return broken;
-    broken = pattern_broken(pattern_first(sl->block), sl->block);
-    while (broken != sl->block && pattern_broken(broken + 1, sl->block) != sl->block)
-        broken = pattern_broken(broken + 1, sl->block);
+    broken = ph_canary_broken_last(pattern_first(sl->block), sl->block);
     return broken != sl->block ? broken : NULL;
 }
 
@@ -271,8 +246,7 @@ static struct slot *slot_take(struct heap *hp, size_t bytes)
         SET(is_off, true);
     else
         sl = ph_slot_take(bytes, pages_most(heap_pages), live_most(heap_pages));
-    if (pattern == 0)
-        pattern = ph_os_random() | 0x8080808080808080u;
+    ph_canary_begin();
     ph_lock_give(&hp->span_lock);
     return sl;
 }
@@ -305,8 +279,8 @@ static bool slot_open(struct slot *sl)
 
 static void slot_fill(struct slot *sl)
 {
-    pattern_fill(pattern_first(sl->block), sl->block);
-    pattern_fill(sl->block + sl->wanted, ph_slot_end(sl));
+    ph_canary_fill(pattern_first(sl->block), sl->block);
+    ph_canary_fill(sl->block + sl->wanted, ph_slot_end(sl));
     ph_slot_note(sl, SLOT_ALLOCATED);
     __atomic_store_n(&sl->state, SLOT_LIVE, __ATOMIC_RELEASE);
 }
@@ -368,13 +342,15 @@ void ph_guard_give(struct heap *hp, struct span *sp)
 
 bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes)
 {
+    if (slot_is_paged(sp->slot))
+        return ph_page_heap_resize(hp, sp, bytes);
     ph_lock_take(&hp->span_lock);
     struct slot *sl = ph_slot_at(sp->slot);
     const bool fits = sl != NULL && bytes <= (size_t)(ph_slot_end(sl) - sl->block);
     if (fits) {
         sl->wanted = (uint32_t)bytes;
         span_want(sp, bytes, true);
-        pattern_fill(sl->block + bytes, ph_slot_end(sl));
+        ph_canary_fill(sl->block + bytes, ph_slot_end(sl));
     }
     ph_lock_give(&hp->span_lock);
     return fits;
@@ -384,6 +360,8 @@ bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes)
 
 enum family ph_guard_family(const struct span *sp)
 {
+    if (slot_is_paged(sp->slot))
+        return ph_page_heap_family(sp);
     const struct slot *sl = ph_slot_at(sp->slot);
     return sl != NULL ? (enum family)sl->family : FAMILY_ANY;
 }
@@ -392,6 +370,8 @@ bool ph_guard_is_valid(const struct span *sp)
 {
     if (sp->slot == 0)
         return sp->fenced ? sp->offset < ph_os_page_bytes() : sp->offset == 0;
+    if (slot_is_paged(sp->slot))
+        return ph_page_heap_is_valid(sp);
     const struct slot *sl = ph_slot_at(sp->slot);
     return sl != NULL && sl->block == ph_large_block(sp) && sl->wanted == sp->wanted && ph_slot_of(sl->block) == sl &&
            sp->mapped_bytes == (size_t)(ph_slot_end(sl) - (char *)ph_span_start(sp)) && broken_at(sl) == NULL;
@@ -399,6 +379,8 @@ bool ph_guard_is_valid(const struct span *sp)
 
 void ph_guard_check_all(struct heap *hp)
 {
+    if (hp->stress != 0)
+        ph_page_heap_check_all();
     for (uint32_t number = 0; (number = ph_slot_next(number)) != 0;) {
         const struct slot *sl = ph_slot_at(number);
         if (sl == NULL)

@@ -4,14 +4,14 @@
  *
  * Owns:    the handlers of SIGSEGV and SIGBUS, from before main on, until the first fault that is not ours or
  *          until the program installs its own.
- * Calls:   guardslot.c, report, os.
+ * Calls:   guardslot.c, pagefault.c (beside), report, os.
  * Locks:   none: the fault may have come anywhere.  What it reads of a slot may be changing; addresses are not.
  * Always:  a fault elsewhere goes to whoever would have had it without us: the action that was there before is
  *          put back, and the instruction repeated.
  * Why:     the process ends as at any other report of ours; after a read in default mode, and after any access in
  *          tolerant mode, the page is made accessible and the program goes on: in tolerant mode a freed slot still
  *          has what was in it, and behind an end there is nothing to damage. */
-#include "guard.h"
+#include "pageheap.h"
 
 #include "options.h"
 #include "report.h"
@@ -164,6 +164,8 @@ static void spanguard_report(const char *at, const void *ucontext)
 static bool fault_is_served(char *at, const void *ucontext)
 {
     struct fenced fe;
+    if (ph_page_heap_fault(at, ucontext) || ph_page_heap_null(at, ucontext))
+        return true;
     if (ph_fence_late(at, &fe) || ph_fence_live(at, &fe))
         return fence_is_served(&fe, at, ucontext);
     spanguard_report(at, ucontext);
@@ -178,6 +180,8 @@ static bool fault_is_served(char *at, const void *ucontext)
 static void on_fault(int signal, siginfo_t *info, void *ucontext)
 {
     const bool sent = info->si_code <= 0; /* by kill and the like: nothing will repeat it */
+    if (info->si_code == SI_KERNEL) /* no address that a process can have */
+        ph_page_heap_wild(ucontext);
     if (!sent && fault_is_served(info->si_addr, ucontext))
         return;
     ph_os_action_restore(signal, action_before(signal));

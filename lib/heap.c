@@ -20,6 +20,7 @@
 
 #include "chaos.h"
 #include "fail.h"
+#include "stress.h"
 #include "small.h"
 
 enum {
@@ -105,17 +106,16 @@ static void heap_begin(struct heap *hp, unsigned flags, bool bounded)
 {
     hp->tag = hp->id << 8;
     hp->flags = flags;
-    hp->debug = (uint32_t)ph_option(OPT_DEBUG_FLAGS);
+    hp->stress = ph_stress_is_on() && !bounded && !(flags & HEAPF_EXECUTE);
+    hp->debug = (uint32_t)ph_option(OPT_DEBUG_FLAGS) | (ph_stress_is_on() && hp != &ph_process_heap ? DEBUG_TAIL | DEBUG_FREE : 0);
     hp->packed_only = hp->debug != 0 || (bounded && !(flags & HEAPF_PAGED));
     if (hp->debug != 0)
         hp->flags &= ~(unsigned)HEAPF_PAGED;
     hp->hard = hp == &ph_process_heap && hp->debug == 0 ? ph_mode : MODE_DEFAULT;
     ph_spanguard_begin(hp);
     hp->compatibility = 0;
-    if (hp->name[0] != '\0') {
-        ph_bytes_zero(hp->name, sizeof hp->name);
-        hp->name_seal = 0;
-    }
+    ph_bytes_zero(hp->name, sizeof hp->name);
+    hp->name_seal = 0;
 }
 
 /* A descriptor that no heap had before. */
@@ -161,7 +161,7 @@ void ph_heap_begin(char *const *environment)
     if (getauxval(AT_SECURE) == 0)
         ph_options_read(environment);
     ph_process_heap.fails = ph_option(OPT_FAIL) != 0 && ph_fail_begin(ph_option_path(OPT_FAIL));
-    ph_process_heap.chaos = ph_option(OPT_CHAOS) != 0 && ph_option(OPT_MODE) == MODE_DEFAULT && ph_chaos_begin(ph_option_path(OPT_CHAOS));
+    ph_process_heap.chaos = !ph_stress_begin(ph_option_path(OPT_STRESS)) && ph_option(OPT_CHAOS) != 0 && ph_option(OPT_MODE) == MODE_DEFAULT && ph_chaos_begin(ph_option_path(OPT_CHAOS));
     (void)ph_os_page_pretend(ph_option(OPT_OS_PAGE)); /* nothing was mapped before; 0 is no page */
 }
 

@@ -43,8 +43,8 @@
  *            |
  *        shard, depot, back, mend  class locks; which page serves, batches, free pages; after a fork past us
  *            |
- *   packed   large, kept, guard    blocks side by side; one mapping, or slot, for one block
- *            |      (packedcheck; fence, guardslot, guardfault)
+ *   packed   large, kept, guard, pageheap    blocks side by side; one mapping, or slot, for one block
+ *            |      (packedcheck; fence, guardslot, guardfault; pageslot, pagefault)
  *          page              equal-size blocks
  *            |
  *   span, spanguard, purge, forget, spancheck  units cut from regions and joined again; dirty memory goes back by age
@@ -54,7 +54,7 @@
  *          meta              memory for descriptors, never given back
  *            |
  *      os, osproc, clock     (services that any room may call: lock, options, message, text, bytes, invariant,
- *                            report, unwind, cfi, site, parts, fail, chaos)
+ *                            report, unwind, cfi, site, trace, parts, pattern, fail, chaos, stress)
  *
  * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
  * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which
@@ -409,7 +409,7 @@ struct heap {
     uint32_t debug;          /* bits of contract 2.8: every block packed, filled and checked */
     uint32_t packed_only;    /* bounded or debug: no pages, no runs */
     uint32_t hard;           /* enum mode: of the process heap; MODE_DEFAULT of all others */
-    uint16_t fails, chaos;   /* flags: each call asks fail.c, or goes to preload/chaotic.c */
+    uint8_t fails, chaos, stress, none; /* flags: each call asks fail.c, or goes to preload/chaotic.c, or to pageheap.c */
     uint64_t seal;           /* of what stays while the heap lives */
     uint8_t uses[CLASS_COUNT]; /* of packed memory, by class; USES_STEP for each */
     uint32_t fork_held;      /* flag: fork_prepare has its locks */

@@ -12,6 +12,10 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/api.h \
 	%D%/bytes.h \
 	%D%/chaos.h \
+	%D%/pageheap.h \
+	%D%/pattern.h \
+	%D%/stress.h \
+	%D%/trace.h \
 	%D%/fail.h \
 	%D%/parts.h \
 	%D%/guard.h \
@@ -48,6 +52,14 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/debug.c \
 	%D%/emergency.c \
 	%D%/chaos.c \
+	%D%/pagefault.c \
+	%D%/pageheap.c \
+	%D%/pagelook.c \
+	%D%/pagewants.c \
+	%D%/pageslot.c \
+	%D%/pattern.c \
+	%D%/stress.c \
+	%D%/trace.c \
 	%D%/fail.c \
 	%D%/parts.c \
 	%D%/site.c \

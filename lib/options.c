@@ -11,6 +11,7 @@
 #include "options.h"
 
 #include "chaos.h"
+#include "stress.h"
 #include "fail.h"
 #include "message.h"
 #include "text.h"
@@ -163,18 +164,16 @@ static const char *parse_path(const char *text, uint64_t *value)
     return *value >= OPTION_PATH_BYTES - 1 ? "is too long" : NULL;
 }
 
-static const char *parse_fail(const char *text, uint64_t *value)
+/* Each has its own grammar; all are texts that are read again when they come into force. */
+static const char *parse_parts(enum option_type type, const char *text, uint64_t *value)
 {
-    struct fail_spec spec;
+    struct fail_spec fail;
+    struct chaos_spec chaos;
+    struct stress_spec stress;
     const char *wrong = parse_path(text, value);
-    return wrong == NULL ? ph_fail_parse(text, &spec) : wrong;
-}
-
-static const char *parse_chaos(const char *text, uint64_t *value)
-{
-    struct chaos_spec spec;
-    const char *wrong = parse_path(text, value);
-    return wrong == NULL ? ph_chaos_parse(text, &spec) : wrong;
+    if (wrong != NULL) return wrong;
+    if (type == OPTION_fail) return ph_fail_parse(text, &fail);
+    return type == OPTION_chaos ? ph_chaos_parse(text, &chaos) : ph_stress_parse(text, &stress);
 }
 
 static const char *parse_typed(enum option_type type, const char *text, uint64_t *value)
@@ -187,9 +186,7 @@ static const char *parse_typed(enum option_type type, const char *text, uint64_t
     if (type == OPTION_number) return parse_number(text, value);
     if (type == OPTION_mode) return parse_word(text, mode_words, MODE_COUNT, value, "is no mode");
     if (type == OPTION_when) return parse_word(text, thp_words, THP_COUNT, value, "is not auto, never or always");
-    if (type == OPTION_fail) return parse_fail(text, value);
-    if (type == OPTION_chaos) return parse_chaos(text, value);
-    return parse_path(text, value);
+    return OPTION_IS_PARTS(type) ? parse_parts(type, text, value) : parse_path(text, value);
 }
 
 /* 0 means "none" where it is the default, and of numbers. */
@@ -259,6 +256,10 @@ void ph_option_allowed(struct message *m, enum option_id which)
     }
     if (row->type == OPTION_chaos) {
         ph_message_text(m, "seed:N, ways:WAY+WAY, size:MIN-MAX, module:NAME, with commas between; ways are none, fresh, freed, order, late, move, zero, align");
+        return;
+    }
+    if (row->type == OPTION_stress) {
+        ph_message_text(m, "on, or side:end, quarantine:BYTES, budget:BYTES, size:MIN-MAX, module:NAME, rate:1/N, seed:N, heap:NAME, stacks:0 to 16, unaligned:1, check:N, slowdown:N, leaks:1, continue:1, with commas between");
         return;
     }
     if (row->type == OPTION_bits) {

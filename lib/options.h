@@ -17,8 +17,9 @@ enum option_id {
     OPT_COUNT
 };
 
-enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_number, OPTION_mode, OPTION_when, OPTION_path, OPTION_fail, OPTION_chaos };
-#define OPTION_IS_TEXT(type) ((type) == OPTION_path || (type) == OPTION_fail || (type) == OPTION_chaos)
+enum option_type { OPTION_size, OPTION_ms, OPTION_flag, OPTION_bits, OPTION_number, OPTION_mode, OPTION_when, OPTION_path, OPTION_fail, OPTION_chaos, OPTION_stress };
+#define OPTION_IS_PARTS(type) ((type) == OPTION_fail || (type) == OPTION_chaos || (type) == OPTION_stress)
+#define OPTION_IS_TEXT(type) ((type) == OPTION_path || OPTION_IS_PARTS(type))
 
 /* Values of option MODE. */
 enum mode { MODE_DEFAULT, MODE_SECURE, MODE_TOLERANT, MODE_COUNT };

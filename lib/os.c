@@ -191,6 +191,17 @@ int ph_os_purge(void *at, size_t bytes)
     return (int)-os_call(__NR_madvise, (long)at, (long)bytes, MADV_DONTNEED, 0, 0, 0);
 }
 
+int ph_os_guard(void *at, size_t bytes, bool install)
+{
+    enum { GUARD_INSTALL = 102, GUARD_REMOVE = 103 }; /* linux/mman.h, newer than some systems' */
+    long got;
+    os_check(at, bytes);
+    do
+        got = os_call(__NR_madvise, (long)at, (long)bytes, install ? GUARD_INSTALL : GUARD_REMOVE, 0, 0, 0);
+    while (got == -EINTR); /* after some of it */
+    return (int)-got;
+}
+
 bool ph_os_remap(void *at, size_t old_bytes, size_t new_bytes)
 {
     os_check(at, old_bytes | new_bytes);

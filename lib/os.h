@@ -33,6 +33,10 @@ int ph_os_commit(void *at, size_t bytes, bool executable);
 /* Make a range inaccessible; what is in it stays.  0, or an errno value. */
 int ph_os_protect(void *at, size_t bytes);
 
+/* Mark the pages of a committed range as inaccessible, their memory goes back; or take the marks away, and they are zero.
+ * 0, or an errno value: EINVAL where the system knows no such marks.  Source: madvise(2), MADV_GUARD_INSTALL, since 6.13. */
+int ph_os_guard(void *at, size_t bytes, bool install);
+
 /* Like ph_os_reserve, but readable: reads give zeros until the part is committed. */
 void *ph_os_reserve_readable(size_t bytes, size_t align);
 
@@ -129,6 +133,8 @@ void ph_os_action_restore(int signal, const struct ph_os_action *action);
 
 /* Whether the access that faulted wanted to write; false also where the machine does not tell. */
 bool ph_os_fault_is_write(const void *ucontext);
+/* What one of its general registers held; false: there are not so many. */
+bool ph_os_fault_register(const void *ucontext, unsigned number, uintptr_t *value);
 
 /* Write all of it, EINTR and short writes repeated; errors ignored. */
 void ph_os_write(int fd, const void *bytes, size_t count);

@@ -223,10 +223,10 @@ void ph_os_close(int fd) { (void)os_call(__NR_close, fd, 0, 0, 0, 0, 0); }
 /* ---- faults ---------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-/* Where a handler returns to.  Debuggers and unwinders know it by its bytes, which are those of libc's. */
-void ph_os_restorer(void) __attribute__((visibility("hidden")));
-__asm__(".text\n.p2align 4\nnop\n.hidden ph_os_restorer\n.globl ph_os_restorer\n.type ph_os_restorer,@function\nph_os_restorer:\n"
-        "movq $15, %rax\nsyscall\n.size ph_os_restorer, .-ph_os_restorer\n");
+/* Where a handler returns to.  Unwinders know it by its bytes, debuggers by its name too: both are libc's. */
+void ph_os_restorer(void) __asm__("__restore_rt") __attribute__((visibility("hidden")));
+__asm__(".text\n.p2align 4\nnop\n.hidden __restore_rt\n.globl __restore_rt\n.type __restore_rt,@function\n__restore_rt:\n"
+        "movq $15, %rax\nsyscall\n.size __restore_rt, .-__restore_rt\n");
 enum { WITH_RESTORER = 0x04000000 };
 #else
 enum { WITH_RESTORER = 0 };
@@ -259,6 +259,26 @@ bool ph_os_fault_is_write(const void *ucontext)
     return at->magic == 0x45535201 && (at->syndrome & 1 << 6) != 0;
 #else
     (void)ucontext;
+    return false;
+#endif
+}
+
+bool ph_os_fault_register(const void *ucontext, unsigned number, uintptr_t *value)
+{
+#if defined(__x86_64__)
+    const ucontext_t *uc = ucontext;
+    if (uc == NULL || number > REG_RIP)
+        return false;
+    *value = (uintptr_t)uc->uc_mcontext.gregs[number];
+    return true;
+#elif defined(__aarch64__)
+    const ucontext_t *uc = ucontext;
+    if (uc == NULL || number > 30)
+        return false;
+    *value = uc->uc_mcontext.regs[number];
+    return true;
+#else
+    (void)ucontext, (void)number, (void)value;
     return false;
 #endif
 }

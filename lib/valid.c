@@ -11,7 +11,7 @@
  *          of any one bit neither ends the process nor keeps us here.  Nothing is changed but the bias of locals.
  * Why:     stacks stay as they are: what a page misses must be just what lies in them. */
 #include "depot.h"
-#include "guard.h"
+#include "pageheap.h"
 #include "stack.h"
 
 #include "small.h"
@@ -322,7 +322,7 @@ static bool heap_is_valid(struct heap *hp, bool *uncertain)
 static bool closed_is_valid(struct heap *hp)
 {
     bool uncertain;
-    if (!heap_is_valid(hp, &uncertain))
+    if (!heap_is_valid(hp, &uncertain) || (hp->stress != 0 && !ph_page_heap_freed_is_good(hp)))
         return false;
     if (!uncertain)
         return true;

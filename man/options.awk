@@ -30,6 +30,7 @@ function value_name(i) {
     if (type[i] == "bits") return "bits"
     if (type[i] == "number" || type[i] == "mode" || type[i] == "when") return type[i]
     if (type[i] == "fail" || type[i] == "chaos") return "which"
+    if (type[i] == "stress") return "how"
     return "file"
 }
 
@@ -50,7 +51,7 @@ function bounds(i,    text) {
     if (type[i] == "when") return one_of("auto never always", standard[i])
     if (type[i] == "flag") return "0 or 1; default " standard[i] "."
     if (type[i] == "bits") return "A sum of those values, decimal or as 0x30; default " standard[i] "."
-    if (type[i] == "path" || type[i] == "fail" || type[i] == "chaos") return "Not set by default."
+    if (type[i] == "path" || type[i] == "fail" || type[i] == "chaos" || type[i] == "stress") return "Not set by default."
     text = "From " amount(i, least[i]) " to " amount(i, most[i])
     if ((standard[i] == 0 || type[i] == "number") && least[i] > 0) text = text ", or 0"
     return text "; default " amount(i, standard[i]) "."

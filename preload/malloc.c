@@ -10,23 +10,26 @@
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
 #include "../lib/fail.h"
 #include "../lib/late.h"
+#include "../lib/pageheap.h"
 #include "chaotic.h"
 #include "foreign.h"
 #include "take.h"
 
 #include <errno.h>
 
-static void *no_memory(void)
+static COLD void *no_memory(size_t bytes)
 {
+    if (ph_process_heap.stress != 0)
+        ph_page_heap_failed(bytes);
     errno = ENOMEM;
     return NULL;
 }
 
-/* Some calls fail on purpose, or chaos is made. */
-static inline bool is_made_to(void) { return (ph_process_heap.fails | ph_process_heap.chaos) != 0; }
+/* Some calls fail on purpose, or chaos is made, or blocks have slots of their own. */
+static inline bool is_made_to(void) { return (ph_process_heap.fails | ph_process_heap.chaos | ph_process_heap.stress) != 0; }
 
 /* That, or secure or tolerant mode. */
-static inline bool is_unusual(void) { return (ph_process_heap.hard | ph_process_heap.fails | ph_process_heap.chaos) != 0; }
+static inline bool is_unusual(void) { return ph_process_heap.hard != 0 || is_made_to(); }
 
 /* Where exact sizes are kept, a block of nothing has one byte: no usable size of glibc's is 0. */
 static size_t not_nothing(size_t bytes) { return bytes != 0 ? bytes : 1; }
@@ -39,7 +42,7 @@ COLD static void *alloc_slow(const struct request *rq)
 {
     struct heap *hp = ph_heap_process();
     void *block = hp != NULL ? ph_heap_alloc(hp, rq) : NULL;
-    return block != NULL ? block : no_memory();
+    return block != NULL ? block : no_memory(rq->bytes);
 }
 
 /* Nobody asks later who gave a block, unless told to. */
@@ -48,18 +51,18 @@ static enum family kept_family(enum family family) { return ph_families != 0 ? f
 static COLD void *chaotic_take(const struct request *rq)
 {
     void *block = ph_chaotic_take(rq);
-    return block != NULL ? block : no_memory();
+    return block != NULL ? block : no_memory(SIZE_MAX);
 }
 
-/* Some calls fail on purpose, or chaos is made: all come here. */
+/* All come here in such a process. */
 static COLD void *failing_take(const struct request *rq, enum fail_call call)
 {
     struct request exact = *rq;
     if (ph_process_heap.fails != 0 && ph_fail_now(rq->bytes, call))
-        return no_memory();
+        return no_memory(SIZE_MAX);
     if (ph_process_heap.chaos != 0)
         return chaotic_take(rq);
-    exact.bytes = not_nothing(rq->bytes);
+    exact.bytes = ph_process_heap.stress != 0 ? rq->bytes : not_nothing(rq->bytes);
     exact.sized = true; /* a realloc to less never fails */
     void *block = alloc_slow(&exact);
     if (ph_fail_made != NULL && block != NULL)
@@ -223,7 +226,7 @@ EXPORT void *calloc(size_t count, size_t each)
 {
     size_t bytes;
     if (unlikely(__builtin_mul_overflow(count, each, &bytes)))
-        return no_memory();
+        return no_memory(SIZE_MAX);
     if (unlikely(bytes > SMALL_BYTES))
         return calloc_bigger(bytes);
     struct local *lo = ph_local;
@@ -359,12 +362,12 @@ static COLD void *failing_realloc(void *block, size_t bytes)
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
     if (ph_process_heap.fails != 0 && bytes > bi.wanted && ph_fail_now(bytes, FAIL_REALLOC))
-        return no_memory();
+        return no_memory(SIZE_MAX);
     const struct request rq = {.bytes = bytes, .sized = true, .family = kept_family(FAMILY_MALLOC)};
     void *now = ph_process_heap.chaos != 0 ? ph_chaotic_realloc(&bi, block, bytes) : ph_heap_realloc(bi.heap, &bi, block, &rq, false);
     if (ph_fail_made != NULL && now != NULL)
         ph_fail_made(now);
-    return now != NULL ? now : no_memory();
+    return now != NULL ? now : no_memory(SIZE_MAX);
 }
 
 static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes)
@@ -384,7 +387,7 @@ static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
     void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)}, false);
-    return now != NULL ? now : no_memory();
+    return now != NULL ? now : no_memory(SIZE_MAX);
 }
 
 EXPORT void *realloc(void *block, size_t bytes)
@@ -400,7 +403,7 @@ EXPORT void *reallocarray(void *block, size_t count, size_t each)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, each, &bytes))
-        return no_memory();
+        return no_memory(SIZE_MAX);
     return realloc(block, bytes);
 }
 
@@ -457,7 +460,7 @@ EXPORT void *pvalloc(size_t bytes)
 {
     const size_t os_page = ph_os_page_bytes();
     if (bytes > SIZE_MAX - os_page)
-        return no_memory();
+        return no_memory(SIZE_MAX);
     return ph_malloc_aligned(os_page, (bytes + os_page - 1) & ~(os_page - 1), FAMILY_MALLOC);
 }
 

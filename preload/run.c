@@ -47,7 +47,7 @@ static void help_row(FILE *out, enum option_id which)
     static const char *const values[] = { [OPTION_size] = "=SIZE", [OPTION_ms] = "=MILLISECONDS", [OPTION_flag] = "",
                                           [OPTION_bits] = "=BITS", [OPTION_number] = "=NUMBER",
                                           [OPTION_mode] = "=MODE", [OPTION_when] = "=WHEN", [OPTION_path] = "=FILE",
-                                          [OPTION_fail] = "=WHICH", [OPTION_chaos] = "=WHICH" };
+                                          [OPTION_fail] = "=WHICH", [OPTION_chaos] = "=WHICH", [OPTION_stress] = "=HOW" };
     const struct option_row *row = &ph_option_rows[which];
     char name[SETTING_NAME_BYTES];
     struct message allowed = { .used = 0 }, standard = { .used = 0 };

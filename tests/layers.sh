@@ -19,7 +19,7 @@ rooms='
     local=gate=sized=late=nested=runs=settle
     stack
     emergency shard=back=mend=depot
-    large=kept=fence=guard=guardslot=guardfault packed=packedcheck
+    large=kept=fence=guard=guardslot=guardfault=pageheap=pagelook=pagewants=pageslot=pagefault packed=packedcheck
     page
     span=spanguard=purge=forget=spancheck
     region
@@ -28,7 +28,7 @@ rooms='
     os=osproc=clock
 '
 # Any room may call these; they call only each other and os.
-services='options message invariant report unwind cfi site parts fail chaos text lock bytes'
+services='options message invariant report unwind cfi site trace parts pattern fail chaos stress text lock bytes'
 
 # Calls up that have a reason: the first malloc of a process finds out on local's slow path that there is
 # no heap yet; a report says in which heap its block lies.
