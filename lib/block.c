@@ -197,9 +197,9 @@ static enum family family_of(const struct block_info *bi, const struct hard_bloc
 static void check_family(const struct block_info *bi, const struct hard_block *hb, enum family family, size_t bytes)
 {
     const enum family gave = family_of(bi, hb);
-    if (family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
+    if (ph_families != 0 && family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
         ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
-    if (bytes != SIZE_MAX && bytes != hb->wanted && !(bytes == 0 && hb->wanted == 1)) /* malloc(0) is one byte */
+    if (ph_families != 0 && bytes != SIZE_MAX && bytes != hb->wanted && !(bytes == 0 && hb->wanted == 1)) /* malloc(0) is one byte */
         ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 
@@ -254,8 +254,7 @@ enum block_verdict ph_heap_free_hard(struct heap *hp, void *block, enum enter en
     if (look_to_free(hp, block, &bi, &verdict))
         return verdict;
     const struct hard_block hb = hard_block(&bi, block);
-    if (ph_families != 0)
-        check_family(&bi, &hb, family, bytes);
+    check_family(&bi, &hb, family, bytes);
     ph_hard_released(hp, &hb);
     if (bi.kind == KIND_SIZED && free_stacked(hp, block, enter))
         return BLOCK_OK;
@@ -474,6 +473,7 @@ static void *hard_realloc(struct heap *hp, const struct block_info *bi, void *bl
     if (verdict != HARD_GOOD)
         ph_hard_report(&hb, verdict);
     struct request kept = *rq;
+    check_family(bi, &hb, rq->family, SIZE_MAX);
     kept.family = family_of(bi, &hb);
     void *now = resize(hp, bi, block, &kept, in_place);
     if (now == NULL || ph_heap_look(now, &after) != BLOCK_OK)

@@ -144,7 +144,7 @@ static struct found find_paged(struct report *rp, const struct paged *pd)
 {
     const char *at = rp->block;
     const bool freed = pd->state == SLOT_FREED;
-    rp->heap = ph_heap_at(pd->heap);
+    rp->heap = pd->heap;
     if (pd->state < SLOT_LIVE || at < pd->block || at >= pd->block + (pd->wanted > 0 ? pd->wanted : 1))
         return (struct found){.what = FOUND_ROOM};
     rp->allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &told[SLOT_ALLOCATED]);
@@ -188,6 +188,30 @@ static void judge_bad(struct report *rp)
     rp->detail = found.what == FOUND_FREE ? "that block is free" : NULL;
 }
 
+/* Both halves the same: what fills memory, not what points to it. */
+static bool is_pattern(const void *block)
+{
+    const uint64_t bits = (uintptr_t)block;
+    return (uint32_t)bits == bits >> 32;
+}
+
+/* In no heap of ours by now, and not glibc's. */
+static void judge_stranger(struct report *rp)
+{
+    struct module in;
+    const bool is_memory = ph_os_is_readable((const void *)((uintptr_t)rp->block & ~(uintptr_t)7));
+    rp->kind = DIAG_INVALID_FREE;
+    rp->bytes = SIZE_MAX;
+    if (ph_stack_has(rp->block))
+        rp->kind = DIAG_STACK_FREE;
+    else if (ph_module_of((uintptr_t)rp->block, &in))
+        rp->kind = DIAG_STATIC_FREE;
+    else if (!is_memory)
+        rp->kind = is_pattern(rp->block) ? DIAG_POISON_POINTER : DIAG_UNMAPPED_FREE;
+    else if ((uintptr_t)rp->block % 16 != 0)
+        rp->kind = DIAG_MISALIGNED_FREE;
+}
+
 void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct block_info *bi)
 {
     if (verdict == BLOCK_BAD || (verdict == BLOCK_TWICE && is_in_slot(rp->block))) {
@@ -198,8 +222,12 @@ void ph_heap_judge(struct report *rp, enum block_verdict verdict, const struct b
         rp->kind = DIAG_DOUBLE_FREE;
         return;
     }
-    rp->kind = verdict == BLOCK_OK ? DIAG_WRONG_HEAP : verdict == BLOCK_TWICE ? DIAG_DOUBLE_FREE : DIAG_INVALID_FREE;
+    if (verdict == BLOCK_NOT_OURS) {
+        judge_stranger(rp);
+        return;
+    }
+    rp->kind = verdict == BLOCK_OK ? DIAG_WRONG_HEAP : DIAG_DOUBLE_FREE;
     /* a freed block has forgotten what was asked for */
-    rp->bytes = verdict == BLOCK_NOT_OURS ? SIZE_MAX : bi->wanted != SIZE_MAX ? bi->wanted : bi->capacity;
-    rp->heap = verdict == BLOCK_NOT_OURS ? NULL : bi->heap;
+    rp->bytes = bi->wanted != SIZE_MAX ? bi->wanted : bi->capacity;
+    rp->heap = bi->heap;
 }

@@ -324,10 +324,6 @@ void *ph_guard_take(struct heap *hp, const struct request *rq)
 
 void ph_guard_give(struct heap *hp, struct span *sp)
 {
-    if (slot_is_paged(sp->slot)) {
-        ph_page_heap_give(hp, sp);
-        return;
-    }
     struct slot *sl = ph_slot_at(sp->slot);
     if (sl == NULL)
         return;

@@ -164,7 +164,7 @@ static void spanguard_report(const char *at, const void *ucontext)
 static bool fault_is_served(char *at, const void *ucontext)
 {
     struct fenced fe;
-    if (ph_page_heap_fault(at, ucontext))
+    if (ph_page_heap_fault(at, ucontext) || ph_page_heap_null(at, ucontext))
         return true;
     if (ph_fence_late(at, &fe) || ph_fence_live(at, &fe))
         return fence_is_served(&fe, at, ucontext);

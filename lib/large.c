@@ -7,7 +7,7 @@
  * Locks:   LOCK span of the heap for its list.
  * Always:  the entry of a large block's first unit names it; no other unit of it has an entry.
  * Why:     a mapping grows by mremap without copying. */
-#include "guard.h"
+#include "pageheap.h"
 #include "valid.h"
 
 #include "small.h"
@@ -155,6 +155,10 @@ static void large_drop(struct heap *hp, struct span *sp)
     char *base = (char *)ph_span_start(sp);
     if (sp->slot == 0)
         lately_add(sp, ph_large_block(sp));
+    if (slot_is_paged(sp->slot)) { /* its descriptor, too */
+        ph_page_heap_give(hp, sp);
+        return;
+    }
     if (sp->slot != 0)
         ph_guard_give(hp, sp);
     else if (sp->fenced)

@@ -54,6 +54,8 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/chaos.c \
 	%D%/pagefault.c \
 	%D%/pageheap.c \
+	%D%/pagelook.c \
+	%D%/pagewants.c \
 	%D%/pageslot.c \
 	%D%/pattern.c \
 	%D%/stress.c \

@@ -47,8 +47,7 @@ static void report_access(const struct paged *pd, const struct report *access)
     rp.kind = freed ? DIAG_USE_AFTER_FREE_GUARD : at < pd->block ? DIAG_UNDERFLOW_GUARD : DIAG_OVERFLOW_GUARD;
     rp.block = pd->block;
     rp.bytes = pd->wanted;
-    rp.goes_on = ph_stress_in_force()->goes_on;
-    rp.heap = ph_heap_at(pd->heap);
+    rp.heap = pd->heap;
     rp.allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated);
     rp.freed = ph_paged_stack(pd, SLOT_WAS_FREED, &was_freed);
     ph_report(&rp);
@@ -62,16 +61,26 @@ static bool let_through(struct paged *pd, char *at)
     return ph_paged_open((char *)((uintptr_t)at & ~(os_page - 1)), os_page);
 }
 
-/* Below the first slot of a length that was never taken there is nobody's. */
+/* Beyond all slots that were ever taken, or in one that nobody has: it is a block below that was left, far behind. */
+static const struct paged *last_below(const char *at)
+{
+    const struct paged *pd = ph_paged_below(at);
+    for (unsigned tries = 65536; pd != NULL && pd->state != SLOT_LIVE && tries > 0; tries--)
+        pd = ph_paged_below(ph_paged_start(pd));
+    return pd;
+}
+
 bool ph_page_heap_fault(char *at, const void *ucontext)
 {
     struct paged *pd = ph_paged_of(at);
     const struct paged *missed = pd != NULL ? nearest(pd, at) : NULL;
+    if (distance(missed, at) == SIZE_MAX)
+        missed = last_below(at);
     const size_t away = distance(missed, at);
     if (away == SIZE_MAX || (away == 0 && missed->state == SLOT_LIVE))
         return false; /* nobody had it; or it is accessible, and something else is wrong */
     report_access(missed, &(struct report){.access = at, .is_write = ph_os_fault_is_write(ucontext), .ucontext = ucontext});
-    return let_through(pd, at);
+    return pd != NULL && let_through(pd, at);
 }
 
 /* ---- what a function is about to touch ----------------------------------------------------------------- */
@@ -100,6 +109,27 @@ void ph_page_heap_access(char *at, bool is_write, const char *function, const vo
 }
 
 /* ---- memory that was never written ------------------------------------------------------------------- */
+
+/* Some bytes behind NULL, after an allocation gave just that. */
+bool ph_page_heap_null(const char *at, const void *ucontext)
+{
+    enum { NEAR_NULL = 65536 };
+    size_t bytes = 0;
+    const struct trace *failed = ph_stress_is_on() && (uintptr_t)at < NEAR_NULL ? ph_page_heap_failure(&bytes) : NULL;
+    if (failed == NULL)
+        return false;
+    ph_report(&(struct report){
+        .kind = DIAG_NO_MEMORY,
+        .block = NULL,
+        .bytes = bytes,
+        .access = at,
+        .is_write = ph_os_fault_is_write(ucontext),
+        .heap = &ph_process_heap,
+        .allocated = failed,
+        .ucontext = ucontext,
+    });
+    return false;
+}
 
 /* An address that no process has, made of what new memory holds: some bytes beside it at most. */
 static bool is_fresh_pattern(uintptr_t value)

@@ -9,6 +9,7 @@
 #include "api.h"
 #include "message.h"
 #include "report.h"
+#include "stress.h"
 
 #include "small.h"
 
@@ -63,7 +64,7 @@ void ph_api_terminate_from_now(void) { __atomic_store_n(&terminates, 1, __ATOMIC
 /* W32 2.7: a clean refusal, or the end. */
 void ph_api_bad_block(const char *function, const struct heap *hp, const void *block)
 {
-    if (likely(__atomic_load_n(&terminates, __ATOMIC_RELAXED) == 0))
+    if (likely(__atomic_load_n(&terminates, __ATOMIC_RELAXED) == 0 && !ph_stress_is_on()))
         return;
     struct block_info bi = {0};
     struct report rp = {.block = block};
@@ -72,5 +73,5 @@ void ph_api_bad_block(const char *function, const struct heap *hp, const void *b
     if (verdict == BLOCK_OK && bi.heap == hp)
         rp.kind = DIAG_DOUBLE_FREE; /* given to someone else by now */
     rp.caller = function;
-    ph_report_fatal(&rp);
+    ph_report(&rp);
 }

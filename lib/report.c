@@ -12,6 +12,7 @@
 #include "message.h"
 #include "options.h"
 #include "report.h"
+#include "stress.h"
 #include "text.h"
 
 #include <sys/auxv.h>
@@ -28,7 +29,10 @@ enum {
 
 static char text[REPORT_BYTES];
 static size_t text_used;
+void (*ph_report_completed)(struct report *rp, struct trace *room);
 void (*ph_report_told)(const struct report *rp, const struct trace *trace);
+bool ph_report_is_silent;
+void (*ph_report_forked)(void);
 static uint32_t reporter; /* the thread that is at it; 0: nobody */
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -88,7 +92,7 @@ static void say_where(struct message *m, const struct report *rp)
     say_block(m, block, rp->bytes);
 }
 
-static const struct heap *heap_of(const struct report *rp)
+const struct heap *ph_report_heap(const struct report *rp)
 {
     if (rp->heap != NULL)
         return rp->heap;
@@ -122,7 +126,7 @@ static void say_first(struct message *m, const struct report *rp, bool whole)
     ph_message_text(m, ": ");
     say_where(m, rp);
     if (whole)
-        say_heap(m, heap_of(rp));
+        say_heap(m, ph_report_heap(rp));
     ph_message_text(m, ", thread ");
     ph_message_dec(m, ph_os_tid());
     if (rp->detail != NULL) {
@@ -225,13 +229,24 @@ static void report_leave(void)
     ph_os_wake(&reporter, 1);
 }
 
-void ph_report_fork_child(void) { __atomic_store_n(&reporter, 0, __ATOMIC_RELAXED); }
+void ph_report_fork_child(void)
+{
+    __atomic_store_n(&reporter, 0, __ATOMIC_RELAXED);
+    if (ph_report_forked != NULL)
+        ph_report_forked();
+}
 
-static void report_write(const struct report *rp, const struct trace *trace, bool goes_on)
+static void report_write(const struct report *given, const struct trace *trace, bool goes_on)
 {
     struct message m;
+    struct report whole = *given, *const rp = &whole;
+    struct trace room[2];
+    if (ph_report_completed != NULL)
+        ph_report_completed(rp, room);
     if (ph_report_told != NULL)
         ph_report_told(rp, trace);
+    if (ph_report_is_silent)
+        return;
     if (!report_enter()) {
         say_first(&m, rp, false);
         ph_message_send(&m);
@@ -289,7 +304,7 @@ static struct place *place_of(uint64_t key)
 
 void ph_report(const struct report *rp)
 {
-    if (ph_mode != MODE_TOLERANT && !rp->goes_on)
+    if (ph_mode != MODE_TOLERANT && !rp->goes_on && !ph_stress_in_force()->goes_on)
         ph_report_fatal(rp);
     struct trace trace;
     ph_trace_here(&trace, rp->ucontext);
@@ -307,7 +322,7 @@ void ph_report(const struct report *rp)
 
 void ph_report_totals(void)
 {
-    for (unsigned i = 0; i < PLACES && __atomic_load_n(&any_again, __ATOMIC_RELAXED); i++) {
+    for (unsigned i = 0; i < PLACES && !ph_report_is_silent && __atomic_load_n(&any_again, __ATOMIC_RELAXED); i++) {
         const struct place *pl = &places[i];
         const uint64_t count = __atomic_load_n(&pl->count, __ATOMIC_RELAXED);
         struct message m;

@@ -107,7 +107,7 @@ const char *ph_stress_parse(const char *text, struct stress_spec *out)
     unsigned seen = 0;
     const char *rest = text_after(text, "on");
     *out = (struct stress_spec){
-        .stacks = TRACE_DEPTH, .quarantine = QUARANTINE_BYTES, .budget = BUDGET_BYTES, .most = UINT64_MAX, .rate = 1,
+        .stacks = TRACE_DEPTH, .quarantine = QUARANTINE_BYTES, .budget = BUDGET_BYTES, .most = UINT64_MAX, .rate = 1, .slowdown = 3,
     };
     if (rest != NULL && *rest == '\0')
         return NULL;

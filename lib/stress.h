@@ -19,7 +19,7 @@ struct stress_spec {
     uint64_t rate;       /* one block in so many */
     uint64_t seed;
     uint64_t check;      /* operations from one look at all blocks to the next; 0: none */
-    uint64_t slowdown;   /* the page heap may take so many times what the rest takes, and no more; 0: no bound */
+    uint64_t slowdown;   /* how many times slower the program may be, as far as the page heap can keep to it; 0: no bound */
     bool unaligned, leaks, goes_on, has_module, has_heap;
     char module[64];     /* that asks for the blocks */
     char heap[64];       /* name of the heap */

@@ -13,6 +13,8 @@
 #include "../lib/options.h"
 #include "../lib/privheap.h"
 #include "../lib/report.h"
+#include "../lib/stress.h"
+#include "finding.h"
 #include "follow.h"
 #include "sweep.h"
 
@@ -58,6 +60,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     ph_fork_register();
     if (ph_process_heap.fails && (ph_fail_in_force()->parts & FAIL_SWEEP))
         ph_sweep_begin(ph_fail_in_force()->sweep, environment);
+    if (ph_process_heap.stress)
+        ph_finding_begin(ph_stress_findings());
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
     if (ph_option(OPT_STATS))
@@ -70,12 +74,15 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 __attribute__((destructor)) static void end(void)
 {
     ph_inspect_own();
-    if (ph_option(OPT_CHECKS) && !ph_fork_is_brief()) {
+    const bool looks = ph_option(OPT_CHECKS) && !ph_fork_is_brief();
+    if (looks)
         ph_inspect(&ph_process_heap);
+    if (looks || ph_process_heap.stress != 0)
         ph_guard_check_all(&ph_process_heap);
-    }
     if (ph_process_heap.fails)
         ph_sweep_end();
+    if (ph_process_heap.stress)
+        ph_finding_end();
     ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);

@@ -46,31 +46,6 @@ static size_t glibc_bytes(const void *block)
     return ph_os_is_readable(next) && (next[1] & GLIBC_BEFORE_USED) ? bytes - 8 : 0;
 }
 
-/* Both halves the same: what fills memory, not what points to it. */
-static bool is_pattern(const void *block)
-{
-    const uint64_t bits = (uintptr_t)block;
-    return (uint32_t)bits == bits >> 32;
-}
-
-/* In no heap of ours by now, and not glibc's. */
-static void judge_stranger(struct report *rp, const struct block_info *bi)
-{
-    struct module in;
-    const bool is_memory = ph_os_is_readable((const void *)((uintptr_t)rp->block & ~(uintptr_t)7));
-    ph_heap_judge(rp, BLOCK_NOT_OURS, bi);
-    if (rp->kind == DIAG_DOUBLE_FREE)
-        return;
-    if (ph_stack_has(rp->block))
-        rp->kind = DIAG_STACK_FREE;
-    else if (ph_module_of((uintptr_t)rp->block, &in))
-        rp->kind = DIAG_STATIC_FREE;
-    else if (!is_memory)
-        rp->kind = is_pattern(rp->block) ? DIAG_POISON_POINTER : DIAG_UNMAPPED_FREE;
-    else if ((uintptr_t)rp->block % 16 != 0)
-        rp->kind = DIAG_MISALIGNED_FREE;
-}
-
 /* What may be honest: nothing of the program's own has glibc's word in front by chance. */
 static size_t honest_bytes(const void *block)
 {
@@ -87,10 +62,7 @@ static size_t foreign_bytes(void *block, enum block_verdict verdict, const struc
         __atomic_add_fetch(&left_alone, 1, __ATOMIC_RELAXED);
         return bytes;
     }
-    if (verdict == BLOCK_NOT_OURS)
-        judge_stranger(&rp, bi);
-    else
-        ph_heap_judge(&rp, verdict, bi);
+    ph_heap_judge(&rp, verdict, bi);
     ph_report(&rp);
     if (rp.inside == NULL)
         return rp.bytes;

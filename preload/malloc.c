@@ -10,14 +10,17 @@
  * Source:  malloc(3), posix_memalign(3), malloc_usable_size(3). */
 #include "../lib/fail.h"
 #include "../lib/late.h"
+#include "../lib/pageheap.h"
 #include "chaotic.h"
 #include "foreign.h"
 #include "take.h"
 
 #include <errno.h>
 
-static void *no_memory(void)
+static COLD void *no_memory(size_t bytes)
 {
+    if (ph_process_heap.stress != 0)
+        ph_page_heap_failed(bytes);
     errno = ENOMEM;
     return NULL;
 }
@@ -39,7 +42,7 @@ COLD static void *alloc_slow(const struct request *rq)
 {
     struct heap *hp = ph_heap_process();
     void *block = hp != NULL ? ph_heap_alloc(hp, rq) : NULL;
-    return block != NULL ? block : no_memory();
+    return block != NULL ? block : no_memory(rq->bytes);
 }
 
 /* Nobody asks later who gave a block, unless told to. */
@@ -48,7 +51,7 @@ static enum family kept_family(enum family family) { return ph_families != 0 ? f
 static COLD void *chaotic_take(const struct request *rq)
 {
     void *block = ph_chaotic_take(rq);
-    return block != NULL ? block : no_memory();
+    return block != NULL ? block : no_memory(SIZE_MAX);
 }
 
 /* All come here in such a process. */
@@ -56,7 +59,7 @@ static COLD void *failing_take(const struct request *rq, enum fail_call call)
 {
     struct request exact = *rq;
     if (ph_process_heap.fails != 0 && ph_fail_now(rq->bytes, call))
-        return no_memory();
+        return no_memory(SIZE_MAX);
     if (ph_process_heap.chaos != 0)
         return chaotic_take(rq);
     exact.bytes = ph_process_heap.stress != 0 ? rq->bytes : not_nothing(rq->bytes);
@@ -223,7 +226,7 @@ EXPORT void *calloc(size_t count, size_t each)
 {
     size_t bytes;
     if (unlikely(__builtin_mul_overflow(count, each, &bytes)))
-        return no_memory();
+        return no_memory(SIZE_MAX);
     if (unlikely(bytes > SMALL_BYTES))
         return calloc_bigger(bytes);
     struct local *lo = ph_local;
@@ -359,12 +362,12 @@ static COLD void *failing_realloc(void *block, size_t bytes)
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
     if (ph_process_heap.fails != 0 && bytes > bi.wanted && ph_fail_now(bytes, FAIL_REALLOC))
-        return no_memory();
+        return no_memory(SIZE_MAX);
     const struct request rq = {.bytes = bytes, .sized = true, .family = kept_family(FAMILY_MALLOC)};
     void *now = ph_process_heap.chaos != 0 ? ph_chaotic_realloc(&bi, block, bytes) : ph_heap_realloc(bi.heap, &bi, block, &rq, false);
     if (ph_fail_made != NULL && now != NULL)
         ph_fail_made(now);
-    return now != NULL ? now : no_memory();
+    return now != NULL ? now : no_memory(SIZE_MAX);
 }
 
 static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes)
@@ -378,13 +381,13 @@ static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes
     }
     if (is_made_to())
         return ph_chaotic_is_nothing(block) ? nothing_realloc(block, bytes) : failing_realloc(block, bytes);
-    if (ph_process_heap.hard != 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
+    if (ph_process_heap.hard != 0 && ph_families == 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
         return block;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
-    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)}, false);
-    return now != NULL ? now : no_memory();
+    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = __builtin_return_address(0)}, false);
+    return now != NULL ? now : no_memory(SIZE_MAX);
 }
 
 EXPORT void *realloc(void *block, size_t bytes)
@@ -400,7 +403,7 @@ EXPORT void *reallocarray(void *block, size_t count, size_t each)
 {
     size_t bytes;
     if (__builtin_mul_overflow(count, each, &bytes))
-        return no_memory();
+        return no_memory(SIZE_MAX);
     return realloc(block, bytes);
 }
 
@@ -457,7 +460,7 @@ EXPORT void *pvalloc(size_t bytes)
 {
     const size_t os_page = ph_os_page_bytes();
     if (bytes > SIZE_MAX - os_page)
-        return no_memory();
+        return no_memory(SIZE_MAX);
     return ph_malloc_aligned(os_page, (bytes + os_page - 1) & ~(os_page - 1), FAMILY_MALLOC);
 }
 
