@@ -127,7 +127,7 @@ static const struct iovec *pieces(char *at, size_t bytes)
     return both;
 }
 
-static int by_list(char *to, size_t bytes, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int by_list(char *to, size_t bytes, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -137,7 +137,7 @@ static int by_list(char *to, size_t bytes, const char *format, ...)
 }
 
 #ifdef __GLIBC__
-static int by_checked_list(char *to, size_t bytes, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int by_checked_list(char *to, size_t bytes, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);

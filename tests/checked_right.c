@@ -83,11 +83,12 @@ static void wide_to_the_end(void)
 static void nothing(void)
 {
     static char to[8];
+    volatile size_t none = 0; /* the compiler asks whether it was meant */
     char *block = block_of(PAGE, 'a'), *volatile gone = block_of(24, 'b');
     free(gone);
     memcpy(block + PAGE, to, 0);
     memcpy(to, gone, 0);
-    memset(gone, 1, 0);
+    memset(gone, 1, none);
     memmove(gone - 1, block + PAGE, 0);
     need(memcmp(gone, block, 0) == 0 && strncmp(gone, block, 0) == 0 && memchr(gone, 'a', 0) == NULL && strnlen(gone, 0) == 0);
     strncpy(gone, to, 0);
