@@ -95,7 +95,7 @@ void ph_stress_report(const struct stress *st, const struct stress_finding *sf)
     put_text(out, line);
     fputc('\n', out);
     put_where(sf, out);
-    put_past(sf->run, out, "allocated", &fi->allocated);
+    put_past(sf->run, out, fi->kind == DIAG_NO_MEMORY ? "asked for" : "allocated", &fi->allocated);
     put_past(sf->run, out, "freed", &fi->freed);
     put_sum(sf, out);
     fputs("  again: ", out);

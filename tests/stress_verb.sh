@@ -58,8 +58,9 @@ found over-read '' 'PH112 read behind the end: 0 bytes behind the end of block 0
 found overflow '--seed=7' 'PH112 write behind the end: 8 bytes behind the end of block 0x of 32 bytes' writes
 guarded=$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)
 has 'the seed' '^  again: privheap stress --seed=7 --side=end -- ./stressed overflow$' said
-found after-free '--stacks=4 --quarantine=1m' 'PH114 read after free: 7 bytes into block 0x of 32 bytes' reads
+found after-free '--stacks=4 --quarantine=1m' 'PH114 read after free: 7 bytes into block 0x of 32 bytes' looks
 has 'the options' 'stress --seed=[0-9]* --side=end --stacks=4 --quarantine=1m -- ' said
+[ "$has_lines" = 0 ] || has 'what was put into another function' "^    #1 main .*stressed\.c:[0-9]* ($(sed -n 's/^    #0 looks .*(\(.*\))$/\1/p' said))\$" said
 has 'who had it' '^  allocated by thread [0-9]* here:$' said
 has 'who freed it' '^  freed by thread [0-9]* here:$' said
 found twice '' 'PH101 freed twice: block 0x of 32 bytes'
@@ -68,6 +69,14 @@ found under-read '--side=both' 'PH113 read before the start: 3 bytes before bloc
 found child '' 'PH112 write behind the end: 0 bytes behind the end of block 0x of 32 bytes' writes
 expect 'what a child has from its parent counts once' "$guarded" "$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)"
 found exec '' 'PH112 read behind the end: 0 bytes behind the end of block 0x of 32 bytes' reads
+
+if [ "$has_lines" != 0 ] && echo 'namespace deep { struct thing { virtual void run(char *at) { *at = 1; } virtual ~thing() {} }; }
+    int main() { char *at = new char[16]; deep::thing *it = new deep::thing; it->run(at + 16); }' >plain.cc && $CXX -g -O0 plain.cc -o plain 2>/dev/null; then
+    stress -- ./plain
+    has 'names of C++' '^    #0 deep::thing::run(char\*) .*plain\.cc:1 (plain+0x' said
+else
+    echo 'no C++ here, or no lines: its names are not looked at'
+fi
 
 # ---- nothing is found -----------------------------------------------------------------------------
 
@@ -206,6 +215,7 @@ mistake 125 'which program?' stress
 mistake 125 "'--sode=end' is not an option; did you mean --side" stress --sode=end -- ./stressed
 mistake 125 'side: "left" is none of end, start, random and both' stress --side=left ./stressed
 mistake 125 'quarantine: "lots" is not a number of bytes' stress --quarantine=lots ./stressed
+mistake 125 'quarantine: "0000*\.\.\." is too long' stress --quarantine="$(printf '%0900d' 1)" ./stressed
 mistake 125 'size: "9-4" ends before it begins' stress --size=9-4 ./stressed
 mistake 125 'rate: "1/0" is not a rate' stress --rate=1/0 ./stressed
 mistake 125 'stacks: "17" is not a whole number from 0 to 16' stress --stacks=17 ./stressed

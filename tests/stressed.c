@@ -16,6 +16,11 @@ __attribute__((noinline)) static void give(void) { free(block); }
 __attribute__((noinline)) static void reads(long at) { sink = block[at]; } /* PLANTED reads */
 __attribute__((noinline)) static void writes(long at) { block[at] = 1; } /* PLANTED writes */
 
+static inline __attribute__((always_inline)) void looks(long at)
+{
+    sink = block[at]; /* PLANTED looks */
+}
+
 static int waits(void)
 {
     int status;
@@ -68,7 +73,7 @@ int main(int argc, char **argv)
     else if (strcmp(what, "under-read") == 0)
         reads(-3);
     else if (strcmp(what, "after-free") == 0)
-        give(), reads(7);
+        give(), looks(7);
     else if (strcmp(what, "twice") == 0)
         give(), give();
     else if (strcmp(what, "child") == 0)
