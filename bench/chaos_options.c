@@ -96,6 +96,7 @@ static int option_take(void *settings, unsigned which, const char *text)
     case CHAOS_OPTION_module: return take_part(which, "module", text, &s->spec);
     case CHAOS_OPTION_ignore: return take_ignore(text, s);
     case CHAOS_OPTION_timeout: return ph_verb_seconds(&options, which, text, 0.01, &s->timeout_s);
+    case CHAOS_OPTION_no_rules: s->no_rules = true; return 0;
     case CHAOS_OPTION_json: return ph_verb_file(&options, which, text, true, &s->json);
     case CHAOS_OPTION_quiet: s->is_quiet = true; return 0;
     case CHAOS_OPTION_help:

@@ -8,6 +8,7 @@
  * Why:     ways that made the same difference alone are left out from then on, so that what is found next has another
  *          cause. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "chaos_verb.h"
@@ -109,6 +110,15 @@ static int report(const struct chaos *c)
     return c->finding_count != 0 ? CHAOS_DIFFERS : 0;
 }
 
+/* A name that is mistyped would find nothing, which looks well. */
+static int no_such_module(const struct chaos *c)
+{
+    const struct chaos_spec *spec = &c->settings.spec;
+    if (c->told < 0 || c->is_interrupted || fcntl(c->told, F_GET_SEALS) != 0) return 0;
+    return ph_complain(CHAOS, EXIT_OWN_ERROR,
+                       "no block came from %s: --module takes the file name of the program or of one of its libraries", spec->module);
+}
+
 static int run_and_report(struct chaos *c)
 {
     c->begun = ph_child_now();
@@ -117,7 +127,12 @@ static int run_and_report(struct chaos *c)
     ph_chaos_progress(c, true);
     c->took = ph_child_now() - c->begun;
     if (code != 0) return code;
-    return is_done ? report(c) : EXIT_OWN_ERROR;
+    if (!is_done) return EXIT_OWN_ERROR;
+    code = no_such_module(c);
+    if (code != 0) return code;
+    ph_chaos_clean(c); /* before somebody stops reading */
+    ph_child_signals_end();
+    return report(c);
 }
 
 int ph_verb_chaos(int argc, char **argv)
@@ -125,8 +140,8 @@ int ph_verb_chaos(int argc, char **argv)
     static struct chaos c; /* static: large */
     int code = ph_chaos_options(&c.settings, argc, argv);
     if (code >= 0) return code;
+    if (!ph_child_signals()) return ph_complain(CHAOS, EXIT_OWN_ERROR, "cannot wait for runs: %s", strerror(errno));
     code = ph_chaos_prepare(&c);
-    if (code == 0 && !ph_child_signals()) code = ph_complain(CHAOS, EXIT_OWN_ERROR, "cannot wait for runs: %s", strerror(errno));
     if (code == 0) code = run_and_report(&c);
     ph_chaos_drop(&c.plain);
     ph_chaos_clean(&c);

@@ -53,9 +53,19 @@ static bool sweep(struct oom *o)
 static int nothing_said(const struct oom *o)
 {
     if (o->sweep->begun) return 0;
+    if (o->is_interrupted) return OOM_INTERRUPTED;
     if (WIFEXITED(o->program_status) && WEXITSTATUS(o->program_status) >= EXIT_CANNOT_EXECUTE)
         return ph_complain(OOM, WEXITSTATUS(o->program_status), "cannot start %s", o->program);
     return ph_complain(OOM, EXIT_OWN_ERROR, "%s ended before privheap was active in it", o->program);
+}
+
+/* A name that is mistyped would find nothing, which looks well. */
+static int no_such_module(const struct oom *o)
+{
+    const struct oom_settings *s = &o->settings;
+    if (s->module == NULL || s->replay != NULL || o->sweep->module_met || o->is_interrupted) return 0;
+    return ph_complain(OOM, EXIT_OWN_ERROR,
+                       "no allocation came from %s: --module takes the file name of the program or of one of its libraries", s->module);
 }
 
 static int sweep_and_report(struct oom *o)
@@ -67,7 +77,11 @@ static int sweep_and_report(struct oom *o)
     if (!is_done) return EXIT_OWN_ERROR;
     int code = nothing_said(o);
     if (code != 0) return code;
+    code = no_such_module(o);
+    if (code != 0) return code;
     if (!ph_oom_sum(o)) return ph_complain(OOM, EXIT_OWN_ERROR, "%s", strerror(ENOMEM));
+    ph_oom_clean(o); /* before somebody stops reading */
+    ph_child_signals_end();
     return report(o);
 }
 
@@ -77,9 +91,8 @@ int ph_verb_oom(int argc, char **argv)
     int code = ph_oom_options(&o.settings, argc, argv);
     if (code >= 0) return code;
     if (o.settings.gdb) return ph_oom_gdb(&o);
+    if (!ph_child_signals()) return ph_complain(OOM, EXIT_OWN_ERROR, "cannot wait for children: %s", strerror(errno));
     code = ph_oom_prepare(&o);
-    if (code != 0) return code;
-    if (!ph_child_signals()) code = ph_complain(OOM, EXIT_OWN_ERROR, "cannot wait for children: %s", strerror(errno));
     if (code == 0) code = sweep_and_report(&o);
     ph_oom_clean(&o);
     return code;

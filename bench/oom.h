@@ -41,7 +41,7 @@ struct oom_settings {
     uint64_t least, most;
     double timeout_s;
     const char *module, *keep, *replay, *json, *junit;
-    bool also_after, pairs, rerun, gdb, is_quiet, no_leaks, lets_write;
+    bool also_after, pairs, rerun, gdb, is_quiet, no_leaks, no_rules, lets_write;
     uint64_t stack[2]; /* of --replay */
     unsigned ordinal[2];
     char **argv;
@@ -86,6 +86,7 @@ void ph_oom_environment(const struct oom *o, const char *fail, unsigned slot);
 bool ph_oom_arguments(struct oom *o);
 char *ph_oom_tail(struct oom *o, unsigned slot); /* what was written to standard error, which is empty then; NULL: nothing */
 void ph_oom_keep_output(struct oom *o, unsigned slot, unsigned ordinal);
+void ph_oom_kill_left(const struct oom *o, unsigned slot, bool (*is_known)(const void *, pid_t)); /* by that slot's child */
 void ph_oom_clean(struct oom *o);
 
 /* oom_run.c */

@@ -77,6 +77,7 @@ void ph_oom_json(const struct oom *o, FILE *out)
     }
     fprintf(out, "],\n  \"seconds\": %.3f,\n  \"allocations\": %u,\n  \"children\": %u,\n  \"threads_at\": %u,\n", o->took, sw->calls,
             sw->points, sw->threads_at);
+    fprintf(out, "  \"forks\": %s,\n", sw->forked ? "true" : "false");
     fprintf(out, "  \"interrupted\": %s,\n  \"status\": {\"signal\": %d, \"exit\": %d},\n  \"classes\": {", o->is_interrupted ? "true" : "false",
             WIFSIGNALED(o->program_status) ? WTERMSIG(o->program_status) : 0,
             WIFSIGNALED(o->program_status) ? -1 : WEXITSTATUS(o->program_status));

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "command.h"
@@ -92,7 +93,7 @@ static int take_token(const char *text, struct oom_settings *s)
 static int take_folder(const char *text, const char **to)
 {
     *to = text;
-    if (access(text, W_OK | X_OK) == 0) return 0;
+    if (mkdir(text, 0777) == 0 || access(text, W_OK | X_OK) == 0) return 0;
     return ph_complain(OOM, EXIT_OWN_ERROR, "--keep-output: cannot write to %s: %s", text, strerror(errno));
 }
 
@@ -119,6 +120,7 @@ static int option_take(void *settings, unsigned which, const char *text)
     case OOM_OPTION_gdb: s->gdb = true; return 0;
     case OOM_OPTION_quiet: s->is_quiet = true; return 0;
     case OOM_OPTION_no_leaks: s->no_leaks = true; return 0;
+    case OOM_OPTION_no_rules: s->no_rules = true; return 0;
     case OOM_OPTION_let_write: s->lets_write = true; return 0;
     case OOM_OPTION_help:
     case OOM_OPTIONS: break;
@@ -133,6 +135,8 @@ static int whole(const struct oom_settings *s)
         return ph_complain(OOM, EXIT_OWN_ERROR, "--gdb is for --replay=TOKEN");
     if (s->pairs && (s->also_after || s->rerun))
         return ph_complain(OOM, EXIT_OWN_ERROR, "--pairs does not go with --%s", s->rerun ? "rerun" : "also-after");
+    if (ph_verb_is_output(s->json) && ph_verb_is_output(s->junit))
+        return ph_complain(OOM, EXIT_OWN_ERROR, "only one of --json and --junit can go to standard output");
     if (s->replay != NULL && (s->rerun || s->pairs))
         return ph_complain(OOM, EXIT_OWN_ERROR, "--replay is one run: --%s has no meaning there", s->rerun ? "rerun" : "pairs");
     return -1;

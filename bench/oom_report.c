@@ -126,6 +126,7 @@ static void put_notes(const struct oom *o, FILE *out)
     if (sw->threads_at != 0)
         fprintf(out, "  from call %u on the program has threads: what they and others allocate then was not tried; --rerun does\n",
                 sw->threads_at);
+    if (sw->forked) fputs("  processes that the program makes by fork asked for memory, too: that was not tried\n", out);
     if (sw->not_confined) fputs("  the system has no Landlock: children could write files\n", out);
     if (sw->refused != 0) fprintf(out, "  the system refused a child: %s\n", strerror((int)sw->refused));
     if (sw->overflowed) fprintf(out, "  only the first %u were tried\n", SWEEP_POINTS);

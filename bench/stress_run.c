@@ -26,14 +26,16 @@ enum { POLL_NS = 200 * 1000 * 1000 };
 
 /* ---- before ---------------------------------------------------------------- */
 
-/* For a second run the input must be there again. */
+/* For a second run the input must be there again.  False after a complaint. */
 static bool prepare_input(struct stress *st)
 {
     st->input = -1;
     if (!st->settings.is_both || isatty(STDIN_FILENO)) return true;
-    if (!ph_child_folder(STRESS, st->folder, sizeof st->folder)) return false;
-    st->input = ph_child_spool(st->folder);
-    return true;
+    if (!ph_child_folder(STRESS, st->folder, sizeof st->folder)) {
+        ph_complain(STRESS, EXIT_OWN_ERROR, "cannot make a folder for the input: %s", strerror(errno));
+        return false;
+    }
+    return ph_child_spool(STRESS, st->folder, &st->input);
 }
 
 int ph_stress_prepare(struct stress *st)
@@ -43,8 +45,7 @@ int ph_stress_prepare(struct stress *st)
                ph_locate_object(st->object, &v);
     if (!can) return ph_complain(STRESS, v.exit_code, "%s", v.why);
     if (!st->settings.no_rules) ph_rules_apply(STRESS, st->program);
-    if (!prepare_input(st)) return ph_complain(STRESS, EXIT_OWN_ERROR, "cannot make a folder for the input: %s", strerror(errno));
-    return 0;
+    return prepare_input(st) ? 0 : EXIT_OWN_ERROR;
 }
 
 void ph_stress_clean(struct stress *st)

@@ -74,10 +74,11 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
 __attribute__((destructor)) static void end(void)
 {
     ph_inspect_own();
-    if (ph_option(OPT_CHECKS) && !ph_fork_is_brief()) {
+    const bool looks = ph_option(OPT_CHECKS) && !ph_fork_is_brief();
+    if (looks)
         ph_inspect(&ph_process_heap);
+    if (looks || ph_process_heap.stress != 0)
         ph_guard_check_all(&ph_process_heap);
-    }
     if (ph_process_heap.fails)
         ph_sweep_end();
     if (ph_process_heap.stress)

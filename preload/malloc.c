@@ -381,12 +381,12 @@ static __attribute__((noinline)) void *realloc_unusual(void *block, size_t bytes
     }
     if (is_made_to())
         return ph_chaotic_is_nothing(block) ? nothing_realloc(block, bytes) : failing_realloc(block, bytes);
-    if (ph_process_heap.hard != 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
+    if (ph_process_heap.hard != 0 && ph_families == 0 && hard_realloc(&block, bytes, __builtin_return_address(0)))
         return block;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
     if (unlikely(verdict != BLOCK_OK || bi.heap != &ph_process_heap))
         return ph_foreign_realloc(block, bytes, verdict, &bi);
-    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .caller = __builtin_return_address(0)}, false);
+    void *now = ph_heap_realloc(bi.heap, &bi, block, &(struct request){.bytes = bytes, .family = kept_family(FAMILY_MALLOC), .caller = __builtin_return_address(0)}, false);
     return now != NULL ? now : no_memory(SIZE_MAX);
 }
 

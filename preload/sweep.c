@@ -207,8 +207,10 @@ static bool fork_victim(const struct asked *as)
 
 static bool is_chosen(const struct asked *as)
 {
-    if (as->bytes < sweep->least || as->bytes > sweep->most ||
-        (sweep->module[0] != '\0' && !ph_site_is_of(as->trace, sweep->module)))
+    if (sweep->module[0] != '\0' && !ph_site_is_of(as->trace, sweep->module))
+        return false;
+    sweep->module_met = 1;
+    if (as->bytes < sweep->least || as->bytes > sweep->most)
         return false;
     const uint32_t index = __atomic_fetch_add(&chosen_calls, 1, __ATOMIC_RELAXED); /* --rerun lists threads, too */
     return index >= sweep->skip && (sweep->first == 0 || index - sweep->skip < sweep->first);
@@ -262,8 +264,12 @@ static bool asked(size_t bytes, enum fail_call call)
 {
     struct trace trace;
     struct asked as = {.bytes = bytes, .call = (uint32_t)call, .trace = &trace};
-    if (role == NOBODY || ph_os_pid() != own_pid)
+    if (role == NOBODY)
         return false;
+    if (ph_os_pid() != own_pid) {
+        sweep->forked |= role == PROGRAM;
+        return false;
+    }
     ph_trace_here(&trace, NULL);
     as.hash = ph_site_hash(&trace);
     last_site = ph_site_meet(&trace, as.hash, &as.nth);

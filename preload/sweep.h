@@ -92,6 +92,8 @@ struct sweep {
     uint32_t keeps_output;
     /* what the program says */
     uint32_t begun, ended, calls, points, overflowed, refused, not_confined;
+    uint32_t module_met; /* flag: some call came from it */
+    uint32_t forked;     /* flag: a process that the program made by fork asked for memory */
     uint32_t threads_at; /* the call at which there were threads; 0: never */
     uint64_t known_leak[SWEEP_KNOWN];
     uint32_t known_leaks;

@@ -7,6 +7,9 @@
 # about a correct program in any mode, and no trick that gets its way.  Mixed as the corpus is, other
 # allocators catch about the same share of it as of other collections of bugs.
 #
+# Mode stress is option STRESS; both is it with what it missed run again, the guard in front and then
+# odd sizes right at the guard, as `privheap stress --side=both` does.
+#
 #   named    ended (or, in tolerant mode, survived) with a report of the right kind; in default mode
 #            also a read that was told of, and answered
 #   other    with a report of a kind that is not wholly right
@@ -23,11 +26,12 @@ use-after-free  106,114         101,102,107,110,120
 over-read       112             114
 under-read      113             114
 double-free     101             102,106,114,121
+used-double-free 101,106,114    102,121
 bad-free        102,103,104,105,108,109,120,121     101
 mismatch        115             116
 wrong-size      116             115
-no-memory       100             -
-wild            120             102,121
+no-memory       119             -
+wild            118,120         102,121
 trick           -               -
 '
 # The least: caught at all, caught by name; in tolerant mode: come to exit 0, those with the right word.
@@ -35,8 +39,11 @@ floors='
 default  395 390
 secure   450 425
 tolerant 500 420
-families 47 47
+families 50 50
+stress   500 490
+both     522 512
 '
+tricks_told=68 # in mode stress, of 75
 
 folder=${top_builddir:-$PWD}/tests/bugs
 preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
@@ -55,9 +62,14 @@ fail() { echo "FAILED: $*"; failed=$((failed + 1)); }
 cases() { # MODE PROGRAM...
     local mode=$1 program
     shift
+    case $mode in
+    stress) local -x PRIVHEAP_STRESS=on ;;
+    stress-*) local -x PRIVHEAP_STRESS=${mode#stress-} ;;
+    *) local -x PRIVHEAP_MODE=$mode ;;
+    esac
     for program; do
         [ -x "$folder/$program" ] || continue # no C++ compiler: see has_all
-        PRIVHEAP_MODE=$mode PRIVHEAP_LOG='' "$folder/$program" --run "$preload_object" "$jobs" || return
+        PRIVHEAP_LOG='' "$folder/$program" --run "$preload_object" "$jobs" || return
     done
 }
 
@@ -86,6 +98,18 @@ judge() { # MODE
     }'
 }
 
+# Who reports a block says who allocated it, and who freed it if it is not live: in percent of those that must.
+stacks() {
+    awk -F'\t' '
+    {
+        first = $5; sub(/\|.*/, "", first)
+        if ($3 == "missed" || first !~ /block 0x[0-9a-f]+ of [0-9]+ bytes/) next
+        all++
+        good += index($5, "|  allocated by thread ") && (first !~ /PH1(01|06|14) / || index($5, "|  freed by thread "))
+    }
+    END { print int(all ? 100 * good / all : 0) }'
+}
+
 # The table of one mode, and in $work/sums: all, caught, named, came to the end.
 table() { # MODE
     awk -F'\t' -v mode="$1" -v sums="$work/sums" '
@@ -103,7 +127,7 @@ table() { # MODE
         printf format, "together", sum, total["named"] + 0, total["other"] + 0, total["wrong"] + 0, total["mute"] + 0,
             total["missed"] + 0, total["hang"] + 0
         if (mode == "tolerant") print ended " came to their end"
-        caught = sum - total["missed"] - total["hang"]
+        caught = sum - total["missed"] - total["hang"] - (mode ~ /stress|both/ ? total["mute"] : 0)
         print sum, mode == "tolerant" ? ended : caught, total["named"] + 0, total["hang"] + 0 >sums
     }'
 }
@@ -114,6 +138,25 @@ bugs_in() { # MODE
     [ -z "$bugs_list" ] || sort "$work/judged"
     table "$1" <"$work/judged"
     compare "$1"
+    [ "$1" != stress ] || both
+}
+
+# The cases of which the first run has no report, by the runs that follow it.
+both() {
+    local percent mode
+    percent=$(stacks <"$work/judged")
+    echo "stress: all stacks in $percent % of the reports about a block"
+    [ "$percent" -ge 95 ] || fail "stress: all stacks in $percent % of the reports"
+    for mode in stress-side:start stress-unaligned:1; do
+        cases $mode bugs bugs_new >"$work/ran" || fail "$mode: the cases could not be run"
+        judge $mode <"$work/ran" >"$work/again"
+        awk -F'\t' -v OFS='\t' 'NR == FNR { again[$1] = $0; next }
+            { print $3 == "missed" || $3 == "mute" ? again[$1] : $0 }' "$work/again" "$work/judged" >"$work/merged"
+        mv "$work/merged" "$work/judged"
+    done
+    [ -z "$bugs_list" ] || sort "$work/judged" | sed 's/^/both: /'
+    table both <"$work/judged"
+    compare both
 }
 
 # What stands in $work/sums with the least.
@@ -151,9 +194,13 @@ tricks_in() { # MODE
     awk -F'\t' '$3 == "exit 3" || $3 == "signal 14" || $3 == "exit 9"' "$work/ran" >"$work/wrong"
     echo "$1: $(wc -l <"$work/ran") tricks, $(wc -l <"$work/wrong") not in vain"
     [ ! -s "$work/wrong" ] || { cat "$work/wrong"; fail "$1: tricks"; }
+    [ "$1" = stress ] || return
+    told=$(grep -c 'privheap: PH[0-9]' "$work/ran")
+    echo "$1: $told tricks were told of"
+    [ "$told" -ge "$tricks_told" ] || { fail "$1: $told tricks told of, $tricks_told expected"; grep -v PH "$work/ran"; }
 }
 
-[ $# -gt 0 ] || set -- default secure tolerant
+[ $# -gt 0 ] || set -- default secure tolerant stress
 for mode; do
     bugs_in "$mode"
     right_in "$mode"

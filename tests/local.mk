@@ -58,6 +58,7 @@ CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_spanguard
 CHECK_SUITES += %D%/check_statistics
+CHECK_SUITES += %D%/check_trace
 CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk
@@ -103,6 +104,8 @@ SCRIPT_TESTS += %D%/sample.sh
 SCRIPT_TESTS += %D%/signals.sh
 SCRIPT_TESTS += %D%/stress.sh
 SCRIPT_TESTS += %D%/stress_verb.sh
+SCRIPT_TESTS += %D%/stress_matrix.sh
+SCRIPT_TESTS += %D%/stress_tutorial.sh
 SCRIPT_TESTS += %D%/symbols.sh
 SCRIPT_TESTS += %D%/thp.sh
 SCRIPT_TESTS += %D%/versions.sh
@@ -135,6 +138,12 @@ HELPERS += %D%/bugs/tricks
 if HAVE_CXX
 HELPERS += %D%/bugs/bugs_new
 HELPERS += %D%/bugs/right_new
+endif
+
+# Every misuse in every size, way and place, run by stress_matrix.sh.
+HELPERS += %D%/misuse/stress/matrix
+if HAVE_CXX
+HELPERS += %D%/misuse/stress/matrix_new
 endif
 
 # For `make check-long` only: programs or scripts, the quick ones first.
@@ -233,6 +242,9 @@ EXTRA_DIST += %D%/models.sh
 EXTRA_DIST += %D%/models/fork.pml
 EXTRA_DIST += %D%/models/gate.pml
 EXTRA_DIST += %D%/models/handover.pml
+EXTRA_DIST += %D%/misuse/tutorial/average.c
+EXTRA_DIST += %D%/misuse/tutorial/shapes.cc
+EXTRA_DIST += %D%/misuse/tutorial/visitors.c
 EXTRA_DIST += %D%/misuse/write_fresh.c
 EXTRA_DIST += %D%/musl.sh
 EXTRA_DIST += %D%/os_pages_all.sh
@@ -258,6 +270,7 @@ EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
 EXTRA_DIST += %D%/symbols.libprivheap.expected
 EXTRA_DIST += %D%/tally.sh
 EXTRA_DIST += %D%/validate_soak.sh
+EXTRA_DIST += %D%/verb.inc
 
 # ---- how they are built ---------------------------------------------------------------------
 
@@ -371,8 +384,8 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_bugs_bugs_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=write_rows,read_rows,free_rows,misc_rows
 %C%_bugs_bugs_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_bugs_LDADD =
-%C%_bugs_right_SOURCES = $(BUG_SOURCES) %D%/bugs/right.c %D%/bugs/right_process.c
-%C%_bugs_right_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=right_rows,right_process_rows
+%C%_bugs_right_SOURCES = $(BUG_SOURCES) %D%/bugs/right.c %D%/bugs/right_process.c %D%/bugs/right_pages.c
+%C%_bugs_right_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=right_rows,right_process_rows,right_pages_rows
 %C%_bugs_right_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_right_LDADD =
 %C%_bugs_tricks_SOURCES = $(BUG_SOURCES) %D%/bugs/tricks.c
@@ -389,6 +402,17 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_bugs_right_new_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_right_new_CXXFLAGS = $(AM_CXXFLAGS) -fno-builtin -U_FORTIFY_SOURCE -fsized-deallocation
 %C%_bugs_right_new_LDADD =
+MATRIX_SOURCES = $(BUG_SOURCES) %D%/misuse/stress/matrix.h %D%/misuse/stress/matrix.c
+%C%_misuse_stress_matrix_SOURCES = $(MATRIX_SOURCES) %D%/misuse/stress/ways.c
+%C%_misuse_stress_matrix_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=matrix_rows
+%C%_misuse_stress_matrix_CFLAGS = $(BUG_CFLAGS)
+%C%_misuse_stress_matrix_LDADD = lib/libprivheap.la
+%C%_misuse_stress_matrix_LDFLAGS = $(AM_LDFLAGS) -no-install
+%C%_misuse_stress_matrix_new_SOURCES = $(MATRIX_SOURCES) %D%/misuse/stress/ways_new.cc
+%C%_misuse_stress_matrix_new_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=matrix_rows
+%C%_misuse_stress_matrix_new_CFLAGS = $(BUG_CFLAGS)
+%C%_misuse_stress_matrix_new_CXXFLAGS = $(AM_CXXFLAGS) -fno-builtin -U_FORTIFY_SOURCE -fsized-deallocation
+%C%_misuse_stress_matrix_new_LDADD =
 
 # Linked to the library as a program of its users is.
 %C%_stress_heap_SOURCES = %D%/stress_heap.c %D%/stress_shadow.h %D%/stress_shadow.c

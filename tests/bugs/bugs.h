@@ -36,7 +36,8 @@ extern const struct row *const bug_tables[];
 
 extern const struct row write_rows[], read_rows[], free_rows[], misc_rows[], new_rows[];
 extern const struct row trick_rows[];
-extern const struct row right_rows[], right_process_rows[], right_new_rows[];
+extern const struct row right_rows[], right_process_rows[], right_pages_rows[], right_new_rows[];
+extern const struct row matrix_rows[];
 
 extern char bug_big[BIG]; /* a source and sink that is no block */
 extern volatile size_t bug_sink;

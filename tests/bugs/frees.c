@@ -262,9 +262,11 @@ static void calloc_unchecked(const struct bug *b)
 const struct row free_rows[] = {
     {"double-free", free_twice, "8 24 100 1000 4000 20000 200000 2000000", "", "directly", ""},
     {"double-free", free_twice, "24 1000", "", "one-between many-between many-before churn reused taken", ""},
-    {"double-free", free_twice, "24 500 1000 8000", "", "thread other-thread written", ""},
+    {"double-free", free_twice, "24 500 1000 8000", "", "thread other-thread", ""},
+    {"used-double-free", free_twice, "24 500 1000 8000", "", "written", ""},
     {"double-free", free_twice, "24 5000", "", "three calloc memalign realloc", ""},
-    {"double-free", free_twice, "100", "", "directly written", "next later"},
+    {"double-free", free_twice, "100", "", "directly", "next later"},
+    {"used-double-free", free_twice, "100", "", "written", "next later"},
     {"double-free", free_copies, "24 1000", "", "copies", ""},
     {"double-free", free_after_realloc, "24 1000 20000", "", "to-nothing moved moved-later", ""},
     {"double-free", realloc_freed, "24 1000 2000000", "", "larger smaller later", "realloc"},

@@ -4,8 +4,9 @@
  *
  *   bugs --list                 names and kinds
  *   bugs CASE                   that case, here
- *   bugs --run OBJECT [JOBS]    every case, OBJECT preloaded ("none": nothing); a line for each:
- *                               name, kind, `exit N` or `signal N`, the start of standard error
+ *   bugs --run OBJECT [JOBS [KIND...]]
+ *                               every case, or those of the kinds, OBJECT preloaded ("none": nothing); a line
+ *                               for each: name, kind, `exit N` or `signal N`, the start of standard error
  *
  * The children's standard error is a file in memory, not a pipe: nobody has to read it while they run. */
 #include "bugs.h"
@@ -21,7 +22,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NAME_BYTES = 128, WORDS = 24, WORD_BYTES = 24, SAID_BYTES = 600, CASE_SECONDS = 20 };
+enum { NAME_BYTES = 128, WORDS = 24, WORD_BYTES = 24, SAID_BYTES = 6000, CASE_SECONDS = 20 };
 
 char bug_big[BIG];
 volatile size_t bug_sink;
@@ -199,9 +200,17 @@ static int run_one(const char *name)
 
 struct job {
     const char *object;
+    char *const *kinds; /* up to a NULL; none: all */
     unsigned jobs, mine, number;
     int said;
 };
+
+static bool is_wanted(const struct job *jo, const char *kind)
+{
+    for (char *const *wanted = jo->kinds; *wanted != NULL; wanted++)
+        if (strcmp(*wanted, kind) == 0) return true;
+    return *jo->kinds == NULL;
+}
 
 static _Noreturn void become(const struct job *jo, const char *name)
 {
@@ -236,7 +245,7 @@ static void run_child(const struct row *row, const struct bug *b, const char *na
     pid_t child;
 
     (void)b;
-    if (jo->number++ % jo->jobs != jo->mine) return;
+    if (!is_wanted(jo, row->kind) || jo->number++ % jo->jobs != jo->mine) return;
     fflush(stdout);
     if (ftruncate(jo->said, 0) != 0 || lseek(jo->said, 0, SEEK_SET) != 0) exit(99);
     if ((child = fork()) == 0) become(jo, name);
@@ -254,12 +263,12 @@ static _Noreturn void run_mine(struct job jo)
     exit(0);
 }
 
-static int run_all(const char *object, unsigned jobs)
+static int run_all(const char *object, unsigned jobs, char *const *kinds)
 {
     int result = 0;
 
     for (unsigned i = 0; i < jobs; i++)
-        if (fork() == 0) run_mine((struct job){.object = object, .jobs = jobs, .mine = i});
+        if (fork() == 0) run_mine((struct job){.object = object, .kinds = kinds, .jobs = jobs, .mine = i});
     for (int status; wait(&status) > 0;)
         if (status != 0) result = 99;
     return result;
@@ -271,8 +280,9 @@ int main(int count, char **word)
         visit_all(list, NULL);
         return 0;
     }
-    if (count >= 3 && strcmp(word[1], "--run") == 0) return run_all(word[2], count > 3 ? (unsigned)atoi(word[3]) : 1);
+    if (count >= 3 && strcmp(word[1], "--run") == 0)
+        return run_all(word[2], count > 3 ? (unsigned)atoi(word[3]) : 1, word + (count > 4 ? 4 : count));
     if (count == 2) return run_one(word[1]);
-    fprintf(stderr, "usage: %s --list | CASE | --run OBJECT [JOBS]\n", word[0]);
+    fprintf(stderr, "usage: %s --list | CASE | --run OBJECT [JOBS [KIND...]]\n", word[0]);
     return 2;
 }

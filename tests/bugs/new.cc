@@ -139,7 +139,7 @@ const struct row new_rows[] = {
     {"bad-free", delete_elsewhere, "", "", "delete array", "data stack"},
     {"use-after-free", vector_moved, "64 1000", "", "written read", "exit next"},
     {"use-after-free", string_gone, "100", "", "string", ""},
-    {"double-free", call_deleted, "", "", "virtual", ""},
+    {"used-double-free", call_deleted, "", "", "virtual", ""},
     {"overflow", array_overflow, "24 1016", "1 16", "array", ""},
     {nullptr, nullptr, "", "", "", ""},
 };
