@@ -64,6 +64,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
         ph_finding_begin(ph_stress_findings());
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
+    if (ph_option(OPT_NO_FOLLOW) && ph_process_heap.stress)
+        ph_env_unfollow(environment, "libprivheap-check.so");
     if (ph_option(OPT_STATS))
         ph_message_keep_stderr();
     if (ph_option(OPT_VERBOSE))

@@ -66,6 +66,7 @@ has 'who freed it' '^  freed by thread [0-9]* here:$' said
 found twice '' 'PH101 freed twice: block 0x of 32 bytes'
 found under-read '--side=start' 'PH113 read before the start: 3 bytes before block 0x of 32 bytes' reads
 found under-read '--side=both' 'PH113 read before the start: 3 bytes before block 0x of 32 bytes' reads
+found copies '' 'PH112 write behind the end, by strcpy: 0 bytes behind the end of block 0x of 29 bytes' copies
 found child '' 'PH112 write behind the end: 0 bytes behind the end of block 0x of 32 bytes' writes
 expect 'what a child has from its parent counts once' "$guarded" "$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)"
 found exec '' 'PH112 read behind the end: 0 bytes behind the end of block 0x of 32 bytes' reads
@@ -106,6 +107,9 @@ stress --continue -- ./stressed many
 expect 'several: exit code' 99 $?
 expect 'several: kinds' 'PH112 PH114 ' "$(sed -n 's/^==[0-9]*== \(PH[0-9]*\) .*/\1/p' said | tr '\n' ' ')"
 has 'several: findings' ': 2 findings; ' said
+stress -- ./stressed twins
+has 'the same twice' ': 1 finding (2 times); ' said
+expect 'the same twice is shown once' 1 "$(grep -c '^==' said)"
 stress --exit-code=3 --log=report --continue -- ./stressed many
 expect 'exit code of our own' 3 $?
 expect 'nothing but in the log' '' "$(cat out said)"
