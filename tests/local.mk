@@ -167,6 +167,7 @@ LONG_TESTS += %D%/soak_long.sh
 # Programs without Check that start themselves again with the object preloaded.
 PRELOADED_TESTS =
 PRELOADED_TESTS += %D%/flat
+PRELOADED_TESTS += %D%/checked
 if HAVE_CXX
 PRELOADED_TESTS += %D%/check_new
 endif
@@ -366,6 +367,9 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_flat_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_flat_LDADD =
 %C%_flat_SOURCES = %D%/flat.c %D%/preloaded.h %D%/preloaded.c
+%C%_checked_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE -Wno-format-security
+%C%_checked_LDADD =
+%C%_checked_SOURCES = %D%/checked.def %D%/checked_right.h %D%/checked.c %D%/checked_right.c preload/checkreal.def
 %C%_guarded_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_guarded_LDADD =
 %C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
