@@ -880,8 +880,7 @@ struct heap_sums {
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
-/* Each live block and each region, while nobody is inside: visitors take no block. */
-typedef void ph_walk_visit(char *at, size_t bytes, void *with);
+typedef void ph_walk_visit(char *at, size_t bytes, void *with); /* while nobody is inside: it takes no block */
 void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, void *with);
 
 /* inspect.c -- what stands in free memory and behind blocks; reports what should not */

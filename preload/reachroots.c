@@ -138,9 +138,10 @@ static bool is_table(uintptr_t page)
     return ph_slot_is_table(at) || ph_paged_is_table(at);
 }
 
+/* A page that the page heap gave to another thread just now is one: nobody listed that block. */
 static bool is_root(uintptr_t page)
 {
-    return map_get((const void *)page) == 0 && ph_paged_of((const void *)page) == NULL && !ph_reach_knows(page) && !is_table(page);
+    return map_get((const void *)page) == 0 && !ph_reach_knows(page) && !is_table(page);
 }
 
 static const char *hex(const char *text, uintptr_t *out)

@@ -81,6 +81,19 @@ static NOINLINE void freed_small(void)
     }
 }
 
+static NOINLINE void freed_large(void)
+{
+    void **one = block(300000);
+    one[20000] = block(BYTES);
+    free(one);
+}
+
+static NOINLINE void large(void)
+{
+    void **one = block(300000);
+    one[20000] = block(BYTES);
+}
+
 static NOINLINE void disguise(void) { disguised = (uintptr_t)block(BYTES) ^ MASK; }
 
 /* From a heap that is still there at the end; of the object that is loaded before this program. */
@@ -205,6 +218,8 @@ int main(int argc, char **argv)
     else if (strcmp(what, "chain") == 0) chain();
     else if (strcmp(what, "freed") == 0) freed();
     else if (strcmp(what, "freed-small") == 0) freed_small();
+    else if (strcmp(what, "freed-large") == 0) freed_large();
+    else if (strcmp(what, "large") == 0) large();
     else if (strcmp(what, "disguise") == 0) disguise();
     else if (strcmp(what, "of-private-heap") == 0) of_private_heap();
     else if (strcmp(what, "plain") == 0) plain();

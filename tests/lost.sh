@@ -41,6 +41,7 @@ is_lost circle '1 block, 1234 bytes, and what it leads to: 1 block, 48 bytes'
 is_lost chain '1 block, 1234 bytes, and what it leads to: 10 blocks, 480 bytes'
 is_lost freed '1 block, 1234 bytes'
 is_lost freed-small '1 block, 1234 bytes'
+is_lost freed-large '1 block, 1234 bytes'
 is_lost of-private-heap '1 block, 1234 bytes'
 is_lost disguise '1 block, 1234 bytes' # the limit of all that look for addresses
 
@@ -54,6 +55,17 @@ run 'size:1-100,leaks:1' lost
 case $first in *': 1 block, 1234 bytes') ;; *) echo "without a slot: $said"; failed=1 ;; esac
 run 'size:1-100,leaks:1' plain
 [ "$told" = 0 ] || { echo "plain, without a slot: $said"; failed=1; }
+
+# A block that was freed points to nothing, whatever stands in its page.
+for case in freed-small freed-large; do
+    run 'size:1000-2000,leaks:1' $case
+    case $first in *': 1 block, 1234 bytes') ;; *) echo "$case, without a slot: $said"; failed=1 ;; esac
+done
+run 'size:1000-2000,leaks:1' large
+case $first in
+*': 1 block, 300000 bytes, and what it leads to: 1 block, 1234 bytes') ;;
+*) echo "large, without a slot: $said"; failed=1 ;;
+esac
 
 # Nobody asked.
 run 'on' lost
