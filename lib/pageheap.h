@@ -104,4 +104,7 @@ bool ph_page_heap_fault(char *at, const void *ucontext);
 bool ph_page_heap_null(const char *at, const void *ucontext); /* false: after a report, too */
 void ph_page_heap_wild(const void *ucontext); /* an access through what new memory holds: reports it */
 
+/* pagebounds.c -- report it if so many bytes from there on are not all inside one live block; who is not in a slot is not asked */
+void ph_page_heap_access(const void *from, size_t bytes, bool is_write, const char *function);
+
 #endif

@@ -9,6 +9,7 @@ endif
 %C%_libprivheap_preload_la_LIBTOOLFLAGS = --tag=disable-static
 %C%_libprivheap_preload_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS) $(PRELOAD_FLAGS)
 %C%_libprivheap_preload_la_SOURCES = \
+	%D%/access.h \
 	%D%/chaotic.h \
 	%D%/family.h \
 	%D%/follow.h \
@@ -18,6 +19,7 @@ endif
 	%D%/sweepcall.h \
 	%D%/take.h \
 	%D%/chaotic.c \
+	%D%/access.c \
 	%D%/dlopen.c \
 	%D%/early.c \
 	%D%/follow.c \
@@ -54,6 +56,15 @@ endif
 	-Wl,--version-script=$(top_srcdir)/%D%/preload.map
 EXTRA_%C%_libprivheap_preload_la_DEPENDENCIES = %D%/preload.map %D%/layout.ld
 EXTRA_DIST += %D%/preload.map %D%/layout.ld
+
+# Put in front of it by `privheap stress`: libc's functions that are told how much they may read or write.
+if BUILD_PRELOAD
+pkglib_LTLIBRARIES += %D%/libprivheap-stress.la
+endif
+%C%_libprivheap_stress_la_LIBTOOLFLAGS = --tag=disable-static
+%C%_libprivheap_stress_la_CFLAGS = $(AM_CFLAGS) $(STRESS_FLAGS)
+%C%_libprivheap_stress_la_SOURCES = %D%/access.h %D%/stressed.h %D%/stressed.c %D%/stressed_io.c
+%C%_libprivheap_stress_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,now -Wl,-z,nodelete
 
 bin_PROGRAMS += privheap
 privheap_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D% -I$(top_srcdir)/bench -DPH_PKGLIBDIR='"$(pkglibdir)"'
