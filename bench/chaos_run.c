@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -21,6 +22,7 @@
 #include "chaos_verb.h"
 #include "child.h"
 #include "command.h"
+#include "rules.h"
 
 enum { TEXT_BYTES = 256, FLOOD_BYTES = 256 << 20 };
 
@@ -41,9 +43,11 @@ void ph_chaos_progress(const struct chaos *c, bool is_last)
 /* ---- before ---------------------------------------------------------------- */
 
 /* What is typed cannot be typed again. */
-static int input_of(const struct chaos *c)
+static bool take_input(struct chaos *c)
 {
-    return isatty(STDIN_FILENO) ? open("/dev/null", O_RDONLY | O_CLOEXEC) : ph_child_spool(c->folder);
+    if (!isatty(STDIN_FILENO)) return ph_child_spool(CHAOS, c->folder, &c->input);
+    c->input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return true;
 }
 
 int ph_chaos_prepare(struct chaos *c)
@@ -53,10 +57,12 @@ int ph_chaos_prepare(struct chaos *c)
     bool can = ph_locate_program(c->settings.argv[0], c->program, &v) && ph_judge(c->program, &c->env, &v) &&
                ph_locate_object(c->object, &v);
     if (!can) return ph_complain(CHAOS, v.exit_code, "%s", v.why);
+    if (!c->settings.no_rules) ph_rules_apply(CHAOS, c->program);
     if (!ph_child_folder(CHAOS, c->folder, sizeof c->folder))
         return ph_complain(CHAOS, EXIT_OWN_ERROR, "cannot make a folder for what runs write: %s", strerror(errno));
-    c->input = input_of(c);
-    return 0;
+    c->told = c->settings.spec.has_module ? memfd_create("privheap-chaos", MFD_CLOEXEC | MFD_ALLOW_SEALING) : -1;
+    if (take_input(c)) return 0;
+    return ph_child_interrupted ? CHAOS_INTERRUPTED : EXIT_OWN_ERROR;
 }
 
 void ph_chaos_clean(struct chaos *c)
@@ -87,13 +93,17 @@ static void text_padded(const struct chaos_spec *how, int zeros, char *out, size
 void ph_chaos_text(const struct chaos_spec *how, char *out, size_t bytes) { text_padded(how, 1, out, bytes); }
 
 /* As long as any other: where the stack begins depends on it. */
-static void export(const struct chaos_spec *how)
+static void export(const struct chaos *c, const struct chaos_spec *how)
 {
-    char text[TEXT_BYTES];
+    char text[TEXT_BYTES], told[24] = "";
+    int high = fcntl(c->told, F_DUPFD, 500); /* -1 of -1 */
+    if (high < 0) high = dup(c->told);
+    if (high >= 0) snprintf(told, sizeof told, ",told:%d", high);
     ph_chaos_text(how, text, sizeof text);
     char digits[24];
     int count = snprintf(digits, sizeof digits, "%llu", (unsigned long long)how->seed);
-    text_padded(how, (int)(TEXT_BYTES - 1 - strlen(text)) + count, text, sizeof text);
+    text_padded(how, (int)(TEXT_BYTES - 1 - strlen(text) - strlen(told)) + count, text, sizeof text);
+    strcat(text, told);
     setenv("PRIVHEAP_CHAOS", text, 1);
 }
 
@@ -126,7 +136,7 @@ static void become_program(const struct chaos *c, const struct chaos_spec *how)
     into_file(c, STREAM_ERROR, STDERR_FILENO);
     if (how != NULL) {
         ph_child_preload(c->object);
-        export(how);
+        export(c, how);
         setenv("PRIVHEAP_MODE", "default", 1);
         setenv("PRIVHEAP_GUARD_RATE", "0", 1);
         setenv("PRIVHEAP_CHECKS", "0", 1);
@@ -162,6 +172,7 @@ static void wait_for(struct chaos *c, pid_t id, struct outcome *out)
         ph_chaos_progress(c, false);
     }
     kill(-id, SIGKILL);
+    ph_child_end_all();
     out->took = ph_child_now() - begun;
 }
 
@@ -169,9 +180,11 @@ bool ph_chaos_run(struct chaos *c, const struct chaos_spec *how, struct outcome 
 {
     char path[LOCATE_PATH_BYTES];
     *out = (struct outcome){ .status = 0 };
+    const pid_t own = getpid();
     fflush(NULL);
     pid_t id = fork();
     if (id == 0) {
+        ph_child_bound(own);
         setpgid(0, 0);
         become_program(c, how);
     }

@@ -8,11 +8,13 @@
  * Why:     ways that made the same difference alone are left out from then on, so that what is found next has another
  *          cause. */
 #include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 
 #include "chaos_verb.h"
 #include "child.h"
 #include "command.h"
+#include "verb_options.h"
 
 enum { LIMIT_LEAST_S = 10, LIMIT_TIMES = 20 };
 
@@ -92,28 +94,29 @@ static bool all_seeds(struct chaos *c)
 static bool write_json(const struct chaos *c)
 {
     const char *file = c->settings.json;
-    if (file == NULL) return true;
-    bool is_output = strcmp(file, "-") == 0;
-    FILE *out = is_output ? stdout : fopen(file, "we");
-    bool is_whole = out != NULL;
-    if (is_whole) ph_chaos_json(c, out);
-    if (is_whole && !is_output) {
-        is_whole = !ferror(out);
-        if (fclose(out) != 0) is_whole = false;
-    }
-    if (!is_whole) ph_complain(CHAOS, EXIT_OWN_ERROR, "cannot write to %s: %s", file, strerror(errno));
-    return is_whole;
+    FILE *out = file != NULL ? ph_verb_open(CHAOS, file) : NULL;
+    if (out == NULL) return file == NULL;
+    ph_chaos_json(c, out);
+    return ph_verb_close(CHAOS, file, out);
 }
 
 static int report(const struct chaos *c)
 {
     const struct chaos_settings *s = &c->settings;
-    bool is_taken = s->json != NULL && strcmp(s->json, "-") == 0;
-    if (!s->is_quiet && !is_taken) ph_chaos_report(c, stdout);
+    if (!s->is_quiet && !ph_verb_is_output(s->json)) ph_chaos_report(c, stdout);
     bool is_whole = write_json(c);
     if (ph_output_end(CHAOS) != 0 || !is_whole) return EXIT_OWN_ERROR;
     if (c->is_interrupted) return CHAOS_INTERRUPTED;
     return c->finding_count != 0 ? CHAOS_DIFFERS : 0;
+}
+
+/* A name that is mistyped would find nothing, which looks well. */
+static int no_such_module(const struct chaos *c)
+{
+    const struct chaos_spec *spec = &c->settings.spec;
+    if (c->told < 0 || c->is_interrupted || fcntl(c->told, F_GET_SEALS) != 0) return 0;
+    return ph_complain(CHAOS, EXIT_OWN_ERROR,
+                       "no block came from %s: --module takes the file name of the program or of one of its libraries", spec->module);
 }
 
 static int run_and_report(struct chaos *c)
@@ -124,7 +127,12 @@ static int run_and_report(struct chaos *c)
     ph_chaos_progress(c, true);
     c->took = ph_child_now() - c->begun;
     if (code != 0) return code;
-    return is_done ? report(c) : EXIT_OWN_ERROR;
+    if (!is_done) return EXIT_OWN_ERROR;
+    code = no_such_module(c);
+    if (code != 0) return code;
+    ph_chaos_clean(c); /* before somebody stops reading */
+    ph_child_signals_end();
+    return report(c);
 }
 
 int ph_verb_chaos(int argc, char **argv)
@@ -132,8 +140,8 @@ int ph_verb_chaos(int argc, char **argv)
     static struct chaos c; /* static: large */
     int code = ph_chaos_options(&c.settings, argc, argv);
     if (code >= 0) return code;
+    if (!ph_child_signals()) return ph_complain(CHAOS, EXIT_OWN_ERROR, "cannot wait for runs: %s", strerror(errno));
     code = ph_chaos_prepare(&c);
-    if (code == 0 && !ph_child_signals()) code = ph_complain(CHAOS, EXIT_OWN_ERROR, "cannot wait for runs: %s", strerror(errno));
     if (code == 0) code = run_and_report(&c);
     ph_chaos_drop(&c.plain);
     ph_chaos_clean(&c);

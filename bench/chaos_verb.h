@@ -37,7 +37,7 @@ struct chaos_settings {
     regex_t ignore[CHAOS_IGNORES];
     unsigned ignores;
     const char *json;
-    bool is_quiet;
+    bool is_quiet, no_rules;
     char **argv;
 };
 
@@ -74,6 +74,7 @@ struct chaos {
     char program[LOCATE_PATH_BYTES], object[LOCATE_PATH_BYTES], folder[CHAOS_FOLDER_BYTES];
     struct env_line env;
     int input;
+    int told; /* of --module: sealed by the first call that came from there; -1: nobody asks */
     double limit_s, begun, took;
     unsigned runs;
     struct outcome plain;

@@ -17,6 +17,7 @@
 #include "command.h"
 #include "compare.h"
 #include "judge.h"
+#include "verb_options.h"
 
 enum { EXIT_INTERRUPTED = 130 };
 
@@ -135,32 +136,20 @@ static int prepare(struct comparison *c)
     return ph_runs_begin() ? 0 : EXIT_OWN_ERROR;
 }
 
-static bool is_output(const char *file) { return file != NULL && strcmp(file, "-") == 0; }
-
 /* false after a complaint. */
 static bool write_file(const struct comparison *c, const char *file,
                        void (*write)(const struct comparison *, FILE *))
 {
-    if (file == NULL) return true;
-    if (is_output(file)) {
-        write(c, stdout);
-        return true;
-    }
-    FILE *out = fopen(file, "we");
-    bool is_whole = out != NULL;
-    if (is_whole) {
-        write(c, out);
-        is_whole = !ferror(out);
-        if (fclose(out) != 0) is_whole = false;
-    }
-    if (!is_whole) ph_complain(COMPARE, EXIT_OWN_ERROR, "cannot write to %s: %s", file, strerror(errno));
-    return is_whole;
+    FILE *out = file != NULL ? ph_verb_open(COMPARE, file) : NULL;
+    if (out == NULL) return file == NULL;
+    write(c, out);
+    return ph_verb_close(COMPARE, file, out);
 }
 
 static int report(const struct comparison *c)
 {
     const struct settings *s = &c->settings;
-    if (!s->is_quiet && !is_output(s->json) && !is_output(s->csv) && !is_output(s->markdown))
+    if (!s->is_quiet && !ph_verb_is_output(s->json) && !ph_verb_is_output(s->csv) && !ph_verb_is_output(s->markdown))
         ph_compare_table(c, stdout);
     bool is_whole = write_file(c, s->json, ph_compare_json);
     is_whole = write_file(c, s->csv, ph_compare_csv) && is_whole;

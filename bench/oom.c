@@ -13,35 +13,24 @@
 
 #include "command.h"
 #include "oom.h"
+#include "verb_options.h"
 
 /* False after a complaint. */
 static bool write_file(const struct oom *o, const char *file, void (*write)(const struct oom *, FILE *))
 {
-    if (file == NULL) return true;
-    if (strcmp(file, "-") == 0) {
-        write(o, stdout);
-        return true;
-    }
-    FILE *out = fopen(file, "we");
-    bool is_whole = out != NULL;
-    if (is_whole) {
-        write(o, out);
-        is_whole = !ferror(out);
-        if (fclose(out) != 0) is_whole = false;
-    }
-    if (!is_whole) ph_complain(OOM, EXIT_OWN_ERROR, "cannot write to %s: %s", file, strerror(errno));
-    return is_whole;
+    FILE *out = file != NULL ? ph_verb_open(OOM, file) : NULL;
+    if (out == NULL) return file == NULL;
+    write(o, out);
+    return ph_verb_close(OOM, file, out);
 }
-
-static bool is_output(const char *file) { return file != NULL && strcmp(file, "-") == 0; }
 
 static int report(const struct oom *o)
 {
     const struct oom_settings *s = &o->settings;
-    if (!s->is_quiet && !is_output(s->json) && !is_output(s->junit)) ph_oom_report(o, stdout);
+    if (!s->is_quiet && !ph_verb_is_output(s->json) && !ph_verb_is_output(s->junit)) ph_oom_report(o, stdout);
     bool is_whole = write_file(o, s->json, ph_oom_json);
     is_whole = write_file(o, s->junit, ph_oom_junit) && is_whole;
-    ph_oom_symbols_end();
+    ph_symbols_end();
     if (ph_output_end(OOM) != 0 || !is_whole) return EXIT_OWN_ERROR;
     if (o->is_interrupted) return OOM_INTERRUPTED;
     for (uint32_t i = 0; i < o->finding_count; i++)
@@ -64,9 +53,19 @@ static bool sweep(struct oom *o)
 static int nothing_said(const struct oom *o)
 {
     if (o->sweep->begun) return 0;
+    if (o->is_interrupted) return OOM_INTERRUPTED;
     if (WIFEXITED(o->program_status) && WEXITSTATUS(o->program_status) >= EXIT_CANNOT_EXECUTE)
         return ph_complain(OOM, WEXITSTATUS(o->program_status), "cannot start %s", o->program);
     return ph_complain(OOM, EXIT_OWN_ERROR, "%s ended before privheap was active in it", o->program);
+}
+
+/* A name that is mistyped would find nothing, which looks well. */
+static int no_such_module(const struct oom *o)
+{
+    const struct oom_settings *s = &o->settings;
+    if (s->module == NULL || s->replay != NULL || o->sweep->module_met || o->is_interrupted) return 0;
+    return ph_complain(OOM, EXIT_OWN_ERROR,
+                       "no allocation came from %s: --module takes the file name of the program or of one of its libraries", s->module);
 }
 
 static int sweep_and_report(struct oom *o)
@@ -78,7 +77,11 @@ static int sweep_and_report(struct oom *o)
     if (!is_done) return EXIT_OWN_ERROR;
     int code = nothing_said(o);
     if (code != 0) return code;
+    code = no_such_module(o);
+    if (code != 0) return code;
     if (!ph_oom_sum(o)) return ph_complain(OOM, EXIT_OWN_ERROR, "%s", strerror(ENOMEM));
+    ph_oom_clean(o); /* before somebody stops reading */
+    ph_child_signals_end();
     return report(o);
 }
 
@@ -88,9 +91,8 @@ int ph_verb_oom(int argc, char **argv)
     int code = ph_oom_options(&o.settings, argc, argv);
     if (code >= 0) return code;
     if (o.settings.gdb) return ph_oom_gdb(&o);
+    if (!ph_child_signals()) return ph_complain(OOM, EXIT_OWN_ERROR, "cannot wait for children: %s", strerror(errno));
     code = ph_oom_prepare(&o);
-    if (code != 0) return code;
-    if (!ph_child_signals()) code = ph_complain(OOM, EXIT_OWN_ERROR, "cannot wait for children: %s", strerror(errno));
     if (code == 0) code = sweep_and_report(&o);
     ph_oom_clean(&o);
     return code;

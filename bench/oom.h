@@ -3,10 +3,10 @@
 /* oom.h -- what the files of the verb oom share.
  *
  *     oom_options.c  what is asked for           oom_class.c   what became of a child; which are one finding
- *     oom_start.c    the program, its files      oom_symbol.c  places in the code as names and lines
- *     oom_run.c      children that end or hang   oom_report.c  for people
- *     oom_rerun.c    one run for each point      oom_json.c    for programs: JSON, JUnit
- *     oom_replay.c   one point again             oom.c         the verb: all of it in order
+ *     oom_start.c    the program, its files      oom_report.c  for people
+ *     oom_run.c      children that end or hang   oom_json.c    for programs: JSON, JUnit
+ *     oom_rerun.c    one run for each point      oom.c         the verb: all of it in order
+ *     oom_replay.c   one point again
  *
  * What the program itself does, and what both share, is in preload/sweep.h. */
 #ifndef PH_OOM_H
@@ -22,6 +22,7 @@
 #include "judge.h"
 #include "locate.h"
 #include "sweep.h"
+#include "symbol.h"
 
 #define OOM "oom" /* the verb, in messages */
 
@@ -40,7 +41,7 @@ struct oom_settings {
     uint64_t least, most;
     double timeout_s;
     const char *module, *keep, *replay, *json, *junit;
-    bool also_after, pairs, rerun, gdb, is_quiet, no_leaks, lets_write;
+    bool also_after, pairs, rerun, gdb, is_quiet, no_leaks, no_rules, lets_write;
     uint64_t stack[2]; /* of --replay */
     unsigned ordinal[2];
     char **argv;
@@ -85,6 +86,7 @@ void ph_oom_environment(const struct oom *o, const char *fail, unsigned slot);
 bool ph_oom_arguments(struct oom *o);
 char *ph_oom_tail(struct oom *o, unsigned slot); /* what was written to standard error, which is empty then; NULL: nothing */
 void ph_oom_keep_output(struct oom *o, unsigned slot, unsigned ordinal);
+void ph_oom_kill_left(const struct oom *o, unsigned slot, bool (*is_known)(const void *, pid_t)); /* by that slot's child */
 void ph_oom_clean(struct oom *o);
 
 /* oom_run.c */
@@ -111,20 +113,10 @@ bool ph_oom_sum(struct oom *o); /* classes, findings, worst first; false: no mem
 const struct sweep_leak *ph_oom_leak(const struct oom *o, const struct sweep_point *point); /* the first that is new; NULL */
 const char *ph_oom_class_word(enum oom_class class);
 void ph_oom_say_end(const struct oom *o, const struct sweep_point *point, char *out, size_t bytes);
+void ph_oom_place(const struct oom *o, uint64_t place, struct symbol_place *out);
 void ph_oom_token(const struct oom *o, const struct sweep_point *point, char *out, size_t bytes);
 static inline bool ph_oom_is_counted(enum oom_class class) { return class <= OOM_HANG; }
 static inline bool ph_oom_is_listed(enum oom_class class) { return class <= OOM_LEAK; }
-
-/* oom_symbol.c */
-struct oom_place {
-    char module[64];   /* without folders; "" none */
-    uint64_t offset;
-    char function[160];
-    char file[200];    /* "" unknown */
-    unsigned line;
-};
-void ph_oom_place(const struct oom *o, uint64_t place, struct oom_place *out);
-void ph_oom_symbols_end(void);
 
 /* oom_report.c, oom_json.c */
 void ph_oom_report(const struct oom *o, FILE *out);

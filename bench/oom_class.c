@@ -3,7 +3,7 @@
 /* oom_class.c -- what became of a child, and which of them are one finding.
  *
  * Owns:    the list of findings.
- * Calls:   libc only.  Locks: none.
+ * Calls:   symbol.c.  Locks: none.
  * Always:  the same points give the same findings in the same order.
  * Why:     what the program does without any failure is no finding: the same exit code, the same signal, the same
  *          lost blocks. */
@@ -162,6 +162,13 @@ void ph_oom_say_end(const struct oom *o, const struct sweep_point *point, char *
                  (unsigned long long)leak->bytes, WEXITSTATUS(point->status));
     else
         snprintf(out, bytes, "exit %d", WEXITSTATUS(point->status));
+}
+
+void ph_oom_place(const struct oom *o, uint64_t place, struct symbol_place *out)
+{
+    const unsigned number = (unsigned)(place >> PLACE_OFFSET_BITS);
+    const bool is_known = number != 0 && number < PLACE_MODULES;
+    ph_symbol_place(is_known ? o->sweep->modules[number].path : NULL, place & PLACE_OFFSET_MASK, out);
 }
 
 void ph_oom_token(const struct oom *o, const struct sweep_point *point, char *out, size_t bytes)

@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the privheap authors */
 /* oom_json.c -- what a sweep found, for programs: JSON, and JUnit's XML.
  *
- * Owns:    nothing.  Calls: json.c, oom_class.c, oom_symbol.c.  Locks: none.
+ * Owns:    nothing.  Calls: json.c, oom_class.c, symbol.c.  Locks: none.
  * Always:  the text is valid whatever the program, its arguments and its output are: what is no printable ASCII is
  *          written as an escape, byte by byte. */
 #include <string.h>
@@ -20,7 +20,7 @@ static void put_trace(const struct oom *o, FILE *out, const char *key, const str
 {
     fprintf(out, ",\n     \"%s\": [", key);
     for (uint32_t i = 0; i < trace->depth && i < TRACE_DEPTH; i++) {
-        struct oom_place at;
+        struct symbol_place at;
         ph_oom_place(o, trace->place[i], &at);
         fprintf(out, "%s\n      {", i == 0 ? "" : ",");
         ph_json_pair(out, "module", at.module);
@@ -77,6 +77,7 @@ void ph_oom_json(const struct oom *o, FILE *out)
     }
     fprintf(out, "],\n  \"seconds\": %.3f,\n  \"allocations\": %u,\n  \"children\": %u,\n  \"threads_at\": %u,\n", o->took, sw->calls,
             sw->points, sw->threads_at);
+    fprintf(out, "  \"forks\": %s,\n", sw->forked ? "true" : "false");
     fprintf(out, "  \"interrupted\": %s,\n  \"status\": {\"signal\": %d, \"exit\": %d},\n  \"classes\": {", o->is_interrupted ? "true" : "false",
             WIFSIGNALED(o->program_status) ? WTERMSIG(o->program_status) : 0,
             WIFSIGNALED(o->program_status) ? -1 : WEXITSTATUS(o->program_status));
@@ -106,8 +107,8 @@ static void put_frames(const struct oom *o, FILE *out, const char *what, const s
 {
     fprintf(out, "%s:\n", what);
     for (uint32_t i = 0; i < trace->depth && i < TRACE_DEPTH; i++) {
-        struct oom_place at;
-        char line[512];
+        struct symbol_place at;
+        char line[640];
         ph_oom_place(o, trace->place[i], &at);
         snprintf(line, sizeof line, "  #%u %s %s:%u (%s+0x%llx)\n", i, at.function, at.file, at.line, at.module,
                  (unsigned long long)at.offset);

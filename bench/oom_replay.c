@@ -14,6 +14,7 @@
 
 #include "command.h"
 #include "oom.h"
+#include "rules.h"
 
 static void wait_for(struct oom *o)
 {
@@ -24,6 +25,7 @@ static void wait_for(struct oom *o)
         pid_t id = waitpid(o->program_id, &status, 0);
         if (id == o->program_id) {
             kill(-id, SIGKILL);
+            ph_child_end_all();
             point->ended = o->sweep->points != 0;
             point->status = o->program_status = status;
             return;
@@ -77,6 +79,7 @@ int ph_oom_gdb(struct oom *o)
     while (s->argv[argc] != NULL) argc++;
     bool can = ph_locate_program(s->argv[0], o->program, &v) && ph_judge(o->program, &o->env, &v) && ph_locate_object(o->object, &v);
     if (!can) return ph_complain(OOM, v.exit_code, "%s", v.why);
+    if (!s->no_rules) ph_rules_apply(OOM, o->program);
     if (s->stack[1] != 0) return ph_complain(OOM, EXIT_OWN_ERROR, "--gdb takes one failure, not two");
     char **words = calloc((size_t)argc + WORDS, sizeof *words);
     if (words == NULL) return ph_complain(OOM, EXIT_OWN_ERROR, "%s", strerror(ENOMEM));

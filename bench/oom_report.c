@@ -2,7 +2,7 @@
  * Copyright (c) 2026 the privheap authors */
 /* oom_report.c -- what a sweep found, for people.
  *
- * Owns:    nothing.  Calls: oom_class.c, oom_symbol.c.  Locks: none.
+ * Owns:    nothing.  Calls: oom_class.c, symbol.c.  Locks: none.
  * Why:     worst first, and each with the command that does it again: who reads the first finding can begin. */
 #include <string.h>
 #include <sys/wait.h>
@@ -21,14 +21,9 @@ static void put_line(FILE *out, const char *text)
 static void put_trace(const struct oom *o, FILE *out, const struct sweep_trace *trace)
 {
     for (uint32_t i = 0; i < trace->depth && i < TRACE_DEPTH; i++) {
-        struct oom_place at;
+        struct symbol_place at;
         ph_oom_place(o, trace->place[i], &at);
-        fprintf(out, "    #%u ", i);
-        if (at.function[0] != '\0') fprintf(out, "%s ", at.function);
-        if (at.file[0] != '\0') fprintf(out, "%s:%u ", at.file, at.line);
-        fprintf(out, "%s%s%s0x%llx%s\n", at.function[0] != '\0' || at.file[0] != '\0' ? "(" : "", at.module,
-                at.module[0] != '\0' ? "+" : "", (unsigned long long)at.offset,
-                at.function[0] != '\0' || at.file[0] != '\0' ? ")" : "");
+        ph_symbol_put(out, i, &at);
     }
     if (trace->depth == 0) fputs("    (nothing is known of the stack)\n", out);
 }
@@ -131,6 +126,7 @@ static void put_notes(const struct oom *o, FILE *out)
     if (sw->threads_at != 0)
         fprintf(out, "  from call %u on the program has threads: what they and others allocate then was not tried; --rerun does\n",
                 sw->threads_at);
+    if (sw->forked) fputs("  processes that the program makes by fork asked for memory, too: that was not tried\n", out);
     if (sw->not_confined) fputs("  the system has no Landlock: children could write files\n", out);
     if (sw->refused != 0) fprintf(out, "  the system refused a child: %s\n", strerror((int)sw->refused));
     if (sw->overflowed) fprintf(out, "  only the first %u were tried\n", SWEEP_POINTS);

@@ -32,16 +32,16 @@ static struct rerun runs[SWEEP_JOBS];
 /* Its modules have the numbers that they have in the first run; those that are new are added there. */
 static uint64_t place_again(struct sweep *to, const struct sweep *from, uint64_t place)
 {
-    uint64_t number = place >> SWEEP_OFFSET_BITS;
-    if (number == 0 || number >= SWEEP_MODULES) return place;
+    uint64_t number = place >> PLACE_OFFSET_BITS;
+    if (number == 0 || number >= PLACE_MODULES) return place;
     const char *path = from->modules[number].path;
-    for (uint64_t i = 1; i < SWEEP_MODULES; i++) {
+    for (uint64_t i = 1; i < PLACE_MODULES; i++) {
         if (to->modules[i].state == 0) {
-            memcpy(to->modules[i].path, path, SWEEP_PATH_BYTES);
+            memcpy(to->modules[i].path, path, PLACE_PATH_BYTES);
             to->modules[i].state = 2;
         }
         if (strcmp(to->modules[i].path, path) == 0)
-            return i << SWEEP_OFFSET_BITS | (place & (((uint64_t)1 << SWEEP_OFFSET_BITS) - 1));
+            return i << PLACE_OFFSET_BITS | (place & PLACE_OFFSET_MASK);
     }
     return 0;
 }
@@ -90,10 +90,19 @@ static bool begin(struct oom *o, unsigned slot, uint32_t number)
     return ru->id > 0;
 }
 
+static bool is_known(const void *argument, pid_t id)
+{
+    const struct oom *o = argument;
+    bool is_ours = false;
+    for (unsigned i = 0; i < o->settings.jobs; i++) is_ours |= runs[i].id == id;
+    return is_ours;
+}
+
 static void end(struct oom *o, unsigned slot, int status)
 {
     struct rerun *ru = &runs[slot];
     kill(-ru->id, SIGKILL);
+    ph_oom_kill_left(o, slot, is_known);
     take_over(o, ru);
     ph_oom_ended(o, ru->point, slot, status);
     drop(ru);
@@ -112,17 +121,19 @@ static void look(struct oom *o)
     if (ph_child_interrupted) o->is_interrupted = true;
 }
 
-/* Wait for one; false: there is none. */
+/* False: there is none. */
 static bool wait_for_one(struct oom *o)
 {
     int status;
+    unsigned count = 0;
+    for (unsigned i = 0; i < o->settings.jobs; i++) count += runs[i].id != 0;
+    if (count == 0) return false;
     pid_t id = waitpid(-1, &status, 0);
-    const bool is_over = id < 0 && errno == ECHILD;
     for (unsigned i = 0; id > 0 && i < o->settings.jobs; i++)
         if (runs[i].id == id) end(o, i, status);
-    if (id < 0 && !is_over) look(o);
+    if (id < 0) look(o);
     ph_oom_progress(o, false);
-    return !is_over;
+    return id > 0 || errno != ECHILD;
 }
 
 static bool list(struct oom *o)
@@ -134,6 +145,7 @@ static bool list(struct oom *o)
     if (o->program_id < 0) return false;
     while (waitpid(o->program_id, &status, 0) < 0 && errno == EINTR)
         if (ph_child_interrupted) kill(o->program_id, SIGKILL);
+    ph_child_end_all();
     o->has_ended = true;
     o->program_status = status;
     o->is_interrupted = ph_child_interrupted != 0;
@@ -149,6 +161,8 @@ bool ph_oom_rerun(struct oom *o)
     for (;;) {
         for (unsigned i = 0; i < o->settings.jobs && next < points && !o->is_interrupted; i++)
             if (runs[i].id == 0 && !begin(o, i, next++)) return false;
-        if (!wait_for_one(o)) return true;
+        if (!wait_for_one(o)) break;
     }
+    ph_child_end_all();
+    return true;
 }

@@ -4,7 +4,8 @@
  *
  * Owns:    the command's part of each point.
  * Calls:   child.c for the clock, oom_start.c for what a child wrote, oom_class.c for the progress line.  Locks: none.
- * Always:  every process that is made is waited for: children of the program are ours, by CLONE_PARENT.
+ * Always:  every process that is made is waited for: children of the program are ours, by CLONE_PARENT; and what
+ *          they leave behind is killed.
  * Why:     a machine may be so busy that an honest child gets no processor for seconds: one hangs that used
  *          up its time on a processor, or slept all the time without having been on one. */
 #include <errno.h>
@@ -56,18 +57,24 @@ static bool tails_grow(struct oom *o, uint32_t point)
     return true;
 }
 
+/* By us, who were interrupted: what would have become of it nobody knows. */
+static bool is_cut_off(const struct sweep_point *point, int status)
+{
+    return ph_child_interrupted && !point->hung && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
 void ph_oom_ended(struct oom *o, uint32_t point, unsigned slot, int status)
 {
     struct sweep_point *pt = &o->sweep->point[point];
     pt->status = status;
-    pt->ended = 1;
+    pt->ended = !is_cut_off(pt, status);
     char *tail = ph_oom_tail(o, slot);
     if (tails_grow(o, point))
         o->tails[point] = tail;
     else
         free(tail);
     ph_oom_keep_output(o, slot, pt->ordinal);
-    o->count[ph_oom_class(o, pt)]++; /* roughly: the program's own end is not known yet */
+    if (pt->ended) o->count[ph_oom_class(o, pt)]++; /* roughly: the program's own end is not known yet */
 }
 
 static void program_ended(struct oom *o, int status)
@@ -76,6 +83,17 @@ static void program_ended(struct oom *o, int status)
     o->program_status = status;
     o->program_tail = ph_oom_tail(o, OOM_OWN_SLOT);
     ph_oom_keep_output(o, OOM_OWN_SLOT, 0);
+}
+
+static bool is_known(const void *argument, pid_t id)
+{
+    const struct oom *o = argument;
+    bool is_ours = id == o->program_id;
+    for (unsigned slot = 0; slot < SWEEP_SLOTS && !is_ours; slot++) {
+        uint32_t number = __atomic_load_n(&o->sweep->slot[slot], __ATOMIC_ACQUIRE);
+        is_ours = number != 0 && o->sweep->point[number - 1].child == id;
+    }
+    return is_ours;
 }
 
 static void somebody_ended(struct oom *o, pid_t id, int status)
@@ -89,6 +107,7 @@ static void somebody_ended(struct oom *o, pid_t id, int status)
         uint32_t number = __atomic_load_n(&sw->slot[slot], __ATOMIC_ACQUIRE);
         if (number == 0 || sw->point[number - 1].child != id) continue;
         kill(-id, SIGKILL); /* what it started and left behind */
+        ph_oom_kill_left(o, slot, is_known);
         ph_oom_ended(o, number - 1, slot, status);
         slot_free(sw, slot);
         return;
@@ -173,15 +192,28 @@ static void interrupt(struct oom *o)
     }
 }
 
+/* A slot that was taken when the program was killed has no child. */
+static bool is_over(const struct oom *o)
+{
+    bool has_child = !o->has_ended;
+    for (unsigned slot = 0; slot < SWEEP_SLOTS && !has_child; slot++) {
+        uint32_t number = __atomic_load_n(&o->sweep->slot[slot], __ATOMIC_ACQUIRE);
+        has_child = number != 0 && o->sweep->point[number - 1].child != 0;
+    }
+    return !has_child;
+}
+
 void ph_oom_run(struct oom *o)
 {
-    for (;;) {
+    while (!is_over(o)) {
         int status;
         pid_t id = waitpid(-1, &status, __WALL);
-        if (id < 0 && errno == ECHILD) return;
+        if (id < 0 && errno == ECHILD) break;
         if (id > 0) somebody_ended(o, id, status);
         if (id < 0 && ph_child_interrupted) interrupt(o);
         if (id < 0) look_at_slots(o);
         ph_oom_progress(o, false);
     }
+    ph_child_end_all();
+    if (ph_child_interrupted) o->is_interrupted = true;
 }

@@ -20,6 +20,7 @@
 #include "child.h"
 #include "command.h"
 #include "oom.h"
+#include "rules.h"
 
 static void name_of(const struct oom *o, unsigned slot, const char *behind, char *out, size_t bytes)
 {
@@ -48,6 +49,14 @@ static bool make_folder(struct oom *o)
     for (unsigned i = 0; i < slots; i++)
         if (!make_slot(o, i)) return false;
     return make_slot(o, OOM_OWN_SLOT);
+}
+
+/* What it started has its TMPDIR, and may be in a session of its own. */
+void ph_oom_kill_left(const struct oom *o, unsigned slot, bool (*is_known)(const void *, pid_t))
+{
+    char word[LOCATE_PATH_BYTES] = "TMPDIR=";
+    name_of(o, slot, "", word + strlen(word), sizeof word - strlen(word));
+    ph_child_kill_left(word, is_known, o);
 }
 
 void ph_oom_clean(struct oom *o)
@@ -128,14 +137,12 @@ int ph_oom_prepare(struct oom *o)
     bool can = ph_locate_program(o->settings.argv[0], o->program, &v) && ph_judge(o->program, &o->env, &v) &&
                ph_locate_object(o->object, &v);
     if (!can) return ph_complain(OOM, v.exit_code, "%s", v.why);
+    if (!o->settings.no_rules) ph_rules_apply(OOM, o->program);
     if (!ph_oom_arguments(o)) return ph_complain(OOM, EXIT_OWN_ERROR, "%s", strerror(ENOMEM));
-    if (!make_folder(o)) {
-        int code = ph_complain(OOM, EXIT_OWN_ERROR, "cannot make a folder for what children write: %s", strerror(errno));
-        ph_oom_clean(o);
-        return code;
-    }
-    o->input = ph_child_spool(o->folder);
-    return 0;
+    if (!make_folder(o))
+        return ph_complain(OOM, EXIT_OWN_ERROR, "cannot make a folder for what children write: %s", strerror(errno));
+    if (ph_child_spool(OOM, o->folder, &o->input)) return 0;
+    return ph_child_interrupted ? OOM_INTERRUPTED : EXIT_OWN_ERROR;
 }
 
 struct sweep *ph_oom_share(const struct oom *o, enum sweep_mode mode, int *descriptor)
@@ -207,9 +214,11 @@ static void become_program(const struct oom *o, int shared, unsigned slot, bool 
 
 pid_t ph_oom_start(const struct oom *o, int shared, unsigned slot, bool shows_output)
 {
+    const pid_t own = getpid();
     fflush(NULL);
     pid_t id = fork();
     if (id == 0) {
+        ph_child_bound(own);
         if (slot != OOM_OWN_SLOT) setpgid(0, 0);
         become_program(o, shared, slot, shows_output);
     }

@@ -8,6 +8,7 @@
  *          them), as for option FAIL, and the slow way goes to preload/chaotic.c. */
 #include "chaos.h"
 
+#include "os.h"
 #include "parts.h"
 #include "site.h"
 #include "text.h"
@@ -45,7 +46,7 @@ static const char *parse_ways(const char *text, uint32_t *ways)
     }
 }
 
-enum part { PART_SEED, PART_WAYS, PART_SIZE, PART_MODULE, PART_COUNT };
+enum part { PART_SEED, PART_WAYS, PART_SIZE, PART_MODULE, PART_TOLD, PART_COUNT };
 
 static const char *parse_value(enum part part, const char *text, struct chaos_spec *out)
 {
@@ -54,6 +55,7 @@ static const char *parse_value(enum part part, const char *text, struct chaos_sp
     case PART_WAYS: out->ways = 0; return parse_ways(text, &out->ways);
     case PART_SIZE: return ph_part_range(text, &out->least, &out->most);
     case PART_MODULE: out->has_module = true; return ph_part_name(text, out->module, sizeof out->module);
+    case PART_TOLD: return ph_part_number(text, &out->told);
     case PART_COUNT: break;
     }
     return NULL;
@@ -61,7 +63,7 @@ static const char *parse_value(enum part part, const char *text, struct chaos_sp
 
 static const char *parse_part(const char *text, struct chaos_spec *out, unsigned *seen)
 {
-    static const char names[PART_COUNT][8] = {"seed:", "ways:", "size:", "module:"};
+    static const char names[PART_COUNT][8] = {"seed:", "ways:", "size:", "module:", "told:"};
     for (unsigned i = 0; i < PART_COUNT; i++) {
         const char *rest = text_after(text, names[i]);
         if (rest == NULL)
@@ -91,13 +93,25 @@ bool ph_chaos_begin(const char *text) { return text != NULL && ph_chaos_parse(te
 
 const struct chaos_spec *ph_chaos_in_force(void) { return &spec; }
 
+/* Once.  Descriptors that are no longer what they were cannot be sealed. */
+static void tell(void)
+{
+    ph_os_seal((int)spec.told);
+    spec.told = 0;
+}
+
 uint32_t ph_chaos_ways(size_t bytes)
 {
     struct trace trace;
-    if (spec.ways == 0 || bytes < spec.least || bytes > spec.most)
+    const bool has_size = bytes >= spec.least && bytes <= spec.most;
+    if (spec.ways == 0 || (!has_size && spec.told == 0))
         return 0;
     if (!spec.has_module)
         return spec.ways;
     ph_trace_here(&trace, NULL);
-    return ph_site_is_of(&trace, spec.module) ? spec.ways : 0;
+    if (!ph_site_is_of(&trace, spec.module))
+        return 0;
+    if (spec.told != 0)
+        tell();
+    return has_size ? spec.ways : 0;
 }

@@ -27,6 +27,7 @@ struct chaos_spec {
     bool has_module;
     uint64_t seed;
     uint64_t least, most; /* of the blocks that are concerned */
+    uint64_t told;        /* descriptor of `privheap chaos`: to be sealed when the module is met; 0: none */
     char module[64];      /* that asks for them, or gives them back */
 };
 

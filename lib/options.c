@@ -251,7 +251,7 @@ void ph_option_allowed(struct message *m, enum option_id which)
         return;
     }
     if (row->type == OPTION_fail) {
-        ph_message_text(m, "nth:N, after:N, rate:1/N, seed:S, size:MIN-MAX, module:NAME, with commas between");
+        ph_message_text(m, "nth:N, after:N, rate:1/N, seed:S, size:MIN-MAX, module:NAME, stack:HASH.N, with commas between");
         return;
     }
     if (row->type == OPTION_chaos) {

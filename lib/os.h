@@ -146,6 +146,9 @@ void ph_os_close(int fd);
 /* The file of this process's program, into `path`; false when the system does not say. */
 bool ph_os_program(char *path, size_t bytes);
 
+/* Seal a memory file against growing; what is none stays as it is. */
+void ph_os_seal(int descriptor);
+
 /* Another descriptor for the same file, 200 or higher, close-on-exec; or -1. */
 int ph_os_dup(int fd);
 

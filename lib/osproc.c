@@ -197,6 +197,11 @@ int ph_os_open_append(const char *path)
     return os_failed(fd) ? -1 : (int)fd;
 }
 
+void ph_os_seal(int descriptor)
+{
+    (void)os_call(__NR_fcntl, descriptor, F_ADD_SEALS, F_SEAL_GROW, 0, 0, 0);
+}
+
 bool ph_os_program(char *path, size_t bytes)
 {
     const long got = os_call(__NR_readlinkat, AT_FDCWD, (long)"/proc/self/exe", (long)path, (long)bytes - 1, 0, 0);
@@ -218,10 +223,10 @@ void ph_os_close(int fd) { (void)os_call(__NR_close, fd, 0, 0, 0, 0, 0); }
 /* ---- faults ---------------------------------------------------------------------------------- */
 
 #if defined(__x86_64__)
-/* Where a handler returns to.  Debuggers and unwinders know it by its bytes, which are those of libc's. */
-void ph_os_restorer(void) __attribute__((visibility("hidden")));
-__asm__(".text\n.p2align 4\nnop\n.hidden ph_os_restorer\n.globl ph_os_restorer\n.type ph_os_restorer,@function\nph_os_restorer:\n"
-        "movq $15, %rax\nsyscall\n.size ph_os_restorer, .-ph_os_restorer\n");
+/* Where a handler returns to.  Unwinders know it by its bytes, debuggers by its name too: both are libc's. */
+void ph_os_restorer(void) __asm__("__restore_rt") __attribute__((visibility("hidden")));
+__asm__(".text\n.p2align 4\nnop\n.hidden __restore_rt\n.globl __restore_rt\n.type __restore_rt,@function\n__restore_rt:\n"
+        "movq $15, %rax\nsyscall\n.size __restore_rt, .-__restore_rt\n");
 enum { WITH_RESTORER = 0x04000000 };
 #else
 enum { WITH_RESTORER = 0 };

@@ -18,7 +18,7 @@
 #include "report.h"
 #include "valid.h"
 
-#include "small.h"
+/* Not small.h: a stressed program waits for this. */
 
 enum { KEEP_PAGES = 16 }; /* longer blocks are closed, whatever time it takes */
 
@@ -186,7 +186,7 @@ void *ph_page_heap_alloc(struct heap *hp, const struct request *rq)
     if (!ph_page_heap_wants(hp, rq->bytes))
         return NULL;
     const uint64_t began = ph_page_heap_begins();
-    if (ph_page_heap_is_late(began, 2)) {
+    if (ph_page_heap_is_late(2)) {
         ph_page_heap_refuse(PAGED_TIME, rq->bytes);
         return NULL;
     }
@@ -230,13 +230,13 @@ static void recycle_ripe(void)
 
 /* W32 2.8: a private heap's freed memory is filled and can be read, as long as there is the heap.  Of the process heap's
  * where there is no time to shut it. */
-static bool is_kept(const struct heap *hp, const struct paged *pd, uint64_t now)
+static bool is_kept(const struct heap *hp, const struct paged *pd)
 {
     if (pd->pages == 0)
         return false;
     if (hp->debug != 0)
         return __atomic_load_n(&hp->handle, __ATOMIC_RELAXED) != NULL;
-    return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(now, 1);
+    return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(1);
 }
 
 /* Held: the lock.  Nobody may look around it any more. */
@@ -281,7 +281,7 @@ void ph_page_heap_give(struct heap *hp, const struct span *sp)
     const uint64_t began = ph_page_heap_begins();
     ph_paged_check(pd);
     ph_paged_note(pd, SLOT_WAS_FREED);
-    if (is_kept(hp, pd, began))
+    if (is_kept(hp, pd))
         slot_keep(hp, pd);
     else
         slot_close(pd);

@@ -13,7 +13,7 @@
  *          length, so that an address says by a shift whose it is. */
 #include "pageheap.h"
 
-#include "small.h"
+/* Not small.h: a stressed program waits for this. */
 
 enum {
     DOUBLINGS = 18,      /* slots of up to 2^18 OS pages */

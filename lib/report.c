@@ -31,6 +31,8 @@ static char text[REPORT_BYTES];
 static size_t text_used;
 void (*ph_report_completed)(struct report *rp, struct trace *room);
 void (*ph_report_told)(const struct report *rp, const struct trace *trace);
+bool ph_report_is_silent;
+void (*ph_report_forked)(void);
 static uint32_t reporter; /* the thread that is at it; 0: nobody */
 
 /* ---- words ---------------------------------------------------------------------------------- */
@@ -90,7 +92,7 @@ static void say_where(struct message *m, const struct report *rp)
     say_block(m, block, rp->bytes);
 }
 
-static const struct heap *heap_of(const struct report *rp)
+const struct heap *ph_report_heap(const struct report *rp)
 {
     if (rp->heap != NULL)
         return rp->heap;
@@ -124,7 +126,7 @@ static void say_first(struct message *m, const struct report *rp, bool whole)
     ph_message_text(m, ": ");
     say_where(m, rp);
     if (whole)
-        say_heap(m, heap_of(rp));
+        say_heap(m, ph_report_heap(rp));
     ph_message_text(m, ", thread ");
     ph_message_dec(m, ph_os_tid());
     if (rp->detail != NULL) {
@@ -227,7 +229,12 @@ static void report_leave(void)
     ph_os_wake(&reporter, 1);
 }
 
-void ph_report_fork_child(void) { __atomic_store_n(&reporter, 0, __ATOMIC_RELAXED); }
+void ph_report_fork_child(void)
+{
+    __atomic_store_n(&reporter, 0, __ATOMIC_RELAXED);
+    if (ph_report_forked != NULL)
+        ph_report_forked();
+}
 
 static void report_write(const struct report *given, const struct trace *trace, bool goes_on)
 {
@@ -238,6 +245,8 @@ static void report_write(const struct report *given, const struct trace *trace, 
         ph_report_completed(rp, room);
     if (ph_report_told != NULL)
         ph_report_told(rp, trace);
+    if (ph_report_is_silent)
+        return;
     if (!report_enter()) {
         say_first(&m, rp, false);
         ph_message_send(&m);
@@ -313,7 +322,7 @@ void ph_report(const struct report *rp)
 
 void ph_report_totals(void)
 {
-    for (unsigned i = 0; i < PLACES && __atomic_load_n(&any_again, __ATOMIC_RELAXED); i++) {
+    for (unsigned i = 0; i < PLACES && !ph_report_is_silent && __atomic_load_n(&any_again, __ATOMIC_RELAXED); i++) {
         const struct place *pl = &places[i];
         const uint64_t count = __atomic_load_n(&pl->count, __ATOMIC_RELAXED);
         struct message m;

@@ -41,8 +41,13 @@ void ph_report_totals(void);
 struct message;
 void ph_report_place(struct message *m, uintptr_t pc);
 
-/* Who wants to know of each report: `privheap oom`. */
+/* Who wants to know of each report: `privheap oom`, `privheap stress`; and whether nothing is written then. */
 extern void (*ph_report_told)(const struct report *rp, const struct trace *trace);
+extern bool ph_report_is_silent;
+extern void (*ph_report_forked)(void); /* in the child of each fork */
+
+/* Whose the block is; NULL: nobody knows. */
+const struct heap *ph_report_heap(const struct report *rp);
 
 /* Who knows more of rp->block: fills in what is NULL, with room for two traces.  NULL: nobody. */
 extern void (*ph_report_completed)(struct report *rp, struct trace *room);

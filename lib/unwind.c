@@ -21,7 +21,7 @@
 #include <ucontext.h>
 
 enum {
-    CACHE_LOG = 10,
+    CACHE_LOG = 14,                 /* places of a compiler that is at work: 9,000 */
     STEPS_MOST = TRACE_DEPTH + 32,  /* frames of ours at the top included */
     OWN_MOST = 64 << 20,            /* bytes of a thread's own stack below its end: beyond, we ask for each page */
     EXTEND_MOST = 1 << 20,          /* bytes that one walk finds out for later ones */
@@ -200,27 +200,51 @@ static bool step_by_rule(struct walk *w, struct frame *fr, struct cfi_rule rule)
     return true;
 }
 
-static struct {
+union rule_word {
+    uint64_t word;
+    struct cfi_rule rule;
+};
+static struct cached {
     uint64_t proof; /* rule ^ place */
     uint64_t rule;
 } cache[1 << CACHE_LOG];
 
-static struct cfi_rule rule_of(uintptr_t place)
+/* A place has two homes: two that are in use by turns would throw each other out of one. */
+static struct cached *home(uintptr_t place) { return &cache[place * 0x9e3779b97f4a7c15u >> (64 - CACHE_LOG)]; }
+static struct cached *second_home(uintptr_t place) { return &cache[place * 0xbf58476d1ce4e5b9u >> (64 - CACHE_LOG)]; }
+
+static inline bool is_cached(const struct cached *ca, uintptr_t place, union rule_word *out)
 {
-    union {
-        uint64_t word;
-        struct cfi_rule rule;
-    } found;
-    const unsigned index = (unsigned)(place * 0x9e3779b97f4a7c15u >> (64 - CACHE_LOG));
-    found.word = __atomic_load_n(&cache[index].rule, __ATOMIC_RELAXED);
-    if (likely((__atomic_load_n(&cache[index].proof, __ATOMIC_RELAXED) ^ found.word) == place))
+    out->word = __atomic_load_n(&ca->rule, __ATOMIC_RELAXED);
+    return (__atomic_load_n(&ca->proof, __ATOMIC_RELAXED) ^ out->word) == place;
+}
+
+static void cache_set(struct cached *ca, uint64_t proof, uint64_t rule)
+{
+    __atomic_store_n(&ca->proof, proof, __ATOMIC_RELAXED);
+    __atomic_store_n(&ca->rule, rule, __ATOMIC_RELAXED);
+}
+
+static __attribute__((noinline)) struct cfi_rule rule_missed(uintptr_t place)
+{
+    struct cached *first = home(place);
+    union rule_word found;
+    if (is_cached(second_home(place), place, &found))
         return found.rule;
     found.rule = ph_cfi_rule(place);
-    if (found.rule.base != CFI_NONE) {
-        __atomic_store_n(&cache[index].proof, place ^ found.word, __ATOMIC_RELAXED);
-        __atomic_store_n(&cache[index].rule, found.word, __ATOMIC_RELAXED);
-    }
+    if (found.rule.base == CFI_NONE)
+        return found.rule;
+    const uint64_t proof = __atomic_load_n(&first->proof, __ATOMIC_RELAXED), rule = __atomic_load_n(&first->rule, __ATOMIC_RELAXED);
+    if (proof != rule)
+        cache_set(second_home(proof ^ rule), proof, rule);
+    cache_set(first, place ^ found.word, found.word);
     return found.rule;
+}
+
+static inline struct cfi_rule rule_of(uintptr_t place)
+{
+    union rule_word found;
+    return likely(is_cached(home(place), place, &found)) ? found.rule : rule_missed(place);
 }
 
 /* A call through a wild pointer: nothing there, and what called stands on top of the stack. */
@@ -284,11 +308,11 @@ static uint32_t thread_number(void)
     return mine.number;
 }
 
-static inline void trace_walk(struct walk *w, struct frame *fr, struct trace *out)
+static inline void trace_walk(struct walk *w, struct frame *fr, struct trace *out, unsigned most)
 {
     unsigned depth = 0;
     bool inside = true, more = true; /* still among our own frames at the top */
-    for (unsigned steps = 0; more && steps < STEPS_MOST && depth < TRACE_DEPTH; steps++) {
+    for (unsigned steps = 0; more && steps < STEPS_MOST && depth < most; steps++) {
         const uintptr_t pc = fr->pc - !fr->is_exact;
         inside = inside && is_own(pc);
         if (!inside)
@@ -308,7 +332,19 @@ __attribute__((noinline)) void ph_trace_here(struct trace *out, const void *ucon
     walk_at(&w, fr.sp);
     out->depth = 0;
     if (ucontext == NULL || frame_of_context(&w, &fr, ucontext))
-        trace_walk(&w, &fr, out);
+        trace_walk(&w, &fr, out, TRACE_DEPTH);
+    out->thread = thread_number();
+}
+
+__attribute__((noinline)) void ph_trace_deep(struct trace *out, unsigned depth)
+{
+    struct frame fr = {.is_exact = true};
+    struct walk w = {0};
+    FRAME_HERE(fr);
+    if (unlikely(!__atomic_load_n(&own.known, __ATOMIC_ACQUIRE)))
+        own_find();
+    walk_at(&w, fr.sp);
+    trace_walk(&w, &fr, out, depth < TRACE_DEPTH ? depth : TRACE_DEPTH);
     out->thread = thread_number();
 }
 
@@ -337,7 +373,7 @@ void ph_trace_of(struct trace *out, const struct stack_copy *copy)
     struct walk w = {.low = copy->sp, .high = copy->sp + copy->bytes, .shift = (uintptr_t)copy->word - copy->sp, .is_copy = true};
     if (!__atomic_load_n(&own.known, __ATOMIC_ACQUIRE))
         own_find();
-    trace_walk(&w, &fr, out);
+    trace_walk(&w, &fr, out, TRACE_DEPTH);
     out->thread = copy->thread;
 }
 

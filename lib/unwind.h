@@ -21,6 +21,9 @@ struct trace {
  * came.  A hundred nanoseconds for places that were met before. */
 void ph_trace_here(struct trace *out, const void *ucontext);
 
+/* No more than the innermost `depth` of them. */
+void ph_trace_deep(struct trace *out, unsigned depth);
+
 /* The same in two steps: the top of the stack is kept as it is, and read when somebody wants to know.  The first is no
  * more than a copy; the second looks into tables of the program that nothing else reads, each page of which is memory. */
 enum { STACK_COPY_WORDS = 184 };

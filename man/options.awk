@@ -40,9 +40,15 @@ function switch_name(i,    text) {
     return text
 }
 
+function one_of(words, which,    word) {
+    split(words, word, " ")
+    gsub(/ /, ", ", words)
+    return "One of " words "; default " word[which + 1] "."
+}
+
 function bounds(i,    text) {
-    if (type[i] == "mode") return "One of default, secure, tolerant."
-    if (type[i] == "when") return "One of auto, never, always."
+    if (type[i] == "mode") return one_of("default secure tolerant", standard[i])
+    if (type[i] == "when") return one_of("auto never always", standard[i])
     if (type[i] == "flag") return "0 or 1; default " standard[i] "."
     if (type[i] == "bits") return "A sum of those values, decimal or as 0x30; default " standard[i] "."
     if (type[i] == "path" || type[i] == "fail" || type[i] == "chaos" || type[i] == "stress") return "Not set by default."

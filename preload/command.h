@@ -19,6 +19,9 @@ enum {
 int ph_complain(const char *verb, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+/* Before something goes to standard error, say. */
+void ph_output_flush(void);
+
 /* Flush standard output: 0, or EXIT_OWN_ERROR after a complaint when not all was written. */
 int ph_output_end(const char *verb);
 

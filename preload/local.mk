@@ -14,7 +14,9 @@ endif
 	%D%/family.h \
 	%D%/follow.h \
 	%D%/foreign.h \
+	%D%/finding.h \
 	%D%/leak.h \
+	%D%/place.h \
 	%D%/sweep.h \
 	%D%/sweepcall.h \
 	%D%/take.h \
@@ -22,9 +24,11 @@ endif
 	%D%/access.c \
 	%D%/dlopen.c \
 	%D%/early.c \
+	%D%/finding.c \
 	%D%/follow.c \
 	%D%/foreign.c \
 	%D%/leak.c \
+	%D%/place.c \
 	%D%/sweep.c \
 	%D%/sweepcall.c \
 	%D%/malloc.c \
@@ -67,7 +71,7 @@ endif
 %C%_libprivheap_stress_la_LDFLAGS = $(AM_LDFLAGS) -module -avoid-version -shared -Wl,-z,now -Wl,-z,nodelete
 
 bin_PROGRAMS += privheap
-privheap_CPPFLAGS = $(AM_CPPFLAGS) -I$(top_srcdir)/%D% -I$(top_srcdir)/bench -DPH_PKGLIBDIR='"$(pkglibdir)"'
+privheap_CPPFLAGS = $(AM_CPPFLAGS) -Ibench -I$(top_srcdir)/%D% -I$(top_srcdir)/bench -DPH_PKGLIBDIR='"$(pkglibdir)"'
 privheap_LDADD = lib/libcore.la -lm
 # now: compare's children must not touch the loader's pages, which would count into the peak memory that they hand
 # on to the program.
@@ -113,6 +117,8 @@ privheap_SOURCES = \
 	bench/compare_table.c \
 	bench/compare_trace.c \
 	bench/compare_verdict.c \
+	bench/explain.c \
+	bench/explain.h \
 	bench/json.c \
 	bench/json.h \
 	bench/oom.def \
@@ -126,5 +132,26 @@ privheap_SOURCES = \
 	bench/oom_rerun.c \
 	bench/oom_run.c \
 	bench/oom_start.c \
-	bench/oom_symbol.c \
-	bench/statistics.c
+	bench/statistics.c \
+	bench/stress.def \
+	bench/stress_finding.c \
+	bench/stress_gdb.c \
+	bench/stress_json.c \
+	bench/stress_options.c \
+	bench/stress_report.c \
+	bench/stress_run.c \
+	bench/stress_sarif.c \
+	bench/stress_suppress.c \
+	bench/stress_verb.c \
+	bench/stress_verb.h \
+	bench/symbol.c \
+	bench/symbol.h \
+	bench/verb_options.c \
+	bench/verb_options.h
+
+# What `privheap explain` prints.
+bench/explain.inc: bench/explain.awk man/privheap-diagnostics.7.in
+	$(AM_V_GEN)$(MKDIR_P) $(@D) && $(AWK) -f $(srcdir)/bench/explain.awk $(srcdir)/man/privheap-diagnostics.7.in >$@.new && mv $@.new $@
+bench/privheap-explain.$(OBJEXT): bench/explain.inc
+CLEANFILES += bench/explain.inc
+EXTRA_DIST += bench/explain.awk

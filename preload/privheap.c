@@ -6,9 +6,11 @@
  * Calls:   the verbs, one file each; options.c for the nearest word.
  * Why:     a verb is one line in verbs.def and one file: nothing here changes. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "command.h"
 #include "locate.h"
@@ -45,11 +47,27 @@ int ph_complain(const char *verb, int code, const char *format, ...)
     return code;
 }
 
+static int output_error; /* why what was flushed could not be written */
+
+void ph_output_flush(void)
+{
+    if (fflush(stdout) != 0 && output_error == 0) output_error = errno;
+}
+
+/* What stdio could not write earlier it does not say why. */
 int ph_output_end(const char *verb)
 {
-    errno = 0;
-    if (fflush(stdout) == 0 && !ferror(stdout)) return 0;
-    return ph_complain(verb, EXIT_OWN_ERROR, "cannot write to standard output: %s", strerror(errno));
+    ph_output_flush();
+    if (output_error == 0 && !ferror(stdout)) return 0;
+    return ph_complain(verb, EXIT_OWN_ERROR, "cannot write to standard output%s%s", output_error != 0 ? ": " : "",
+                       output_error != 0 ? strerror(output_error) : "");
+}
+
+/* Where standard output is closed, the next file that is opened would become it.  The program finds it closed, by exec. */
+static void occupy_standard(void)
+{
+    for (int wanted = STDIN_FILENO; wanted <= STDERR_FILENO; wanted++)
+        if (fcntl(wanted, F_GETFD) < 0) (void)open("/dev/null", (wanted == STDIN_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
 }
 
 /* ---- finding the verb -------------------------------------------------- */
@@ -157,6 +175,7 @@ static bool is_any(const char *word, const char *one, const char *other)
 
 int main(int argc, char **argv)
 {
+    occupy_standard();
     if (argc < 2) {
         usage_print(stderr);
         return EXIT_USAGE;

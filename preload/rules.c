@@ -134,7 +134,7 @@ static int add(const struct request *r)
         return ph_complain(VERB_NAME, EXIT_USAGE, "which settings? write: privheap rules add %s OPTION=VALUE", r->program);
     int code = choose_file(r, &file);
     if (code != 0) return code;
-    if (!ph_rules_open(&file, true, &v)) return refuse(&v);
+    if (!ph_rules_open(&file, r->file != NULL ? RULES_NEW : RULES_NEW_USUAL, &v)) return refuse(&v);
     for (char **word = r->words; *word != NULL; word++)
         if (!add_one(&file, r->program, *word, &is_new, &v)) return refuse(&v);
     return !is_new || ph_rules_save(&file, &v) ? 0 : refuse(&v);
@@ -152,7 +152,7 @@ static int remove_some(const struct request *r)
     char name[SETTING_NAME_BYTES];
     int code = choose_file(r, &file);
     if (code != 0) return code;
-    if (!ph_rules_open(&file, false, &v)) return refuse(&v);
+    if (!ph_rules_open(&file, RULES_OLD, &v)) return refuse(&v);
     if (*r->words == NULL && ph_rules_unset(&file, r->program, NULL) == 0) return nothing(r, &file, "rule");
     for (char **word = r->words; *word != NULL; word++) {
         split(*word, name);
@@ -175,7 +175,7 @@ static void list_file(const struct rules_file *file)
         ph_setting_name(line->which, name);
         printf("%s:%u: [%s] %s = %s\n", file->path, line->number, line->program, name, line->value);
     }
-    if (!has_rules) printf("%s: no rules\n", file->path);
+    if (!has_rules && file->why[0] == '\0') printf("%s: no rules\n", file->path);
 }
 
 static int list(const struct request *r)
@@ -189,9 +189,10 @@ static int list(const struct request *r)
     }
     ph_rules_read_all(files);
     for (int i = 0; i < RULES_PLACES; i++) list_file(&files[i]);
-    fflush(stdout); /* before what goes to standard error */
+    ph_output_flush(); /* before what goes to standard error */
     ph_rules_complain(VERB_NAME, files, NULL, UINT_MAX);
-    return ph_output_end(VERB_NAME);
+    bool is_read = files[RULES_SYSTEM].why[0] == '\0' && files[RULES_USER].why[0] == '\0';
+    return ph_output_end(VERB_NAME) != 0 || !is_read ? EXIT_OWN_ERROR : 0;
 }
 
 static void print_setting(enum option_id which, const char *value)

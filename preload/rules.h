@@ -112,9 +112,10 @@ void ph_rules_apply(const char *verb, const char *path);
 
 /* ---- ruleschange.c ----------------------------------------------------- */
 
-/* Lock and read the file for a change, making its folder when `make` says so; false and *v when
- * it cannot be changed.  The lock ends with the process. */
-bool ph_rules_open(struct rules_file *file, bool make, struct verdict *v);
+/* Lock and read the file for a change, of which nothing need be there yet if it may be `new`; its folder is made
+ * where it is `usual`.  False and *v when it cannot be changed.  The lock ends with the process. */
+enum rules_need { RULES_OLD, RULES_NEW, RULES_NEW_USUAL };
+bool ph_rules_open(struct rules_file *file, enum rules_need need, struct verdict *v);
 
 /* Give the program that setting; false when memory is out.  *is_new: there is something to write. */
 bool ph_rules_set(struct rules_file *file, const char *program, enum option_id which, const char *value,

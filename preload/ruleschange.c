@@ -65,14 +65,14 @@ static bool lock_folder(const char *path)
     return true;
 }
 
-bool ph_rules_open(struct rules_file *file, bool make, struct verdict *v)
+bool ph_rules_open(struct rules_file *file, enum rules_need need, struct verdict *v)
 {
     /* Source: the XDG base directory specification, for a user's folders. */
     bool is_shared = strcmp(file->path, RULES_SYSTEM_FILE) == 0;
-    if (make && !make_folders(file->path, is_shared ? 0755 : 0700))
+    if (need == RULES_NEW_USUAL && !make_folders(file->path, is_shared ? 0755 : 0700))
         return cannot_write(file->path, strerror(errno), v);
     if (!follow_link(file, v)) return false;
-    if (!lock_folder(file->path) && make) return cannot_write(file->path, strerror(errno), v);
+    if (!lock_folder(file->path) && need != RULES_OLD) return cannot_write(file->path, strerror(errno), v);
     ph_rules_read(file);
     return file->why[0] == '\0'
            || ph_verdict(v, EXIT_OWN_ERROR, "%s is left alone: it %s", file->path, file->why);

@@ -30,44 +30,11 @@ static struct sweep *sweep;
 static struct sweep_point *own_point;
 static uint32_t pairs_left, chosen_calls;
 static char *folder_number; /* the three digits in the TMPDIR that the program has */
-static char program_path[SWEEP_PATH_BYTES];
 
 extern char __libc_single_threaded __attribute__((weak));
 static bool has_threads(void) { return &__libc_single_threaded != NULL && !__libc_single_threaded; }
 
 /* ---- places ------------------------------------------------------------------------------------- */
-
-static bool is_same(const char *one, const char *other)
-{
-    const char *rest = text_after(one, other);
-    return rest != NULL && *rest == '\0';
-}
-
-static uint32_t module_number(const char *path)
-{
-    for (uint32_t i = 1; i < SWEEP_MODULES; i++) {
-        struct sweep_module *mo = &sweep->modules[i];
-        uint32_t state = 0;
-        if (__atomic_compare_exchange_n(&mo->state, &state, 1, false, __ATOMIC_ACQUIRE, __ATOMIC_ACQUIRE)) {
-            const size_t bytes = text_bytes(path);
-            *text_copy(mo->path, path, bytes < SWEEP_PATH_BYTES ? bytes : SWEEP_PATH_BYTES - 1) = '\0';
-            __atomic_store_n(&mo->state, 2, __ATOMIC_RELEASE);
-            return i;
-        }
-        if (state == 2 && is_same(mo->path, path))
-            return i;
-    }
-    return 0;
-}
-
-static uint64_t place_found(uintptr_t pc)
-{
-    struct module in;
-    if (!ph_module_of(pc, &in))
-        return pc & (((uint64_t)1 << SWEEP_OFFSET_BITS) - 1);
-    const uint64_t number = module_number(*in.path != '\0' ? in.path : program_path);
-    return number << SWEEP_OFFSET_BITS | (pc - in.bias);
-}
 
 static uint64_t place_of(uintptr_t pc)
 {
@@ -77,7 +44,7 @@ static uint64_t place_of(uintptr_t pc)
     } met[1 << PLACES_LOG];
     const unsigned index = (unsigned)(pc * 0x9e3779b97f4a7c15u >> (64 - PLACES_LOG));
     if (met[index].pc != pc) {
-        met[index].place = place_found(pc);
+        met[index].place = ph_place_of(sweep->modules, pc);
         met[index].pc = pc;
     }
     return met[index].place;
@@ -240,8 +207,10 @@ static bool fork_victim(const struct asked *as)
 
 static bool is_chosen(const struct asked *as)
 {
-    if (as->bytes < sweep->least || as->bytes > sweep->most ||
-        (sweep->module[0] != '\0' && !ph_site_is_of(as->trace, sweep->module)))
+    if (sweep->module[0] != '\0' && !ph_site_is_of(as->trace, sweep->module))
+        return false;
+    sweep->module_met = 1;
+    if (as->bytes < sweep->least || as->bytes > sweep->most)
         return false;
     const uint32_t index = __atomic_fetch_add(&chosen_calls, 1, __ATOMIC_RELAXED); /* --rerun lists threads, too */
     return index >= sweep->skip && (sweep->first == 0 || index - sweep->skip < sweep->first);
@@ -295,8 +264,12 @@ static bool asked(size_t bytes, enum fail_call call)
 {
     struct trace trace;
     struct asked as = {.bytes = bytes, .call = (uint32_t)call, .trace = &trace};
-    if (role == NOBODY || ph_os_pid() != own_pid)
+    if (role == NOBODY)
         return false;
+    if (ph_os_pid() != own_pid) {
+        sweep->forked |= role == PROGRAM;
+        return false;
+    }
     ph_trace_here(&trace, NULL);
     as.hash = ph_site_hash(&trace);
     last_site = ph_site_meet(&trace, as.hash, &as.nth);
@@ -334,8 +307,6 @@ void ph_sweep_begin(uint64_t descriptor, char *const *environment)
         return; /* a program that the program started */
     sweep = shared;
     sweep->begun = 1;
-    if (!ph_os_program(program_path, sizeof program_path))
-        program_path[0] = '\0';
     folder_number = number_in(environment);
     ph_sweep_output_is(1, 2);
     own_pid = ph_os_pid();

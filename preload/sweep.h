@@ -17,16 +17,15 @@
 #include <stdint.h>
 
 #include "fail.h"
+#include "place.h"
 #include "unwind.h"
 
 enum {
     SWEEP_MAGIC = 0x4d4f4f50,
-    SWEEP_VERSION = 1,
+    SWEEP_VERSION = 2,
     SWEEP_JOBS = 64,
     SWEEP_SLOTS = 2 * SWEEP_JOBS, /* --pairs: the second half is for the children of children */
     SWEEP_POINTS = 1 << 18,
-    SWEEP_MODULES = 512,
-    SWEEP_PATH_BYTES = 256,
     SWEEP_LEAKS = 4, /* kept of a child */
     SWEEP_KNOWN = 512, /* leaks of the run without failures */
     SWEEP_WHERE_SIGNAL = 63, /* the command asks a child that hangs where it is */
@@ -34,12 +33,10 @@ enum {
 
 enum sweep_mode { SWEEP_FORK, SWEEP_LIST, SWEEP_ONE };
 
-/* A place in the code that means the same in another process: the module's number, and where in its file. */
-#define SWEEP_OFFSET_BITS 48
 struct sweep_trace {
     uint32_t depth;
     uint32_t unused;
-    uint64_t place[TRACE_DEPTH];
+    uint64_t place[TRACE_DEPTH]; /* see place.h */
 };
 
 enum sweep_event {
@@ -82,11 +79,6 @@ struct sweep_point {
     uint64_t begun_ns;
 };
 
-struct sweep_module {
-    uint32_t state; /* 0 free, 1 being written, 2 known */
-    char path[SWEEP_PATH_BYTES];
-};
-
 struct sweep {
     uint32_t magic, version;
     /* what is wanted */
@@ -100,11 +92,12 @@ struct sweep {
     uint32_t keeps_output;
     /* what the program says */
     uint32_t begun, ended, calls, points, overflowed, refused, not_confined;
+    uint32_t module_met; /* flag: some call came from it */
+    uint32_t forked;     /* flag: a process that the program made by fork asked for memory */
     uint32_t threads_at; /* the call at which there were threads; 0: never */
     uint64_t known_leak[SWEEP_KNOWN];
     uint32_t known_leaks;
-    uint32_t module_count;
-    struct sweep_module modules[SWEEP_MODULES];
+    struct place_module modules[PLACE_MODULES];
     /* slots: 0 free, else the number of the point, from 1 */
     uint32_t slot[SWEEP_SLOTS];
     uint32_t bell; /* a futex: rung when a slot becomes free */

@@ -39,6 +39,17 @@ void *ph_sweep_map(int descriptor, size_t bytes)
     return os_failed(at) ? NULL : (void *)at;
 }
 
+void *ph_sweep_map_file(const char *path, size_t bytes)
+{
+    const long file = os_call(__NR_openat, AT_FDCWD, (long)path, O_RDWR | O_CLOEXEC, 0, 0, 0);
+    if (os_failed(file))
+        return NULL;
+    const long end = os_call(__NR_lseek, file, 0, SEEK_END, 0, 0, 0);
+    void *at = os_failed(end) || (size_t)end < bytes ? NULL : ph_sweep_map((int)file, bytes);
+    ph_sweep_close((int)file);
+    return at;
+}
+
 void ph_sweep_close(int descriptor) { (void)os_call(__NR_close, descriptor, 0, 0, 0, 0, 0); }
 
 long ph_sweep_clone(int32_t *child)

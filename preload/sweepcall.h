@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* sweepcall.h -- system calls of a sweep, which nobody else in the preload object may need. */
+/* sweepcall.h -- system calls of a sweep, and of findings, which nobody else in the preload object may need. */
 #ifndef PH_SWEEPCALL_H
 #define PH_SWEEPCALL_H
 
@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 void *ph_sweep_map(int descriptor, size_t bytes);
+void *ph_sweep_map_file(const char *path, size_t bytes); /* NULL: there is none so large */
 void ph_sweep_close(int descriptor);
 
 /* 0 in the child, which is its parent's parent's; its number goes to *child before it runs.  Negative: refused. */

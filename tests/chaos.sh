@@ -5,24 +5,9 @@
 # chaos.sh -- option CHAOS and privheap chaos: each dependence is found and named by its way, its sizes and its module,
 # and shown again by the command that is told; programs that depend on nothing are left in peace.
 
-privheap=${privheap:-$PWD/privheap}
-[ -e "$preload_object" ] || { echo 'there is no preload object in this build'; exit 77; }
-for variable in $(env | sed -n 's/^\(PRIVHEAP_[^=]*\)=.*/\1/p'); do unset "$variable"; done
-unset LD_PRELOAD
-exec </dev/null
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 99
+. "${top_srcdir:-$(dirname "$0")/..}/tests/verb.inc"
 mkdir tmp
 export TMPDIR=$work/tmp
-failed=0
-
-complain() { printf 'FAILED: %s\n' "$*"; failed=1; }
-expect() { # WHAT EXPECTED GOT
-    [ "$2" = "$3" ] && return
-    printf '%s\n  expected: %s\n  got:      %s\n' "$1" "$2" "$3"
-    failed=1
-}
 
 $CC -g -O1 -fno-builtin -w "$top_srcdir/tests/chaotic.c" -o chaotic -pthread || exit 1
 
@@ -75,7 +60,7 @@ chaos -- ./both.sh
 expect 'two causes' 'fresh move ' "$(sed -n 's/^\([a-z]*\): .*/\1/p' report | tr '\n' ' ')"
 
 # What is not asked for is not found.
-for options in --ways=freed+order --size=100- --module=libother.so --size=0-4k; do
+for options in --ways=freed+order --size=100- --module=libc.so.6 --size=0-4k; do
     case $options in --size=0-4k) case=uninitialised ;; *) case=after-free ;; esac
     case $options in --ways*) case=uninitialised ;; esac
     chaos "$options" -- ./chaotic "$case"
@@ -175,6 +160,43 @@ chmod +x reader.sh
 chaos <input --ways=fresh -- ./reader.sh
 grep -q lost report && complain 'a run did not find its input'
 
+head -c 70000000 /dev/zero | chaos --ways=fresh --seeds=1 -- wc -c
+expect 'a pipe without end' '0 privheap chaos: standard input is a pipe: of what comes through it the program gets the first 64 MB' "$? $(cat said)"
+
+# ---- its end, rules ----------------------------------------------------------------------------
+
+mkfifo pipe
+set -m # else what is in the background ignores SIGINT
+for signal in INT TERM HUP; do
+    rm -f waiting
+    "$privheap" chaos -- sh -c 'echo >waiting; exec sleep 60' 9>pipe >report 2>said &
+    exec 3<pipe
+    until_true [ -e waiting ] || complain 'the program does not run'
+    kill -$signal $!
+    timeout 30 cat <&3 || complain "the program lives on behind $signal"
+    wait $!
+    expect "interrupted by $signal" '130 ' "$? $(ls tmp)"
+done
+exec 3<&-
+set +m
+"$privheap" chaos --json=- -- ./chaotic stays >pipe 2>said &
+exec 3<pipe
+exec 3<&-
+wait $!
+expect 'nobody reads' '141  ' "$? $(ls tmp) $(cat said)"
+"$privheap" chaos --seeds=1 -- sh -c 'rm -f gone; setsid sh -c "echo >gone; exec sleep 60" & until [ -e gone ]; do :; done' 9>pipe >report 2>said &
+timeout 30 cat pipe || complain 'a process with a session of its own lives on'
+wait $!
+expect 'a session of its own' 0 $?
+gives 125 'privheap chaos: cannot write to standard output: Bad file descriptor' sh -c '"$0" chaos --seeds=1 -- true >&-' "$privheap"
+
+export XDG_CONFIG_HOME=$work/config
+"$privheap" rules add sh purge-delay=77
+for options in --seed=1:77 --no-rules:; do
+    chaos --seeds=1 "${options%:*}" -- sh -c 'echo "$PRIVHEAP_PURGE_DELAY" >seen'
+    expect "${options%:*}" "0 ${options##*:}" "$? $(cat seen)"
+done
+
 # ---- JSON, words, exit codes ------------------------------------------------------------------------
 
 chaos --json=- --ways=fresh+move --seeds=2 -- ./chaotic stays 'a "b"'
@@ -188,7 +210,7 @@ expect 'nothing is left behind' '' "$(ls tmp)"
 
 while IFS='|' read -r options what; do
     # shellcheck disable=SC2086
-    chaos $options
+    chaos $options </dev/null # which is the table
     expect "exit code of $options" 125 $?
     grep -qF -e "$what" said || complain "$options: $(cat said)"
 done <<'END'
@@ -199,6 +221,9 @@ done <<'END'
 --size=9-3 -- true|--size: "9-3" is not a range
 --ignore=( -- true|--ignore: "(" is no regular expression
 --timeout=x -- true|--timeout: "x" is not a number of seconds
+--json= -- true|--json: "" is no file name
+--json=nowhere/x -- true|--json: cannot write to nowhere/x: No such file
+--module=typo.so --seeds=1 -- ./chaotic stays|no block came from typo.so: --module takes the file name
 |which program?
 END
 chaos -- ./no-such-program
@@ -208,4 +233,4 @@ for text in seed: ways: ways:fresh+ size:3-2 other:1 'seed:1,'; do
     expect "exit code for $text" 125 $?
     grep -q 'it takes seed:N, ways:WAY+WAY' said || complain "$text: $(cat said)"
 done
-exit $failed
+tell_and_exit

@@ -55,6 +55,33 @@ static NOINLINE void call_deep(int depth)
 START_TEST(plain_calls) { call_deep(_i * 6); }
 END_TEST
 
+static unsigned wanted_depth;
+
+static NOINLINE void take_so_many(int depth)
+{
+    if (depth > 0)
+        take_so_many(depth - 1);
+    else
+        ph_trace_deep(&got, wanted_depth);
+    AFTER;
+}
+
+/* Of each the first two frames are the unwinder's own function and where that was called. */
+START_TEST(as_many_as_were_asked_for)
+{
+    take_so_many((int)(wanted_depth = TRACE_DEPTH));
+    const struct trace whole = got;
+    ck_assert_uint_eq(whole.depth, TRACE_DEPTH);
+    for (unsigned depth = 0; depth <= TRACE_DEPTH + 1; depth++) {
+        wanted_depth = depth;
+        take_so_many(TRACE_DEPTH);
+        ck_assert_uint_eq(got.depth, depth < TRACE_DEPTH ? depth : TRACE_DEPTH);
+        ck_assert_int_eq(memcmp(got.pc, whole.pc, got.depth * sizeof *got.pc), 0);
+        ck_assert_uint_eq(got.thread, ph_os_tid());
+    }
+}
+END_TEST
+
 static struct stack_copy kept;
 
 static NOINLINE void keep_deep(int depth)
@@ -537,6 +564,7 @@ int main(void)
     TCase *tables = tcase_create("by tables");
     if (!IS_SANITIZED)
         tcase_add_loop_test(tables, plain_calls, 0, 4);
+    tcase_add_test(tables, as_many_as_were_asked_for);
     if (!IS_SANITIZED)
         tcase_add_test(tables, copied_stack_tells_the_same_later);
     tcase_add_test(tables, short_copy_ends_early);

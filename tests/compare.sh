@@ -6,20 +6,9 @@
 # not there or hang, what it writes, and what it says to wrong words.  The allocators compared are made here: libc's
 # malloc with one peculiarity each.
 
-privheap=${privheap:-$PWD/privheap}
-preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
-top_srcdir=${top_srcdir:-$(dirname "$0")/..}
-CC=${CC:-cc}
-[ -e "$preload_object" ] || { echo 'there is no preload object in this build'; exit 77; }
-pages=$(cd "${top_builddir:-$PWD}" && pwd)/man
-unset LD_PRELOAD NO_COLOR
-for variable in $(env | sed -n 's/^\(PRIVHEAP_[^=]*\)=.*/\1/p'); do unset "$variable"; done
-
-exec </dev/null
-folder=$(mktemp -d) || exit 99
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 99
-failed=0 passed=0
+. "${top_srcdir:-$(dirname "$0")/..}/tests/verb.inc"
+pages=$top_builddir/man
+unset NO_COLOR
 
 # ---- how to say what is expected ------------------------------------------------------------
 
@@ -312,7 +301,7 @@ fi
 # ---- charts ---------------------------------------------------------------------------------
 
 mkdir bare && ln -s "$(command -v sh)" bare/sh
-path=$folder/bare
+path=$work/bare
 refuses 125 "--plot: the charts are drawn by gnuplot, which is not found in PATH; install it (Debian's package: gnuplot-nox), or leave --plot out and use --json" --plot=x.svg -- sh
 path=
 refuses 125 "--plot: the file's name must end in .svg or .png" --plot=x.gif -- ./work 1
@@ -347,12 +336,15 @@ refuses 125 '--with: ./work defines no malloc: nothing to compare' --with=./work
 refuses 125 "--with: 'a b=./work' begins with no good name: up to 31 letters, digits and ._+-" "--with=a b=./work" -- ./work 1
 refuses 125 "--with: 'jmalloc' is none of privheap, glibc, jemalloc, mimalloc, tcmalloc, tcmalloc_minimal, tbbmalloc, scudo, snmalloc, rpmalloc, hardened_malloc; for any other: --with=NAME=FILE.so" --with=jmalloc -- ./work 1
 refuses 125 "--with: rpmalloc is not found on this machine; say where: --with=rpmalloc=FILE.so" --with=rpmalloc -- ./work 1
-refuses 125 "two allocators are called 'glibc'; give one another name: --with=NAME=$folder/libBIG.so" --with=glibc=./libBIG.so -- ./work 1
+refuses 125 "two allocators are called 'glibc'; give one another name: --with=NAME=$work/libBIG.so" --with=glibc=./libBIG.so -- ./work 1
 refuses 125 "--base: 'x' is not among those compared: privheap, glibc" --base=x --with=glibc -- ./work 1
 refuses 125 "--env: 'x' names no allocator compared here: x:A=1" --env=x:A=1 --with=glibc -- ./work 1
 refuses 125 '--env: "A=1" is not NAME:VARIABLE=VALUE' --env=A=1 -- ./work 1
 refuses 127 'none-such is not found in PATH' -- none-such
 refuses 126 './work.txt is not executable for you; see chmod(1)' -- ./work.txt
+
+verdict 'a closed standard output is told' [ "$(sh -c '"$0" compare --runs=1 --warmup=0 --with=glibc -- ./work 0 >&-' \
+    "$privheap" 2>&1)" = 'privheap compare: cannot write to standard output: Bad file descriptor' ]
 
 # ---- help and manual ------------------------------------------------------------------------
 
@@ -361,5 +353,4 @@ for option in $(sed -n 's/^  --\([a-z-]*\).*/\1/p' help); do
     verdict "--$option is not in privheap-compare(1)" grep -q "^\.It Fl -$option\( \|\$\)" "$pages/privheap-compare.1"
 done
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+tell_and_exit

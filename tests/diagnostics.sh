@@ -3,7 +3,7 @@
 # Copyright (c) 2026 the privheap authors
 #
 # diagnostics.sh -- each number of lib/diagnostics.def has its section in privheap-diagnostics(7), with its words and
-# with likely causes; no other number has one, and no number stands for two kinds.
+# with likely causes and what to do next; no other number has one, and no number stands for two kinds.
 
 top=${top_srcdir:-$(cd "$(dirname "$0")/.." && pwd)}
 page=${top_builddir:-$PWD}/man/privheap-diagnostics.7
@@ -22,6 +22,8 @@ diff diagnostics.listed.tmp diagnostics.told.tmp || complain 'the list (<) and t
 while read -r number words; do
     awk -v head=".Ss $number " 'index($0, ".Ss ") == 1 || index($0, ".Sh ") == 1 { inside = index($0, head) == 1 } inside' "$page" |
         grep -q '^Likely causes: ' || complain "$number ($words) has no likely causes"
+    awk -v head=".Ss $number " 'index($0, ".Ss ") == 1 || index($0, ".Sh ") == 1 { inside = index($0, head) == 1 } inside' "$page" |
+        grep -q '^Next: ' || complain "$number ($words) does not say what to do next"
 done <diagnostics.told.tmp
 
 # What the page points to exists.

@@ -5,20 +5,8 @@
 # fail.sh -- option FAIL: exactly the calls fail that it says, each in the way that its function has, and one line
 # says which.
 
-privheap=${privheap:-$PWD/privheap}
-[ -e "$preload_object" ] || { echo 'there is no preload object in this build'; exit 77; }
+. "${top_srcdir:-$(dirname "$0")/..}/tests/verb.inc"
 library=$top_builddir/lib/.libs
-for variable in $(env | sed -n 's/^\(PRIVHEAP_[^=]*\)=.*/\1/p'); do unset "$variable"; done
-exec </dev/null
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
-failed=0
-
-expect() { # WHAT EXPECTED GOT
-    [ "$2" = "$3" ] && return
-    printf '%s\n  expected: %s\n  got:      %s\n' "$1" "$2" "$3"
-    failed=1
-}
 
 $CC -g -O1 "$top_srcdir/tests/failing.c" -I"$top_srcdir/lib" -o "$work/failing" -L"$library" -lprivheap \
     -Wl,-rpath,"$library" -pthread || exit 1
@@ -98,4 +86,4 @@ for text in nth: nth:0 nth:x nth:1,nth:2 rate:3 rate:1/0 seed:4 size:9-3 size: m
     expect "exit code for $text" 125 $?
     expect "one line for $text" "1 1" "$(wc -l <"$work/said") $(grep -c 'it takes nth:N, after:N, rate:1/N' "$work/said")"
 done
-exit $failed
+tell_and_exit

@@ -58,6 +58,7 @@ CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_spanguard
 CHECK_SUITES += %D%/check_statistics
+CHECK_SUITES += %D%/check_trace
 CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
 CHECK_SUITES += %D%/check_walk
@@ -102,6 +103,7 @@ SCRIPT_TESTS += %D%/run.sh
 SCRIPT_TESTS += %D%/sample.sh
 SCRIPT_TESTS += %D%/signals.sh
 SCRIPT_TESTS += %D%/stress.sh
+SCRIPT_TESTS += %D%/stress_verb.sh
 SCRIPT_TESTS += %D%/stress_matrix.sh
 SCRIPT_TESTS += %D%/stress_tutorial.sh
 SCRIPT_TESTS += %D%/symbols.sh
@@ -189,6 +191,7 @@ EXTRA_DIST += %D%/failing.c
 EXTRA_DIST += %D%/failing.cc
 EXTRA_DIST += %D%/oomed.c
 EXTRA_DIST += %D%/oomed_library.c
+EXTRA_DIST += %D%/stressed.c
 EXTRA_DIST += %D%/fault_all.sh
 EXTRA_DIST += %D%/fuzz_long.sh
 EXTRA_DIST += %D%/headers_layout.c
@@ -267,6 +270,7 @@ EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
 EXTRA_DIST += %D%/symbols.libprivheap.expected
 EXTRA_DIST += %D%/tally.sh
 EXTRA_DIST += %D%/validate_soak.sh
+EXTRA_DIST += %D%/verb.inc
 
 # ---- how they are built ---------------------------------------------------------------------
 

@@ -26,8 +26,10 @@ has_sections() {
 has_sections "$command_page" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,FILES,EXIT STATUS,EXAMPLES,DIAGNOSTICS,SEE ALSO,CAVEATS'
 has_sections "$compare_page" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,CAVEATS'
 has_sections "$rules_page" 'NAME,SYNOPSIS,DESCRIPTION,ENVIRONMENT,FILES,EXIT STATUS,EXAMPLES,SEE ALSO'
-has_sections "$build/man/privheap-oom.1" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,CAVEATS'
+has_sections "$build/man/privheap-oom.1" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,LIMITS,CAVEATS'
 has_sections "$build/man/privheap-chaos.1" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,CAVEATS'
+has_sections "$build/man/privheap-stress.1" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,SUPPRESSIONS,ENVIRONMENT,EXIT STATUS,EXAMPLES,SEE ALSO,CAVEATS'
+has_sections "$build/man/privheap-explain.1" 'NAME,SYNOPSIS,DESCRIPTION,OPTIONS,EXIT STATUS,EXAMPLES,SEE ALSO'
 has_sections "$object_page" 'NAME,SYNOPSIS,DESCRIPTION,ENVIRONMENT,FILES,EXAMPLES,DIAGNOSTICS,SEE ALSO,LIMITS'
 for code in 125 126 127; do
     grep -qx "\.It $code" "$command_page" || complain "exit code $code is not in privheap.1"
@@ -97,7 +99,8 @@ if [ -e "$preload_object" ]; then
     examples=0
     scratch=$(mktemp -d) || exit 99
     trap 'rm -rf "$scratch"' EXIT
-    sed -n 's/^\.Dl \$ //p' "$command_page" "$compare_page" "$object_page" "$rules_page" "$build/man/privheap-chaos.1" >"$scratch/examples"
+    sed -n 's/^\.Dl \$ //p' "$command_page" "$compare_page" "$object_page" "$rules_page" "$build/man/privheap-chaos.1" \
+        "$build/man/privheap-stress.1" "$build/man/privheap-explain.1" >"$scratch/examples"
     while IFS= read -r example; do
         runnable=$(echo "$example" | sed "s,/tmp/,$scratch/,; s,/[^ =]*/libprivheap-preload\.so,$preload_object,")
         (cd "$scratch" && PATH=$build:$PATH XDG_CONFIG_HOME=$scratch sh -c "$runnable") </dev/null >"$scratch/out" 2>"$scratch/errors" ||

@@ -5,25 +5,10 @@
 # oom.sh -- privheap oom: every planted fault is found, with its line, none is invented; again by its token; what it
 # must leave alone it leaves alone; words, figures and exit codes.
 
-privheap=${privheap:-$PWD/privheap}
-[ -e "$preload_object" ] || { echo 'there is no preload object in this build'; exit 77; }
-for variable in $(env | sed -n 's/^\(PRIVHEAP_[^=]*\)=.*/\1/p'); do unset "$variable"; done
-unset LD_PRELOAD
-exec </dev/null
-work=$(mktemp -d) || exit 99
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 99
+. "${top_srcdir:-$(dirname "$0")/..}/tests/verb.inc"
 mkdir tmp
 export TMPDIR=$work/tmp
 source=$top_srcdir/tests/oomed.c
-failed=0
-
-complain() { printf 'FAILED: %s\n' "$*"; failed=1; }
-expect() { # WHAT EXPECTED GOT
-    [ "$2" = "$3" ] && return
-    printf '%s\n  expected: %s\n  got:      %s\n' "$1" "$2" "$3"
-    failed=1
-}
 
 $CC -O0 -g -w -D_GNU_SOURCE -shared -fPIC "$top_srcdir/tests/oomed_library.c" -o liboomed.so &&
     $CC -O0 -g -D_GNU_SOURCE "$source" -o oomed -Wl,--no-as-needed -L. -loomed -Wl,-rpath,"$work" -pthread -ldl || exit 1
@@ -132,6 +117,98 @@ expect 'and of a file' '1 2 3' "$(tr '\n' ' ' <kept/program.out | sed 's/ $//')"
 expect 'the program says nothing' '' "$(cat said)"
 expect 'no folder stays behind' '' "$(ls tmp)"
 
+sweep --keep-output=made --first=1 -- sort numbers
+expect 'a folder for output is made' '0 1 2 3' "$? $(tr '\n' ' ' <made/program.out | sed 's/ $//')"
+
+# What goes on is ended, and the folder with it; what was cut off by that is no finding.
+set -m # else what is in the background ignores SIGINT
+export OOMED_FOLDER=$work/files
+interrupted() { # SIGNAL OPTIONS...
+    local signal=$1
+    shift
+    rm -f files/waiting
+    "$privheap" oom --timeout=100 "$@" -- ./oomed good_waiting >report 2>said &
+    until_true [ -e files/waiting ] || complain "$* does not come to wait"
+    kill -"$signal" -- -$! # as a terminal does: the program has it, too
+    wait $!
+    expect "interrupted by $signal, $*" "130 0 different findings " "$? $(sed -n '2s/.*; //p' report) $(ls tmp)"
+}
+interrupted INT
+interrupted TERM --rerun
+interrupted HUP --also-after
+"$privheap" oom -- cat < <(echo x; exec sleep 60) >report 2>said &
+until_true sh -c 'grep -qs . tmp/*/input' || complain 'standard input is not read'
+kill -TERM $!
+wait $!
+expect 'interrupted while it reads its input' '130 ' "$? $(ls tmp)"
+set +m
+
+# Nobody reads the report; somebody does, but slowly; it cannot be written.
+mkfifo pipe
+for verb in "oom -- ./oomed malloc_unchecked" "oom --json=- -- ./oomed malloc_unchecked"; do
+    # shellcheck disable=SC2086
+    "$privheap" $verb >pipe 2>said &
+    exec 3<pipe
+    exec 3<&-
+    wait $!
+    expect "$verb, unread" '141  ' "$? $(ls tmp) $(cat said)"
+done
+long=$(head -c 100000 /dev/zero | tr '\0' x)
+"$privheap" oom -- ./oomed second "$long" 2>said | { sleep 0.3; cat; } >report
+expect 'read slowly' '0 100000 ' "${PIPESTATUS[0]} $(head -1 report | tr -cd x | wc -c) $(cat said)"
+why='privheap oom: cannot write to standard output: '
+gives 125 "${why}Bad file descriptor" sh -c '"$0" oom -- ./oomed double_free >&-' "$privheap"
+[ -c /dev/full ] && gives 125 "${why}No space left on device" sh -c '"$0" oom -- ./oomed double_free >/dev/full' "$privheap"
+expect 'without standard input' 0 "$(sh -c '"$0" oom -- ./oomed second <&- >report; echo $?' "$privheap")"
+
+# Nobody outlives the sweep: who has the pipe open.
+for options in '' --rerun --jobs=1; do
+    # shellcheck disable=SC2086
+    "$privheap" oom $options -- ./oomed good_sessions 9>pipe >report 2>said &
+    timeout 30 cat pipe || complain "processes of good_sessions live on, '$options'"
+    wait $!
+    expect "good_sessions, '$options'" '0 0 different findings' "$? $(sed -n '2s/.*; //p' report)"
+done
+
+for options in '' --rerun; do
+    # shellcheck disable=SC2086
+    sweep $options -- ./oomed good_fork
+    expect "good_fork, '$options'" '0 1' "$? $(grep -c 'processes that the program makes by fork asked for memory, too: that was not tried' report)"
+done
+
+# A pipe is kept up to a bound.
+head -c 70000000 /dev/zero | sweep --keep-output=kept --first=1 -- wc -c
+expect 'a pipe without end' '0 67108864' "$? $(cat kept/program.out)"
+expect 'and it is told' 'privheap oom: standard input is a pipe: of what comes through it the program gets the first 64 MB' "$(cat said)"
+
+# Rules.
+export XDG_CONFIG_HOME=$work/config
+"$privheap" rules add env purge-delay=77 guard-rate=3
+for options in '--keep-output=kept:77 3' '--keep-output=kept --no-rules: 1'; do
+    # shellcheck disable=SC2086
+    sweep ${options%:*} --first=1 -- env
+    expect "${options%:*}" "${options##*:}" "$(sed -n 's/^PRIVHEAP_PURGE_DELAY=//p' kept/program.out) $(sed -n 's/^PRIVHEAP_GUARD_RATE=//p' kept/program.out)"
+done
+
+# Names as C++ has them.
+cat >named.cc <<'END'
+#include <stdlib.h>
+namespace outer { struct inner { void work(int, char); }; }
+__attribute__((noinline)) void outer::inner::work(int bytes, char c)
+{
+    char *volatile text = static_cast<char *>(malloc(bytes));
+    text[3] = c;
+    free(text);
+}
+int main() { outer::inner().work(30, 'x'); }
+END
+if [ "$has_lines" != 0 ] && ${CXX:-c++} -O0 -g named.cc -o named 2>shell; then
+    sweep -- ./named
+    expect 'C++ names' '1 2' "$? $(grep -c ' outer::inner::work(int, char) [^ ]*named.cc:[56] ' report)"
+else
+    echo 'no C++ compiler, or no libdw: C++ names are left out'
+fi
+
 # For programs.
 sweep --json=out.json --junit=out.xml --quiet -- ./oomed double_free
 expect 'quiet' '' "$(cat report said)"
@@ -139,7 +216,7 @@ if command -v python3 >/dev/null; then
     python3 - <<'END' || complain 'JSON or JUnit is not what it should be'
 import json, xml.dom.minidom
 found = json.load(open("out.json"))
-assert found["schema"] == "privheap.oom/1" and found["allocations"] == 2, found
+assert found["forks"] is False and found["schema"] == "privheap.oom/1" and found["allocations"] == 2, found
 one, = found["findings"]
 assert one["class"] == "heap damage" and one["counts"] and one["failed"]["bytes"] == 40, one
 assert one["failed"]["stack"][0]["module"] == "oomed" and one["ended"][0]["module"] == "oomed", one
@@ -165,7 +242,15 @@ refuses 125 '--jobs: "0" is not a whole number from 1 to 64' --jobs=0 -- true
 refuses 125 '--size: "9-3" is not a range of sizes such as 100-4k' --size=9-3 -- true
 refuses 125 '--replay: "xyz" is no token of a report, such as 4d20438635c5dcba.2' --replay=xyz -- true
 refuses 125 '--gdb is for --replay=TOKEN' --gdb -- true
+refuses 125 '--json: "" is no file name' --json= -- true
+refuses 125 '--json: cannot write to nowhere/x: No such file or directory' --json=nowhere/x -- ./oomed second
+refuses 125 "--junit: \"$work\" is a directory" --junit="$work" -- ./oomed second
+refuses 125 'only one of --json and --junit can go to standard output' --json=- --junit=- -- true
+refuses 125 '--keep-output: cannot write to nowhere/x: No such file or directory' --keep-output=nowhere/x -- ./oomed second
+of='the file name of the program or of one of its libraries'
+refuses 125 "no allocation came from typo.so: --module takes $of" --module=typo.so -- ./oomed second
+refuses 125 "no allocation came from typo.so: --module takes $of" --module=typo.so --rerun -- ./oomed second
 refuses 125 'which program? usage: privheap oom [options] [--] PROGRAM [ARGS]'
 refuses 125 'the program made no such call: 1234.1 is another program'"'s, or of a run that went another way" --replay=1234.1 -- ./oomed good_list
 refuses 127 'nothing-of-that-name is not found in PATH' -- nothing-of-that-name
-exit $failed
+tell_and_exit

@@ -6,10 +6,12 @@
  * Cases whose names begin with good_ have no fault, though allocations of theirs fail. */
 #include <ctype.h>
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char *volatile word = "a word that is not too short";
@@ -362,6 +364,52 @@ static int good_sleeper(void)
     return text == NULL;
 }
 
+/* Until a signal ends it; says where it is. */
+static int good_waiting(void)
+{
+    const char *folder = getenv("OOMED_FOLDER");
+    char name[500];
+    free(malloc(9));
+    snprintf(name, sizeof name, "%s/waiting", folder != NULL ? folder : "/nowhere");
+    int file = open(name, O_WRONLY | O_CREAT, 0600);
+    if (file >= 0) close(file);
+    for (;;) pause();
+}
+
+/* Leaves processes behind, in sessions of their own: without and with an exec. */
+static int good_sessions(void)
+{
+    char *text = malloc(70);
+    for (int i = 0; i < 2; i++) {
+        pid_t id = fork();
+        if (id > 0) waitpid(id, NULL, 0);
+        if (id != 0) continue;
+        if (fork() != 0) _exit(0);
+        setsid();
+        if (i == 0) execlp("sleep", "sleep", "60", (char *)NULL);
+        sleep(60);
+        _exit(0);
+    }
+    char *more = malloc(80);
+    free(text);
+    free(more);
+    return 0;
+}
+
+/* What it allocates it does in a child. */
+static int good_fork(void)
+{
+    free(malloc(50));
+    pid_t id = fork();
+    if (id == 0) {
+        char *text = malloc(60);
+        text[0] = 'x';
+        _exit(0);
+    }
+    if (id > 0) waitpid(id, NULL, 0);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -373,7 +421,7 @@ int main(int argc, char **argv)
         CASE(getline_unchecked), CASE(fopen_unchecked), CASE(double_free), CASE(write_after_failed_realloc), CASE(read_after_failed_realloc), CASE(overflow),
         CASE(lost), CASE(lost_deep), CASE(hang_asleep), CASE(hang_busy), CASE(abort_with_message), CASE(abort_silently), CASE(second), CASE(thread),
         CASE(library), CASE(good_list), CASE(good_stdio), CASE(good_growth), CASE(good_leak_of_its_own), CASE(good_sleeper),
-        CASE(good_writer),
+        CASE(good_writer), CASE(good_waiting), CASE(good_sessions), CASE(good_fork),
         { "stack_overflow", stack },
     };
     static char room[BUFSIZ];

@@ -5,20 +5,7 @@
 # rules.sh -- settings kept per program: what `privheap rules` writes and tells, which programs a rule means, which
 # rule wins, what run makes of it, and that a broken file costs its broken lines only.
 
-privheap=${privheap:-$PWD/privheap}
-preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
-CC=${CC:-cc}
-[ -e "$preload_object" ] || { echo 'there is no preload object in this build'; exit 77; }
-unset LD_PRELOAD
-for variable in $(env | sed -n 's/^\(PRIVHEAP_[^=]*\)=.*/\1/p'); do unset "$variable"; done
-
-exec </dev/null
-folder=$(mktemp -d) || exit 99
-folder=$(realpath "$folder")
-trap 'rm -rf "$folder"' EXIT
-chmod 755 "$folder"
-cd "$folder" || exit 99
-failed=0 passed=0
+. "${top_srcdir:-$(dirname "$0")/..}/tests/verb.inc"
 nobody=65534
 as_nobody=
 [ "$(id -u)" = 0 ] && as_nobody="setpriv --reuid $nobody --regid $nobody --clear-groups"
@@ -44,38 +31,18 @@ cat >system.c <<'END_C'
 INSTEAD(open)
 INSTEAD(open64)
 END_C
-$CC -shared -fPIC -DSYSTEM="\"$folder/system\"" -o system.so system.c -ldl || exit 99
+$CC -shared -fPIC -DSYSTEM="\"$work/system\"" -o system.so system.c -ldl || exit 99
 cat >ph <<END_SH
 #!/bin/sh
-LD_PRELOAD=$folder/system.so exec "$privheap" "\$@"
+LD_PRELOAD=$work/system.so exec "$privheap" "\$@"
 END_SH
 chmod 755 ph
-ph=$folder/ph
-XDG_CONFIG_HOME="$folder/my config"
+ph=$work/ph
+XDG_CONFIG_HOME="$work/my config"
 export XDG_CONFIG_HOME
 mine="$XDG_CONFIG_HOME/privheap/rules"
 
 # ---- how to say what is expected ------------------------------------------------------------
-
-verdict() {
-    what=$1
-    shift
-    if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $what"; fi
-}
-
-# gives CODE TEXT COMMAND...: the exit code, and all of the output.
-gives() {
-    code=$1 text=$2
-    shift 2
-    output=$("$@" 2>&1)
-    got=$?
-    if [ $got -eq "$code" ] && [ "$output" = "$text" ]; then
-        passed=$((passed + 1))
-        return
-    fi
-    failed=$((failed + 1))
-    printf 'FAILED: %s\n  expected %s: %s\n  got      %s: %s\n' "$*" "$code" "$text" $got "$output"
-}
 
 # rules CODE TEXT ARGUMENTS...: `privheap rules ARGUMENTS`; its complaints begin as they should.
 rules() {
@@ -101,7 +68,7 @@ starts() {
 # One that prints its variables, without the start of them.
 printf '#!/bin/sh\nenv | sed -n "s/^PRIVHEAP_//p" | sort | paste -sd " "\n' >vars
 chmod 755 vars
-PATH=$folder:$PATH
+PATH=$work:$PATH
 say() { printf '%s\n' "$@"; }
 
 # ---- add, list, remove ----------------------------------------------------------------------
@@ -175,7 +142,7 @@ rules 0 '' add vars stats
 chmod 640 "$mine"
 mkdir dotfiles
 mv "$mine" dotfiles/
-ln -s "$folder/dotfiles/rules" "$mine"
+ln -s "$work/dotfiles/rules" "$mine"
 rules 0 '' add vars checks=0
 verdict 'a link stays a link' [ -L "$mine" ]
 verdict 'the file at its end is changed' grep -qx 'checks = 0' dotfiles/rules
@@ -183,7 +150,7 @@ verdict 'the mode stays' [ "$(stat -c %a dotfiles/rules)" = 640 ]
 verdict 'no other file is left' [ "$(ls -A dotfiles)" = rules ]
 if [ "$(id -u)" = 0 ]; then
     chown $nobody:$nobody dotfiles/rules
-    rules 125 "$folder/dotfiles/rules is left alone: it belongs to another user" add vars checks=1
+    rules 125 "$work/dotfiles/rules is left alone: it belongs to another user" add vars checks=1
     gives 0 "privheap run: $mine is ignored: it belongs to another user" "$ph" run vars
     chown 0:$nobody dotfiles/rules
     rules 0 '' add vars checks=1
@@ -218,39 +185,47 @@ if [ -n "$as_nobody" ] || [ "$(id -u)" != 0 ]; then
     mkdir -p readonly/privheap
     printf '[vars]\nstats = 0\n' >readonly/privheap/rules
     chmod -R a-w,a+rX readonly
-    gives 125 "privheap rules: cannot write to $folder/readonly/privheap/rules: Permission denied" \
-        env XDG_CONFIG_HOME="$folder/readonly" $as_nobody "$privheap" rules add vars stats
-    gives 125 "privheap rules: cannot write to $folder/readonly/privheap/rules: Permission denied" \
-        env XDG_CONFIG_HOME="$folder/readonly" $as_nobody "$privheap" rules remove vars
+    gives 125 "privheap rules: cannot write to $work/readonly/privheap/rules: Permission denied" \
+        env XDG_CONFIG_HOME="$work/readonly" $as_nobody "$privheap" rules add vars stats
+    gives 125 "privheap rules: cannot write to $work/readonly/privheap/rules: Permission denied" \
+        env XDG_CONFIG_HOME="$work/readonly" $as_nobody "$privheap" rules remove vars
     chmod -R u+w readonly
 else
     echo 'not tried: a folder that may not be written, for that run this as another user than root, or with setpriv'
 fi
 : >file
-gives 125 "privheap rules: cannot write to $folder/file/privheap/rules: Not a directory" \
-    env XDG_CONFIG_HOME="$folder/file" "$ph" rules add vars stats
+gives 125 "privheap rules: cannot write to $work/file/privheap/rules: Not a directory" \
+    env XDG_CONFIG_HOME="$work/file" "$ph" rules add vars stats
 
 # Where the file is: XDG_CONFIG_HOME, HOME, neither; --file, --system.
 mkdir home
-gives 0 '' env -u XDG_CONFIG_HOME HOME="$folder/home" "$ph" rules add vars stats=0
+gives 0 '' env -u XDG_CONFIG_HOME HOME="$work/home" "$ph" rules add vars stats=0
 verdict 'without XDG_CONFIG_HOME it is in .config' [ -s home/.config/privheap/rules ]
-gives 0 'STATS=0' env -u XDG_CONFIG_HOME HOME="$folder/home" "$ph" run vars
-gives 0 'STATS=0' env XDG_CONFIG_HOME=relative HOME="$folder/home" "$ph" run vars
+gives 0 'STATS=0' env -u XDG_CONFIG_HOME HOME="$work/home" "$ph" run vars
+gives 0 'STATS=0' env XDG_CONFIG_HOME=relative HOME="$work/home" "$ph" run vars
 gives 0 '' env -u XDG_CONFIG_HOME -u HOME "$ph" run vars
 gives 0 '' env -u XDG_CONFIG_HOME HOME= "$ph" run vars
 gives 0 '' env -u XDG_CONFIG_HOME HOME=home "$ph" run vars
 nowhere='neither XDG_CONFIG_HOME nor HOME says where your rules are; --system or --file=FILE names others'
 gives 125 "privheap rules: $nowhere" env -u XDG_CONFIG_HOME -u HOME "$ph" rules add vars stats
 gives 0 '/etc/privheap/rules: no rules' env -u XDG_CONFIG_HOME -u HOME "$ph" rules list
+mkdir new
 rules 0 '' add --file=new/rules vars mode=secure
 verdict 'a file of that name is made' [ "$(cat new/rules)" = '[vars]
 mode = secure' ]
-gives 0 "$folder/new/rules:2: [vars] mode = secure" "$ph" rules list --file=new/rules
+gives 0 "$work/new/rules:2: [vars] mode = secure" "$ph" rules list --file=new/rules
 rules 0 '' remove --file new/rules vars
 cp new/rules system
 gives 0 '/etc/privheap/rules: no rules' "$ph" rules list --system
 say '[vars]' stats=1 >system
 gives 0 '/etc/privheap/rules:2: [vars] stats = 1' "$ph" rules list --system
+
+rules 125 "$work is ignored: it is not a regular file" list --file="$work"
+rules 125 "cannot write to $work/not/there/rules: No such file or directory" add --file=not/there/rules vars stats
+verdict 'no folder is made for a file that was named' [ ! -e not ]
+: >loose
+chmod 666 loose
+rules 125 "$work/loose is ignored: it may be written by everybody" list --file=loose
 
 # ---- which programs a rule means ------------------------------------------------------------
 
@@ -274,25 +249,25 @@ means no Vars vars
 means yes tool bin/tool
 means yes tool-1.0 bin/tool
 means no tool real/tool-1.0
-means yes "$folder/vars" vars
-means yes "$folder/bin/tool" bin/tool
-means yes "$folder/real/tool-1.0" bin/tool
-means yes "$folder/bin/tool" linked/tool
-means yes "$folder/linked/tool" bin/tool
-means no "$folder/bin/tool" real/tool-1.0
-means no "$folder/bin/vars" vars
+means yes "$work/vars" vars
+means yes "$work/bin/tool" bin/tool
+means yes "$work/real/tool-1.0" bin/tool
+means yes "$work/bin/tool" linked/tool
+means yes "$work/linked/tool" bin/tool
+means no "$work/bin/tool" real/tool-1.0
+means no "$work/bin/vars" vars
 means yes 'my tool' 'a folder/my tool'
-means yes "$folder/a folder/my tool" 'a folder/my tool'
+means yes "$work/a folder/my tool" 'a folder/my tool'
 means yes 'my*' 'a folder/my tool'
 means yes 'v?r[a-s]' vars
 means no 'v?r[t-z]' vars
 means yes '*' vars
 means yes 'tool-*' bin/tool
-means yes "$folder/*" bin/tool
+means yes "$work/*" bin/tool
 means yes '*/real/*' bin/tool
-means no "$folder/r?al" bin/tool
+means no "$work/r?al" bin/tool
 means no 'sh' vars
-means yes "$folder/bin/../vars" vars
+means yes "$work/bin/../vars" vars
 cp vars '['
 cp vars 'v*rs'
 means yes '[[]' './['
@@ -302,7 +277,7 @@ means yes 'v\*rs' './v*rs'
 means yes 'v\ars' vars
 rm "$mine"
 (cd 'a folder' && "$ph" rules add './my tool' stats=0)
-holds "[$folder/a folder/my tool]" 'stats = 0'
+holds "[$work/a folder/my tool]" 'stats = 0'
 (cd 'a folder' && "$ph" rules remove '../a folder/my tool')
 verdict 'a path from here is found again' [ ! -s "$mine" ]
 rules 0 '' add '*/bin/x' stats
@@ -312,14 +287,14 @@ holds '[*/bin/x]' 'stats = 1'
 
 # wins DELAY: the purge delay of vars.
 wins() { starts "PURGE_DELAY=$1" vars; }
-say "[$folder/vars]" purge-delay=1 [vars] purge-delay=2 '[v*]' purge-delay=3 >system
+say "[$work/vars]" purge-delay=1 [vars] purge-delay=2 '[v*]' purge-delay=3 >system
 rm "$mine"
 wins 1
 say '[v*]' purge-delay=4 >"$mine"
 wins 4
 say [vars] purge-delay=5 '[v*]' purge-delay=4 >"$mine"
 wins 5
-say "[$folder/vars]" purge-delay=6 [vars] purge-delay=5 "[$folder/v*]" purge-delay=4 >"$mine"
+say "[$work/vars]" purge-delay=6 [vars] purge-delay=5 "[$work/v*]" purge-delay=4 >"$mine"
 wins 6
 say [vars] purge-delay=7 purge-delay=8 [vars] [other] purge-delay=10 [vars] purge-delay=9 >"$mine"
 wins 9
@@ -336,39 +311,39 @@ starts PURGE_DELAY=12 --no-rules --purge-delay=12 vars
 gives 0 'MODE=tolerant PURGE_DELAY=9' "$ph" run --no-rules --mode=tolerant "$privheap" run vars # inherited, it wins
 
 # show tells the same.
-gives 0 "$folder/vars
+gives 0 "$work/vars
   --purge-delay=9          $mine:8: [vars]
   --mode=secure            /etc/privheap/rules:8: [vars]
   --purge-delay=7          $mine:2: [vars], overruled
   --purge-delay=8          $mine:3: [vars], overruled
-  --purge-delay=1          /etc/privheap/rules:2: [$folder/vars], overruled
+  --purge-delay=1          /etc/privheap/rules:2: [$work/vars], overruled
   --purge-delay=2          /etc/privheap/rules:4: [vars], overruled
   --purge-delay=3          /etc/privheap/rules:6: [v*], overruled" "$ph" rules show vars
 rm system
-gives 0 "$folder/vars
+gives 0 "$work/vars
   --purge-delay=3          environment: PRIVHEAP_PURGE_DELAY
   --purge-delay=7          $mine:2: [vars], overruled
   --purge-delay=8          $mine:3: [vars], overruled
   --purge-delay=9          $mine:8: [vars], overruled" env PRIVHEAP_PURGE_DELAY=3 "$ph" rules show vars
-say '[tool*]' stats=0 "[$folder/absent]" mode=secure '[absent]' checks=0 >"$mine"
-gives 0 "$folder/bin/tool (which is $folder/real/tool-1.0)
-  --stats=0                $mine:2: [tool*]" "$ph" rules show "$folder/bin/tool"
+say '[tool*]' stats=0 "[$work/absent]" mode=secure '[absent]' checks=0 >"$mine"
+gives 0 "$work/bin/tool (which is $work/real/tool-1.0)
+  --stats=0                $mine:2: [tool*]" "$ph" rules show "$work/bin/tool"
 gives 0 "absent (not found)
   --checks=0               $mine:6: [absent]" "$ph" rules show absent
-gives 0 "$folder/vars
+gives 0 "$work/vars
   no rule applies" "$ph" rules show vars
 
 # What a rule says is looked at as what a switch says.
 printf '#!/usr/bin/env -S A=b vars\n' >by-env
 chmod 755 by-env
 say '[by-env]' no-follow=1 >"$mine"
-gives 125 "privheap run: --no-follow does not reach the interpreter of $folder/by-env, which env starts; write: privheap run --no-follow INTERPRETER $folder/by-env" \
+gives 125 "privheap run: --no-follow does not reach the interpreter of $work/by-env, which env starts; write: privheap run --no-follow INTERPRETER $work/by-env" \
     "$ph" run by-env
 starts '' --no-rules by-env
 say '[vars]' log=here.%p >"$mine"
-starts "LOG=$folder/here.%p" vars
+starts "LOG=$work/here.%p" vars
 rules 0 '' add vars log=there
-verdict 'a file is kept from where it was named' grep -qx "log = $folder/there" "$mine"
+verdict 'a file is kept from where it was named' grep -qx "log = $work/there" "$mine"
 
 # ---- broken files, broken words -------------------------------------------------------------
 
@@ -450,9 +425,9 @@ if [ -n "$as_nobody" ]; then
     chmod 700 hidden
     chmod 600 others/privheap/rules
     chmod 755 "$XDG_CONFIG_HOME" "$XDG_CONFIG_HOME/privheap"
-    gives 0 '' env XDG_CONFIG_HOME="$folder/hidden" $as_nobody "$privheap" run vars
-    gives 0 "privheap run: $folder/others/privheap/rules is ignored: it cannot be read: Permission denied" \
-        env XDG_CONFIG_HOME="$folder/others" $as_nobody "$privheap" run vars
+    gives 0 '' env XDG_CONFIG_HOME="$work/hidden" $as_nobody "$privheap" run vars
+    gives 0 "privheap run: $work/others/privheap/rules is ignored: it cannot be read: Permission denied" \
+        env XDG_CONFIG_HOME="$work/others" $as_nobody "$privheap" run vars
     gives 0 CHECKS=0 $as_nobody "$privheap" run vars # root's are trusted
 else
     echo 'not tried: files of others, for that run this as root, with setpriv'
@@ -479,8 +454,8 @@ rules 2 "max-size: \"12q\" is not a size; it takes $size" add vars max-size=12q
 rules 2 "max-size needs a value: $size" add vars max-size
 rules 2 'stats: "" is empty; it takes 0 or 1' add vars stats=
 rules 2 'cannot write to /missing/log: No such file or directory' add vars log=/missing/log
-rules 2 "log: \"$folder/a?b\" has a control character" add vars "log=$(printf 'a\nb')"
-rules 2 "log: \"$folder/a \" ends with a space" add vars 'log=a '
+rules 2 "log: \"$work/a?b\" has a control character" add vars "log=$(printf 'a\nb')"
+rules 2 "log: \"$work/a \" ends with a space" add vars 'log=a '
 rules 2 "'': expected a program's name, path or pattern, not nothing" add '' stats
 rules 2 "' ls': expected a program without spaces around it (? stands for any character)" add ' ls' stats
 rules 2 "'l?s': expected a program without control characters" add "$(printf 'l\ns')" stats
@@ -492,8 +467,7 @@ verdict 'it is what help rules says' [ "$("$ph" help rules)" = "$(cat words)" ]
 verdict 'and so is that of an action' [ "$("$ph" rules add --help)" = "$(cat words)" ]
 verdict 'run --help names the switch and the verb' [ "$("$ph" run --help | grep -c -e '^  --no-rules$' -e 'privheap rules show')" = 2 ]
 [ -c /dev/full ] && for action in list 'show vars' --help; do
-    "$ph" rules $action >/dev/full 2>errors
-    verdict "$action complains when it cannot be written" [ $? -eq 125 ]
+    gives 125 'privheap rules: cannot write to standard output: No space left on device' sh -c '"$0" rules "$@" >/dev/full' "$ph" $action
 done
 
 # ---- run's own exit codes, and privileges ---------------------------------------------------
@@ -533,5 +507,4 @@ else
     echo 'not tried: AT_SECURE, for that run this as root'
 fi
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+tell_and_exit

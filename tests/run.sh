@@ -5,43 +5,10 @@
 # run.sh -- the command: what it starts, what it refuses and in which words, exit codes, where it
 # finds its preload object, what becomes of LD_PRELOAD.
 
-privheap=${privheap:-$PWD/privheap}
-preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
-CC=${CC:-cc}
-[ -e "$preload_object" ] || { echo 'there is no preload object in this build'; exit 77; }
-unset LD_PRELOAD
-for variable in $(env | sed -n 's/^\(PRIVHEAP_[^=]*\)=.*/\1/p'); do unset "$variable"; done
-
-exec </dev/null
-folder=$(mktemp -d) || exit 99
-trap 'rm -rf "$folder"' EXIT
-chmod 755 "$folder"
-cd "$folder" || exit 99
+. "${top_srcdir:-$(dirname "$0")/..}/tests/verb.inc"
 object=$(realpath "$preload_object")
-failed=0 passed=0
 
 # ---- how to say what is expected ------------------------------------------------------------
-
-# verdict NAME CONDITION...: count it.
-verdict() {
-    what=$1
-    shift
-    if "$@"; then passed=$((passed + 1)); else failed=$((failed + 1)); echo "FAILED: $what"; fi
-}
-
-# gives CODE TEXT COMMAND...: the exit code, and all of the output.
-gives() {
-    code=$1 text=$2
-    shift 2
-    output=$("$@" 2>&1)
-    got=$?
-    if [ $got -eq "$code" ] && [ "$output" = "$text" ]; then
-        passed=$((passed + 1))
-        return
-    fi
-    failed=$((failed + 1))
-    printf 'FAILED: %s\n  expected %s: %s\n  got      %s: %s\n' "$*" "$code" "$text" $got "$output"
-}
 
 # refuses CODE LINE ARGUMENTS...: `privheap run ARGUMENTS` says this one line.
 refuses() {
@@ -85,7 +52,7 @@ gives 0 'PRIVHEAP_INITIAL_SIZE=1m
 PRIVHEAP_MAX_SIZE=64m
 PRIVHEAP_PURGE_DELAY=20' "$privheap" run --max-size=64m --purge-delay 20 --initial-size=1m \
     sh -c 'env | grep PRIVHEAP_ | sort'
-gives 0 "PRIVHEAP_LOG=$folder/a.%p
+gives 0 "PRIVHEAP_LOG=$work/a.%p
 PRIVHEAP_STATS=0" env PRIVHEAP_STATS=1 "$privheap" run --log=a.%p --stats=0 sh -c 'env | grep PRIVHEAP_ | sort'
 gives 0 PRIVHEAP_MAX_SIZE=3m env PRIVHEAP_MAX_SIZE=2m "$privheap" run --max-size=3m sh -c 'env | grep PRIVHEAP_'
 gives 0 PRIVHEAP_MAX_SIZE=64m "$privheap" run --max=64m sh -c 'env | grep PRIVHEAP_' # short for it
@@ -108,11 +75,11 @@ cp other.so more.so
 cp other.so libprivheap-preload.so.1 # the name of ours, and more
 show='echo "$LD_PRELOAD"'
 gives 0 "$object" "$privheap" run sh -c "$show"
-gives 0 "$object:$folder/other.so" env LD_PRELOAD="$folder/other.so" "$privheap" run sh -c "$show"
-gives 0 "$object:$folder/other.so:./more.so" env LD_PRELOAD="$folder/other.so ./more.so" "$privheap" run sh -c "$show"
+gives 0 "$object:$work/other.so" env LD_PRELOAD="$work/other.so" "$privheap" run sh -c "$show"
+gives 0 "$object:$work/other.so:./more.so" env LD_PRELOAD="$work/other.so ./more.so" "$privheap" run sh -c "$show"
 gives 0 "$object" env LD_PRELOAD= "$privheap" run sh -c "$show"
 gives 0 "$object" "$privheap" run "$privheap" run sh -c "$show" # once
-gives 0 "$object:$folder/other.so" env LD_PRELOAD="$folder/other.so:$object" "$privheap" run sh -c "$show"
+gives 0 "$object:$work/other.so" env LD_PRELOAD="$work/other.so:$object" "$privheap" run sh -c "$show"
 
 # --no-follow: the program, but none that it starts; and no trace in the environment.
 gives 0 1 "$privheap" run --no-follow $served
@@ -122,13 +89,13 @@ gives 0 0 env PRIVHEAP_NO_FOLLOW=1 "$privheap" run sh -c "$served; true"
 gives 0 1 "$privheap" run --no-follow "$privheap" run sh -c "$served" # a new run starts anew
 cat >unfollow.list <<END
 $object=none
-$object:$folder/other.so=$folder/other.so
-$folder/other.so:$object=$folder/other.so
-$folder/other.so $object ./more.so=$folder/other.so:./more.so
+$object:$work/other.so=$work/other.so
+$work/other.so:$object=$work/other.so
+$work/other.so $object ./more.so=$work/other.so:./more.so
 $object:$object=none
 :$object::./more.so:=./more.so
-$folder/libprivheap-preload.so.1:$object=$folder/libprivheap-preload.so.1
-./more.so:$folder/libprivheap-preload.so.1=./more.so:$folder/libprivheap-preload.so.1
+$work/libprivheap-preload.so.1:$object=$work/libprivheap-preload.so.1
+./more.so:$work/libprivheap-preload.so.1=./more.so:$work/libprivheap-preload.so.1
 END
 while IFS='=' read -r list rest; do
     gives 0 "$rest" env PRIVHEAP_NO_FOLLOW=1 LD_PRELOAD="$list" sh -c 'echo ${LD_PRELOAD-none}'
@@ -152,9 +119,9 @@ int main(int argc, char **argv)
 }
 END
 $CC -o self self.c || exit 99
-PATH=$folder:$PATH
-write plain-script "#!$folder/self one"
-gives 0 "1 one $folder/plain-script two" "$privheap" run plain-script two
+PATH=$work:$PATH
+write plain-script "#!$work/self one"
+gives 0 "1 one $work/plain-script two" "$privheap" run plain-script two
 gives 0 '1 one ./plain-script two three' "$privheap" run --no-follow ./plain-script two three
 write script-env '#!/usr/bin/env self'
 gives 0 '1 ./script-env two' "$privheap" run ./script-env two
@@ -166,22 +133,22 @@ write script-odd "#!/usr/bin/env -S A=b self"
 gives 0 '1 ./script-odd' "$privheap" run ./script-odd
 refuses 125 '--no-follow does not reach the interpreter of ./script-odd, which env starts; write: privheap run --no-follow INTERPRETER ./script-odd' \
     --no-follow ./script-odd
-gives 0 "1 $folder/script-env two" "$privheap" run --no-follow script-env two
+gives 0 "1 $work/script-env two" "$privheap" run --no-follow script-env two
 # Behind another script, env is out of reach.
 unreached() {
-    gives 0 "1 $folder/script-env ./$1" "$privheap" run "./$1"
+    gives 0 "1 $work/script-env ./$1" "$privheap" run "./$1"
     refuses 125 "--no-follow does not reach the interpreter of ./$1, which env starts; write: privheap run --no-follow INTERPRETER ./$1" \
         --no-follow "./$1"
 }
-write nested "#!$folder/script-env"
+write nested "#!$work/script-env"
 unreached nested
 write env-nested '#!/usr/bin/env script-env'
 unreached env-nested
 
 # Interpreters of interpreters: as many as the kernel takes.
-write chain0 "#!$folder/self"
+write chain0 "#!$work/self"
 for i in 1 2 3 4 5 6 7; do
-    write chain$i "#!$folder/chain$((i - 1))"
+    write chain$i "#!$work/chain$((i - 1))"
     kernel=started us=started
     ./chain$i >/dev/null 2>&1 || kernel=refused
     "$privheap" run ./chain$i >/dev/null 2>errors || us=refused
@@ -206,12 +173,12 @@ elf() {
 static='cannot be preloaded: it is statically linked, no loader reads LD_PRELOAD'
 if $CC -static -o static self.c 2>/dev/null; then
     refuses 125 "./static $static" ./static
-    write script-static "#!$folder/static"
-    refuses 125 "./script-static: its interpreter $folder/static $static" ./script-static
-    write script-deep "#!$folder/script-static"
-    refuses 125 "$folder/script-static: its interpreter $folder/static $static" ./script-deep
+    write script-static "#!$work/static"
+    refuses 125 "./script-static: its interpreter $work/static $static" ./script-static
+    write script-deep "#!$work/script-static"
+    refuses 125 "$work/script-static: its interpreter $work/static $static" ./script-deep
     write script-env-static '#!/usr/bin/env static'
-    refuses 125 "./script-env-static: its interpreter $folder/static $static" ./script-env-static
+    refuses 125 "./script-env-static: its interpreter $work/static $static" ./script-env-static
 else
     echo 'not tried: static programs, libc.a is missing'
 fi
@@ -255,8 +222,8 @@ echo : >text
 refuses 126 './text is not executable for you; see chmod(1)' ./text
 mkdir path
 cp text path/tool
-gives 126 "privheap run: $folder/path/tool is not executable for you; see chmod(1)" \
-    env PATH="$folder/path:/bin:/usr/bin" "$privheap" run tool
+gives 126 "privheap run: $work/path/tool is not executable for you; see chmod(1)" \
+    env PATH="$work/path:/bin:/usr/bin" "$privheap" run tool
 chmod 755 text
 refuses 126 './text is neither an ELF program nor a script with #!; if it is a shell script: privheap run sh ./text' ./text
 : >empty
@@ -272,8 +239,8 @@ write env-astray '#!/usr/bin/env no-such-program'
 refuses 126 './env-astray cannot start its interpreter: no-such-program is not found in PATH' ./env-astray
 write env-words '#!/usr/bin/env sh -e'
 refuses 126 "./env-words cannot start: its #! line needs env -S to pass 'sh -e'" ./env-words
-write loop "#!$folder/loop"
-refuses 126 "$folder/loop: its interpreter $folder/loop is one interpreter of an interpreter too many" ./loop
+write loop "#!$work/loop"
+refuses 126 "$work/loop: its interpreter $work/loop is one interpreter of an interpreter too many" ./loop
 gives 127 'privheap run: plain-script is not found in PATH; did you mean ./plain-script?' \
     env PATH=/bin:/usr/bin "$privheap" run plain-script
 refuses 127 "'ls -l' is not found: write the program and its arguments as separate words, without quotes" 'ls -l'
@@ -282,9 +249,9 @@ refuses 127 "'A=b' is not found; variables stand in front: A=b privheap run PROG
 # Without PATH, where execvp looks; a folder in PATH is passed over.
 gives 0 1 env -u PATH "$privheap" run grep -c -m 1 libprivheap-preload /proc/self/maps
 gives 127 'privheap run: no-such-program is not found in PATH' \
-    env PATH="$folder/self:/bin:/usr/bin" "$privheap" run no-such-program
+    env PATH="$work/self:/bin:/usr/bin" "$privheap" run no-such-program
 mkdir -p path/grep
-gives 0 1 env PATH="$folder/path:/bin:/usr/bin" "$privheap" run $served
+gives 0 1 env PATH="$work/path:/bin:/usr/bin" "$privheap" run $served
 
 # ---- what it refuses: words -----------------------------------------------------------------
 
@@ -305,7 +272,7 @@ refuses 125 "--max-size: \"1k\" is too small; it takes $size" --max-size=1k true
 refuses 125 '--purge-delay: "70000" is too large; it takes milliseconds from 0 to 60000' --purge-delay=70000 true
 refuses 125 '--stats: "yes" is neither 0 nor 1; it takes 0 or 1' --stats=yes true
 refuses 125 'cannot write to missing/log: No such file or directory' --log=missing/log true
-refuses 125 "cannot write to $folder: Is a directory" --log="$folder" true
+refuses 125 "cannot write to $work: Is a directory" --log="$work" true
 refuses 125 'cannot write to self/log: Not a directory' --log=self/log true
 
 # ---- the other words ------------------------------------------------------------------------
@@ -344,10 +311,10 @@ fi
 
 # try NAME BIN LIB: with the command in BIN, the object in LIB of a place of its own.
 try() {
-    mkdir -p "$folder/$1/$2" "$folder/$1/$3"
-    cp "$privheap" "$folder/$1/$2/"
-    cp "$object" "$folder/$1/$3/"
-    gives 0 "$folder/$1/$3/libprivheap-preload.so" "$folder/$1/$2/privheap" run sh -c "$show"
+    mkdir -p "$work/$1/$2" "$work/$1/$3"
+    cp "$privheap" "$work/$1/$2/"
+    cp "$object" "$work/$1/$3/"
+    gives 0 "$work/$1/$3/libprivheap-preload.so" "$work/$1/$2/privheap" run sh -c "$show"
 }
 try usr bin lib/privheap
 try multiarch bin lib/x86_64-linux-gnu/privheap
@@ -356,13 +323,13 @@ try build . preload/.libs
 try libs .libs preload/.libs
 try together all all
 ln -s usr/bin/privheap command
-gives 0 "$folder/usr/lib/privheap/libprivheap-preload.so" ./command run sh -c "$show"
+gives 0 "$work/usr/lib/privheap/libprivheap-preload.so" ./command run sh -c "$show"
 cp -r usr 'with space'
-gives 125 "privheap run: LD_PRELOAD cannot name $folder/with space/lib/privheap/libprivheap-preload.so: install privheap where the path has no space and no colon" \
+gives 125 "privheap run: LD_PRELOAD cannot name $work/with space/lib/privheap/libprivheap-preload.so: install privheap where the path has no space and no colon" \
     'with space/bin/privheap' run true
 mkdir alone
 cp "$privheap" alone/
-"$folder/alone/privheap" run true 2>errors
+"$work/alone/privheap" run true 2>errors
 code=$?
 if [ $code -ne 0 ]; then # else one is installed on this machine
     verdict 'a missing object is our error' [ $code -eq 125 ]
@@ -377,7 +344,7 @@ agrees() {
     shift
     secure=refused
     "$@" env LD_SHOW_AUXV=1 "$program" 2>/dev/null | grep -q '^AT_SECURE: *0$' && secure=started
-    "$@" "$folder/usr/bin/privheap" run "$program" >/dev/null 2>errors
+    "$@" "$work/usr/bin/privheap" run "$program" >/dev/null 2>errors
     code=$?
     if [ $code -eq 0 ]; then ours=started
     elif [ $code -eq 125 ] && grep -q 'so the loader ignores LD_PRELOAD (AT_SECURE)$' errors; then ours=refused
@@ -387,7 +354,7 @@ agrees() {
 }
 seen=
 nobody=65534
-agrees "$folder/self"
+agrees "$work/self"
 if [ "$(id -u)" = 0 ]; then
     as_nobody="setpriv --reuid $nobody --regid $nobody --clear-groups"
     $as_nobody true 2>/dev/null || as_nobody=
@@ -396,18 +363,18 @@ if [ "$(id -u)" = 0 ]; then
         cp self privileged
         chown "$(echo "$kind" | cut -d: -f2-)" privileged
         chmod "${kind%%:*}" privileged
-        agrees "$folder/privileged"
+        agrees "$work/privileged"
         [ -n "$as_nobody" ] || continue
-        agrees "$folder/privileged" $as_nobody
-        agrees "$folder/privileged" $as_nobody --no-new-privs
+        agrees "$work/privileged" $as_nobody
+        agrees "$work/privileged" $as_nobody --no-new-privs
     done
     cp self capable
     if setcap cap_net_raw+ep capable 2>/dev/null; then
-        agrees "$folder/capable"
-        [ -n "$as_nobody" ] && agrees "$folder/capable" $as_nobody
-        write script-capable "#!$folder/capable"
-        [ -z "$as_nobody" ] || gives 125 "privheap run: $folder/script-capable: its interpreter $folder/capable cannot be preloaded: it has file capabilities, so the loader ignores LD_PRELOAD (AT_SECURE)" \
-            $as_nobody usr/bin/privheap run "$folder/script-capable"
+        agrees "$work/capable"
+        [ -n "$as_nobody" ] && agrees "$work/capable" $as_nobody
+        write script-capable "#!$work/capable"
+        [ -z "$as_nobody" ] || gives 125 "privheap run: $work/script-capable: its interpreter $work/capable cannot be preloaded: it has file capabilities, so the loader ignores LD_PRELOAD (AT_SECURE)" \
+            $as_nobody usr/bin/privheap run "$work/script-capable"
     else
         echo 'not tried: file capabilities'
     fi
@@ -416,5 +383,4 @@ else
     echo 'not tried: set-user-ID programs of another user, for that run this as root'
 fi
 
-echo "$passed passed, $failed failed"
-[ $failed -eq 0 ]
+tell_and_exit

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* stressed.c -- for stress_verb.sh: programs with one fault each, and some with none.  PLANTED marks the line at fault. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static volatile int sink;
+static char *volatile block;
+
+__attribute__((noinline)) static void take(size_t bytes) { block = malloc(bytes); }
+__attribute__((noinline)) static void give(void) { free(block); }
+__attribute__((noinline)) static void reads(long at) { sink = block[at]; } /* PLANTED reads */
+__attribute__((noinline)) static void writes(long at) { block[at] = 1; } /* PLANTED writes */
+
+static int waits(void)
+{
+    int status;
+    wait(&status);
+    return WIFSIGNALED(status) ? 0 : 1;
+}
+
+/* What the child has is told while this one waits for a file. */
+static int lives_on(const char *file)
+{
+    if (fork() == 0) {
+        reads(32);
+        _exit(0);
+    }
+    while (access(file, F_OK) != 0)
+        usleep(20000);
+    return 5;
+}
+
+static int many(void)
+{
+    for (int i = 0; i < 3; i++) {
+        take(32);
+        reads(32);
+    }
+    give();
+    reads(7);
+    return 0;
+}
+
+static int echo(void)
+{
+    char line[100];
+    while (fgets(line, sizeof line, stdin) != NULL)
+        fputs(line, stdout);
+    return 6;
+}
+
+static void on_signal(int signal) { _exit(signal + 20); }
+
+int main(int argc, char **argv)
+{
+    const char *what = argc > 1 ? argv[1] : "nothing";
+    char *again[] = {argv[0], (char *)"over-read", NULL};
+    take(32);
+    if (strcmp(what, "over-read") == 0)
+        reads(32);
+    else if (strcmp(what, "overflow") == 0)
+        writes(40);
+    else if (strcmp(what, "under-read") == 0)
+        reads(-3);
+    else if (strcmp(what, "after-free") == 0)
+        give(), reads(7);
+    else if (strcmp(what, "twice") == 0)
+        give(), give();
+    else if (strcmp(what, "child") == 0)
+        return fork() == 0 ? (writes(32), 0) : waits();
+    else if (strcmp(what, "exec") == 0)
+        return fork() == 0 ? execv(argv[0], again) : waits();
+    else if (strcmp(what, "lives-on") == 0)
+        return lives_on(argv[2]);
+    else if (strcmp(what, "many") == 0)
+        return many();
+    else if (strcmp(what, "echo") == 0)
+        return echo();
+    else if (strcmp(what, "crash") == 0)
+        raise(SIGSEGV);
+    else if (strcmp(what, "signals") == 0) {
+        signal(SIGUSR1, on_signal);
+        puts("ready");
+        fflush(stdout);
+        for (;;)
+            pause();
+    } else if (argc > 1)
+        return atoi(what);
+    return 0;
+}
