@@ -22,7 +22,7 @@ static void report_bounds(const struct paged *pd, enum diagnostic kind, const ch
         .bytes = pd->wanted,
         .access = at,
         .is_write = is_write,
-        .heap = ph_heap_at(pd->heap),
+        .heap = pd->state == SLOT_FREED ? &ph_process_heap : NULL, /* NULL: that around the block */
         .caller = function,
         .allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated),
         .freed = ph_paged_stack(pd, SLOT_WAS_FREED, &was_freed),

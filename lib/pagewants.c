@@ -16,6 +16,7 @@
 enum {
     GRACE_TICKS = 50000000, /* 20 ms of 2.5 GHz: short programs have no bound */
     SAMPLED = 8,            /* of so many operations one is timed */
+    LONGEST_TICKS = 250000, /* what takes longer than 0.1 ms was interrupted, and others ran */
 };
 
 static struct page_heap_figures figures;
@@ -98,8 +99,8 @@ void ph_page_heap_ends(uint64_t began)
 {
     if (began == 0)
         return;
-    const uint64_t now = ticks();
-    __atomic_fetch_add(&spent, (now - began) * SAMPLED, __ATOMIC_RELAXED);
+    const uint64_t now = ticks(), took = now - began;
+    __atomic_fetch_add(&spent, (took < LONGEST_TICKS ? took : LONGEST_TICKS) * SAMPLED, __ATOMIC_RELAXED);
     __atomic_store_n(&late, share(now), __ATOMIC_RELAXED);
 }
 

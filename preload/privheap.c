@@ -173,9 +173,17 @@ static bool is_any(const char *word, const char *one, const char *other)
     return strcmp(word, one) == 0 || strcmp(word, other) == 0;
 }
 
+/* The longest help in one: what stdio writes before the end fails for reasons that it forgets. */
+static void widen_output(void)
+{
+    static char buffer[1 << 15];
+    if (!isatty(STDOUT_FILENO)) setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
+}
+
 int main(int argc, char **argv)
 {
     occupy_standard();
+    widen_output();
     if (argc < 2) {
         usage_print(stderr);
         return EXIT_USAGE;
