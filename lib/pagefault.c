@@ -47,7 +47,7 @@ static void report_access(const struct paged *pd, const char *at, const void *uc
         .bytes = pd->wanted,
         .access = at,
         .is_write = ph_os_fault_is_write(ucontext),
-        .heap = ph_heap_at(pd->heap),
+        .heap = pd->heap,
         .allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated),
         .freed = ph_paged_stack(pd, SLOT_WAS_FREED, &was_freed),
         .ucontext = ucontext,

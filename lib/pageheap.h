@@ -15,6 +15,7 @@
 static inline bool slot_is_paged(uint32_t number) { return (number & PAGED_BIT) != 0; }
 
 struct paged {
+    struct heap *heap;
     char *block;      /* of its present or last life */
     size_t wanted;
     uint32_t number;  /* its own, PAGED_BIT set; 0: never taken */
@@ -23,7 +24,6 @@ struct paged {
     uint32_t stack[SLOT_EVENTS];  /* trace.h's numbers; 0: none */
     uint32_t span;    /* its descriptor, for good; SPAN_NONE: none yet */
     uint32_t pages;   /* OS pages from that of its block on that are open while it lives */
-    uint16_t heap;    /* id */
     uint8_t state;    /* enum slot_state */
     uint8_t family;   /* enum family: who took it */
     uint8_t opened;   /* flag: a fault made some of what is inaccessible accessible */
