@@ -28,8 +28,6 @@
 
 /* ---- standard input ------------------------------------------------------ */
 
-#define BOUNDS_NAME "libprivheap-stress.so"
-
 enum { INPUT_MB = 64 };
 
 /* What there is, waiting for it: 0 at the end, -1 when interrupted. */
@@ -114,46 +112,24 @@ void ph_child_input(int input)
 
 /* ---- the preload object ---------------------------------------------------- */
 
-static bool is_named(const char *entry, size_t bytes, const char *name)
-{
-    size_t length = strlen(name);
-    return bytes >= length && memcmp(entry + bytes - length, name, length) == 0;
-}
-
 static bool is_ours(const char *entry, size_t bytes)
 {
-    return is_named(entry, bytes, "libprivheap-preload.so") || is_named(entry, bytes, BOUNDS_NAME);
-}
-
-/* The objects in front, and what else was to be preloaded. */
-static void preload(char *list, size_t bytes, int used)
-{
-    const char *old = getenv("LD_PRELOAD");
-    while (old != NULL && *old != '\0') {
-        size_t length = strcspn(old, ": ");
-        if (length > 0 && !is_ours(old, length) && used + (int)length + 2 < (int)bytes)
-            used += snprintf(list + used, bytes - (size_t)used, ":%.*s", (int)length, old);
-        old += length + (old[length] != '\0');
-    }
-    setenv("LD_PRELOAD", list, 1);
+    static const char name[] = "libprivheap-preload.so";
+    return bytes >= sizeof name - 1 && memcmp(entry + bytes - (sizeof name - 1), name, sizeof name - 1) == 0;
 }
 
 void ph_child_preload(const char *object)
 {
+    const char *old = getenv("LD_PRELOAD");
     char list[2 * LOCATE_PATH_BYTES];
-    preload(list, sizeof list, snprintf(list, sizeof list, "%s", object));
-}
-
-/* They lie in one folder. */
-void ph_child_preload_bounds(const char *object)
-{
-    char list[3 * LOCATE_PATH_BYTES];
-    const char *slash = strrchr(object, '/');
-    int folder = slash != NULL ? (int)(slash + 1 - object) : 0;
-    int used = snprintf(list, sizeof list, "%.*s" BOUNDS_NAME, folder, object);
-    used = access(list, R_OK) == 0 ? used + snprintf(list + used, sizeof list - (size_t)used, ":%s", object)
-                                   : snprintf(list, sizeof list, "%s", object);
-    preload(list, sizeof list, used);
+    int used = snprintf(list, sizeof list, "%s", object);
+    while (old != NULL && *old != '\0') {
+        size_t bytes = strcspn(old, ": ");
+        if (bytes > 0 && !is_ours(old, bytes) && used + (int)bytes + 2 < (int)sizeof list)
+            used += snprintf(list + used, sizeof list - (size_t)used, ":%.*s", (int)bytes, old);
+        old += bytes + (old[bytes] != '\0');
+    }
+    setenv("LD_PRELOAD", list, 1);
 }
 
 /* ---- a folder ---------------------------------------------------------------- */

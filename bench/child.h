@@ -17,7 +17,6 @@ void ph_child_input(int input); /* in the child */
 
 /* LD_PRELOAD: ours first, then what was there. */
 void ph_child_preload(const char *object);
-void ph_child_preload_bounds(const char *object); /* and in front of it libprivheap-stress.so, if that is there */
 
 /* A folder for what children write, in TMPDIR or /tmp; false, and folder[0] is 0. */
 bool ph_child_folder(const char *verb, char *folder, size_t bytes);

@@ -31,8 +31,7 @@ unsigned ph_stress_places(const struct stress_run *run, uint64_t place, struct s
 /* Of the C and C++ runtimes nobody wants to hear first, whether in a library or put into the program. */
 static bool is_runtime(const struct symbol_place *at)
 {
-    static const char *const names[] = { "libc.so", "libstdc++.so", "libc++", "ld-linux", "ld-musl", "libpthread.so", "libm.so",
-                                          "libprivheap-stress.so" };
+    static const char *const names[] = { "libc.so", "libstdc++.so", "libc++", "ld-linux", "ld-musl", "libpthread.so", "libm.so" };
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (strncmp(at->module, names[i], strlen(names[i])) == 0) return true;
     return at->module[0] == '\0' || strncmp(at->function, "std::", 5) == 0 || strncmp(at->function, "__gnu_cxx::", 11) == 0;

@@ -25,7 +25,7 @@ static void take_settings(const struct stress *st)
     const char *before = getenv("LD_PRELOAD");
     char *kept = before != NULL ? strdup(before) : NULL;
     ph_stress_text(&st->settings, st->settings.side, NULL, text, sizeof text);
-    ph_child_preload_bounds(st->object);
+    ph_child_preload(st->object);
     setenv("PRIVHEAP_STRESS", text, 1);
     for (int i = 0; i < NAMES; i++) {
         snprintf(settings[i], sizeof settings[i], "set environment %s %s", names[i], getenv(names[i]));

@@ -70,7 +70,7 @@ static void set_environment(const struct stress *st, const char *side, const cha
 {
     char text[STRESS_TEXT_BYTES];
     ph_stress_text(&st->settings, side, findings, text, sizeof text);
-    ph_child_preload_bounds(st->object);
+    ph_child_preload(st->object);
     setenv("PRIVHEAP_STRESS", text, 1);
 }
 

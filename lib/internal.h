@@ -44,7 +44,7 @@
  *        shard, depot, back, mend  class locks; which page serves, batches, free pages; after a fork past us
  *            |
  *   packed   large, kept, guard, pageheap    blocks side by side; one mapping, or slot, for one block
- *            |      (packedcheck; fence, guardslot, guardfault; pageslot, pagefault, pagebounds)
+ *            |      (packedcheck; fence, guardslot, guardfault; pageslot, pagefault)
  *          page              equal-size blocks
  *            |
  *   span, spanguard, purge, forget, spancheck  units cut from regions and joined again; dirty memory goes back by age

@@ -52,7 +52,6 @@ noinst_LTLIBRARIES += %D%/libcore.la
 	%D%/debug.c \
 	%D%/emergency.c \
 	%D%/chaos.c \
-	%D%/pagebounds.c \
 	%D%/pagefault.c \
 	%D%/pageheap.c \
 	%D%/pagelook.c \

@@ -102,9 +102,8 @@ void ph_paged_close(char *from, size_t bytes);   /* not held; inaccessible, and 
 /* pagefault.c -- true: it was one of these, and the program can go on */
 bool ph_page_heap_fault(char *at, const void *ucontext);
 bool ph_page_heap_null(const char *at, const void *ucontext); /* false: after a report, too */
+size_t ph_page_heap_room(const char *at, bool is_write); /* bytes of a live block from there on; SIZE_MAX: nothing is known */
+void ph_page_heap_access(char *at, bool is_write, const char *function, const void *caller); /* beyond that: reports it */
 void ph_page_heap_wild(const void *ucontext); /* an access through what new memory holds: reports it */
-
-/* pagebounds.c -- report it if so many bytes from there on are not all inside one live block; who is not in a slot is not asked */
-void ph_page_heap_access(const void *from, size_t bytes, bool is_write, const char *function);
 
 #endif

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* access.h -- what the preload object offers to libprivheap-stress.so. */
+/* access.h -- between libprivheap-preload.so and libprivheap-check.so. */
 #ifndef PH_PRELOAD_ACCESS_H
 #define PH_PRELOAD_ACCESS_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* `function` reads or writes so many bytes from there on; a report, if they are not all inside one live block. */
-__attribute__((visibility("default"), weak)) void privheap_access(const void *from, size_t bytes, bool is_write, const char *function);
+/* How many bytes from `at` on belong to a live block of the page heap: 0 before its start, behind its end, after its
+ * free; SIZE_MAX where there is none, without option STRESS in particular.  With a function's name: that it, called from
+ * `caller`, touches more than that is reported.  Safe in a signal handler. */
+size_t __privheap_access(const void *at, bool is_write, const char *function, const void *caller);
 
 #endif

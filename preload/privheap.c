@@ -49,12 +49,22 @@ int ph_complain(const char *verb, int code, const char *format, ...)
 
 static int output_error; /* why what was flushed could not be written */
 
-void ph_output_flush(void)
+/* What stdio could not write earlier it drops, and leaves the reason in errno, if nobody had another since. */
+static bool is_of_write(int error)
 {
-    if (fflush(stdout) != 0 && output_error == 0) output_error = errno;
+    return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO || error == EPIPE || error == EBADF;
 }
 
-/* What stdio could not write earlier it does not say why. */
+void ph_output_flush(void)
+{
+    int left = errno;
+    if (fflush(stdout) != 0)
+        left = errno;
+    else if (!ferror(stdout) || !is_of_write(left))
+        return;
+    if (output_error == 0) output_error = left;
+}
+
 int ph_output_end(const char *verb)
 {
     ph_output_flush();
@@ -173,17 +183,9 @@ static bool is_any(const char *word, const char *one, const char *other)
     return strcmp(word, one) == 0 || strcmp(word, other) == 0;
 }
 
-/* The longest help in one: what stdio writes before the end fails for reasons that it forgets. */
-static void widen_output(void)
-{
-    static char buffer[1 << 15];
-    if (!isatty(STDOUT_FILENO)) setvbuf(stdout, buffer, _IOFBF, sizeof buffer);
-}
-
 int main(int argc, char **argv)
 {
     occupy_standard();
-    widen_output();
     if (argc < 2) {
         usage_print(stderr);
         return EXIT_USAGE;

@@ -51,7 +51,9 @@ preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
     { echo 'there is no preload object in this build'; exit 77; }
 
 # As `privheap stress` has it: libc's functions look at the bounds.
-stress_objects=${preload_object%-preload.so}-stress.so:$preload_object
+stress_objects=$preload_object
+check_object=${preload_object%-preload.so}-check.so
+[ ! -e "$check_object" ] || stress_objects=$check_object:$preload_object
 
 work=$(mktemp -d) || exit 99
 trap 'rm -rf "$work"' 0

@@ -19,7 +19,7 @@ rooms='
     local=gate=sized=late=nested=runs=settle
     stack
     emergency shard=back=mend=depot
-    large=kept=fence=guard=guardslot=guardfault=pageheap=pagelook=pagewants=pageslot=pagefault=pagebounds packed=packedcheck
+    large=kept=fence=guard=guardslot=guardfault=pageheap=pagelook=pagewants=pageslot=pagefault packed=packedcheck
     page
     span=spanguard=purge=forget=spancheck
     region
