@@ -182,6 +182,26 @@ START_TEST(exact_size_is_known)
 }
 END_TEST
 
+static void guards_by_protection(void *with)
+{
+    (void)with;
+    ck_assert(room_refuses(SYS_madvise));
+    setup();
+    stress("side:start");
+    for (int i = 1; i < COUNT(sizes); i++) {
+        char *block = take(sizes[i]), *next = take(sizes[i]);
+        ck_assert(!is_open(block - 1) && !is_open(paged_open_end(slot_of(block))) && !is_open(next - 1));
+        memset(block, 'g', sizes[i]);
+        give(block);
+        ck_assert(!is_open(block) && is_open(next));
+        give(next);
+    }
+    ck_assert(!ph_page_heap_figures()->by_advice);
+}
+
+START_TEST(without_the_advice_pages_are_protected) { room_lives(guards_by_protection, NULL); }
+END_TEST
+
 /* ---- which blocks ---- */
 
 START_TEST(only_sizes_that_were_asked_for)
@@ -319,6 +339,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stress");
+    TCase *old = room_case(suite, "on an older system", NULL, NULL); /* before there is a page heap, where tests are not forked */
+    tcase_add_test(old, without_the_advice_pages_are_protected);
     TCase *says = room_case(suite, "what it may say", NULL, NULL);
     tcase_add_loop_test(says, text_is_what_the_manual_says_or_refused, 0, COUNT(texts));
     tcase_add_test(says, parts_become_settings);
