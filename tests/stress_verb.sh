@@ -90,6 +90,7 @@ stress -- ./stressed under-read
 expect 'what the side start is needed for' 0 $?
 { stress -- ./stressed crash; } 2>shell
 expect 'a crash that is none of ours' 139 $?
+[ -s shell ] || complain 'the command did not end by the signal itself'
 [ -s said ] && complain "of a crash we say: $(cat said)"
 expect 'input and output' 'one two 6 ' "$(printf 'one\ntwo\n' | "$privheap" stress -- ./stressed echo | tr '\n' ' '; echo "${PIPESTATUS[1]} ")"
 expect 'input, twice' 'one one 6 ' "$(printf 'one\n' | "$privheap" stress --side=both -- ./stressed echo | tr '\n' ' '; echo "${PIPESTATUS[1]} ")"
