@@ -15,6 +15,7 @@
 #include "../lib/report.h"
 #include "../lib/stress.h"
 #include "finding.h"
+#include "lost.h"
 #include "follow.h"
 #include "sweep.h"
 
@@ -83,6 +84,8 @@ __attribute__((destructor)) static void end(void)
         ph_guard_check_all(&ph_process_heap);
     if (ph_process_heap.fails)
         ph_sweep_end();
+    if (ph_process_heap.stress && ph_stress_in_force()->leaks)
+        ph_lost_report(REACH_HERE());
     if (ph_process_heap.stress)
         ph_finding_end();
     ph_report_totals();
