@@ -16,6 +16,8 @@
 #   mute     ended by a signal, without a report
 #   missed   came to its end, and nothing was said
 #
+# Also in stress: each bug of where.c is named.
+#
 # By hand: preload_object=FILE ("none": the C library's), bugs_list=1 prints each case with its verdict.
 
 # kind, the numbers of reports that name it, those that at least say what happened on the way.
@@ -193,6 +195,14 @@ right_in() { # MODE
     [ ! -s "$work/wrong" ] || { cat "$work/wrong"; fail "$1: correct programs"; }
 }
 
+# Handlers, little stack, the end: each is told of, whatever the program makes of the signal.
+where_in_stress() {
+    cases stress where >"$work/ran" || fail 'stress: the cases of where could not be run'
+    judge default <"$work/ran" | awk -F'\t' '$3 != "named"' >"$work/wrong"
+    echo "stress: $(wc -l <"$work/ran") bugs where it is hard to tell of them, $(wc -l <"$work/wrong") not named"
+    [ ! -s "$work/wrong" ] || { cat "$work/wrong"; fail 'stress: where it is hard to tell of them'; }
+}
+
 tricks_in() { # MODE
     cases "$1" tricks >"$work/ran" || fail "$1: the tricks could not be run"
     awk -F'\t' '$3 == "exit 3" || $3 == "signal 14" || $3 == "exit 9"' "$work/ran" >"$work/wrong"
@@ -210,5 +220,6 @@ for mode; do
     right_in "$mode"
     tricks_in "$mode"
     [ "$mode" != secure ] || ! has_all || families_in_secure
+    [ "$mode" != stress ] || where_in_stress
 done
 [ $failed -eq 0 ]

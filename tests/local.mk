@@ -138,6 +138,7 @@ HELPERS += %D%/walk_preload
 HELPERS += %D%/bugs/bugs
 HELPERS += %D%/bugs/right
 HELPERS += %D%/bugs/tricks
+HELPERS += %D%/bugs/where
 if HAVE_CXX
 HELPERS += %D%/bugs/bugs_new
 HELPERS += %D%/bugs/right_new
@@ -402,6 +403,10 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_bugs_tricks_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=trick_rows
 %C%_bugs_tricks_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_tricks_LDADD =
+%C%_bugs_where_SOURCES = $(BUG_SOURCES) %D%/bugs/where.c
+%C%_bugs_where_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=where_rows
+%C%_bugs_where_CFLAGS = $(BUG_CFLAGS)
+%C%_bugs_where_LDADD =
 %C%_bugs_bugs_new_SOURCES = $(BUG_SOURCES) %D%/bugs/new.cc
 %C%_bugs_bugs_new_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=new_rows
 %C%_bugs_bugs_new_CFLAGS = $(BUG_CFLAGS)
