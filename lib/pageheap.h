@@ -95,6 +95,7 @@ struct paged *ph_paged_below(const char *address); /* not held; the last that wa
 struct paged *ph_paged_next(uint32_t number);    /* not held; of those that were ever taken; of 0 the first */
 char *ph_paged_start(const struct paged *pd);    /* not held, both */
 char *ph_paged_end(const struct paged *pd);
+size_t ph_page_heap_room(const char *at, bool is_write); /* not held; bytes of a live block from there on; SIZE_MAX: nothing is known */
 bool ph_paged_is_table(const void *address);     /* not held; memory of ours that names blocks */
 bool ph_paged_open(char *from, size_t bytes);    /* not held; accessible and zero.  false: no memory, or too many mappings */
 void ph_paged_close(char *from, size_t bytes);   /* not held; inaccessible, and no memory any more */
@@ -102,7 +103,6 @@ void ph_paged_close(char *from, size_t bytes);   /* not held; inaccessible, and 
 /* pagefault.c -- true: it was one of these, and the program can go on */
 bool ph_page_heap_fault(char *at, const void *ucontext);
 bool ph_page_heap_null(const char *at, const void *ucontext); /* false: after a report, too */
-size_t ph_page_heap_room(const char *at, bool is_write); /* bytes of a live block from there on; SIZE_MAX: nothing is known */
 void ph_page_heap_access(char *at, bool is_write, const char *function, const void *caller); /* beyond that: reports it */
 void ph_page_heap_wild(const void *ucontext); /* an access through what new memory holds: reports it */
 
