@@ -57,6 +57,12 @@ static bool claim(uint32_t *heap)
            __atomic_compare_exchange_n(heap, &none, SLOT_TAKEN, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
 }
 
+const char *ph_emergency_memory(size_t *bytes)
+{
+    *bytes = sizeof ph_emergency_room;
+    return ph_emergency_room;
+}
+
 /* ---- blocks -------------------------------------------------------------------------------------- */
 
 static void *slot_use(struct slot *sl, char *base, size_t bytes, uint32_t heap, const struct request *rq)

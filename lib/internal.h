@@ -647,6 +647,7 @@ void ph_gate_fork_child(struct heap *hp, bool interrupted);
 void *ph_emergency_take(uint32_t heap, const struct request *rq);
 uint32_t ph_emergency_look(const void *block, size_t *wanted, size_t *capacity, bool *sized);
 bool ph_emergency_give(const void *block);
+const char *ph_emergency_memory(size_t *bytes); /* where most of them lie */
 bool ph_emergency_resize(const void *block, size_t bytes, bool sized);
 void ph_emergency_forget(uint32_t heap);
 extern uint32_t ph_later_count;
@@ -879,6 +880,8 @@ struct heap_sums {
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
+typedef void ph_walk_visit(char *at, size_t bytes, void *with); /* while nobody is inside: it takes no block */
+void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, void *with);
 
 /* inspect.c -- what stands in free memory and behind blocks; reports what should not */
 void ph_inspect(struct heap *hp);

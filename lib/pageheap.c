@@ -20,7 +20,7 @@
 
 /* Not small.h: a stressed program waits for this. */
 
-enum { KEEP_PAGES = 16 }; /* longer blocks are closed, whatever time it takes */
+enum { KEEP_PAGES = 256 }; /* longer blocks are closed, whatever time it takes */
 
 /* ---- where in its slot ------------------------------------------------------------------------------ */
 
@@ -183,12 +183,12 @@ void *ph_page_heap_alloc(struct heap *hp, const struct request *rq)
 {
     if (!ph_page_heap_wants(hp, rq->bytes))
         return NULL;
+    void *block = NULL;
     const uint64_t began = ph_page_heap_begins();
-    if (ph_page_heap_is_late(2)) {
+    if (ph_page_heap_is_late(2))
         ph_page_heap_refuse(PAGED_TIME, rq->bytes);
-        return NULL;
-    }
-    void *block = paged_take(hp, rq);
+    else
+        block = paged_take(hp, rq);
     ph_page_heap_ends(began);
     return block;
 }

@@ -52,7 +52,7 @@ bool ph_page_heap_resize(const struct heap *hp, struct span *sp, size_t bytes); 
 /* pagewants.c -- which of them, as long as there is time; figures, changed by whoever holds the process heap's span lock */
 bool ph_page_heap_wants(const struct heap *hp, size_t bytes);
 uint64_t ph_page_heap_chance(void); /* a number for the block that was wanted last; the same for the same seed */
-uint64_t ph_page_heap_begins(void); /* ticks; 0: this operation is not timed */
+uint64_t ph_page_heap_begins(void); /* 0: this operation is not timed */
 void ph_page_heap_ends(uint64_t began);
 bool ph_page_heap_is_late(uint32_t times); /* the page heap took its share, 1 or 2 times */
 struct page_heap_figures *ph_page_heap_figures(void);

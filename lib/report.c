@@ -306,7 +306,11 @@ void ph_report(const struct report *rp)
 {
     if (ph_mode != MODE_TOLERANT && !rp->goes_on && !ph_stress_in_force()->goes_on)
         ph_report_fatal(rp);
-    struct trace trace;
+    struct trace trace = {0};
+    if (rp->kind == DIAG_LEAK) { /* its place is where it was taken, and it is told of once anyway */
+        report_write(rp, &trace, true);
+        return;
+    }
     ph_trace_here(&trace, rp->ucontext);
     struct place *pl = place_of(place_key(rp->kind, &trace));
     if (pl == NULL)

@@ -381,3 +381,51 @@ void ph_walk_sums(struct heap *hp, struct heap_sums *out)
     out->dirty_bytes = hp->dirty_units << UNIT_BITS;
     ph_gate_open(hp);
 }
+
+/* ---- all live blocks at once -------------------------------------------------------------------- */
+
+static void visit_page(const struct span *pg, ph_walk_visit *visit, void *with)
+{
+    for (unsigned i = 0; i < pg->carved; i++)
+        if (page_block_is_live(pg, i))
+            visit(ph_page_block(pg, i), page_block_wanted(pg, i), with);
+}
+
+static void visit_packed(const struct heap *hp, const struct region *rg, ph_walk_visit *visit, void *with)
+{
+    struct packed_part part;
+    const char *top = rg->base + (rg->packed->top << GRANULE_BITS);
+    for (const char *at = region_start(rg); at < top && packed_part(hp, rg, at, &part); at = part.at + part.bytes)
+        if (part.live)
+            visit(part.at, part.wanted, with);
+}
+
+static void visit_spans(struct heap *hp, const struct region *rg, ph_walk_visit *visit, void *with)
+{
+    for (uint32_t unit = rg->first; unit < rg->top;) {
+        const struct span *sp = ph_span_containing(hp, ph_region_unit(rg, unit));
+        if (sp == NULL)
+            return;
+        unit += (uint32_t)sp->units;
+        if (span_is_page(sp))
+            visit_page(sp, visit, with);
+        else if (entry_kind(sp->tag) == KIND_RUN)
+            visit(ph_span_start(sp), sp->sized ? sp->wanted : ph_span_bytes(sp), with);
+    }
+}
+
+void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, void *with)
+{
+    ph_walk_close(hp, ENTER_UNLOCKED);
+    for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
+        region(rg->base, (size_t)rg->units << UNIT_BITS, with);
+        if (rg->packed != NULL)
+            visit_packed(hp, rg, block, with);
+        visit_spans(hp, rg, block, with);
+    }
+    for (uint32_t i = hp->large; i != SPAN_NONE; i = ph_span_at(i)->next) {
+        const struct span *sp = ph_span_at(i);
+        block(ph_large_block(sp), sp->sized ? sp->wanted : sp->mapped_bytes, with);
+    }
+    ph_gate_open(hp);
+}

@@ -16,6 +16,10 @@ endif
 	%D%/foreign.h \
 	%D%/finding.h \
 	%D%/leak.h \
+	%D%/lost.h \
+	%D%/reach.h \
+	%D%/reachroots.h \
+	%D%/reachstop.h \
 	%D%/place.h \
 	%D%/sweep.h \
 	%D%/sweepcall.h \
@@ -28,6 +32,10 @@ endif
 	%D%/follow.c \
 	%D%/foreign.c \
 	%D%/leak.c \
+	%D%/lost.c \
+	%D%/reach.c \
+	%D%/reachroots.c \
+	%D%/reachstop.c \
 	%D%/place.c \
 	%D%/sweep.c \
 	%D%/sweepcall.c \
@@ -73,6 +81,7 @@ endif
 	%D%/checked.h \
 	%D%/checkreal.def \
 	%D%/checkcall.c \
+	%D%/checkmask.c \
 	%D%/checkfile.c \
 	%D%/checkmemory.c \
 	%D%/checkreal.c \

@@ -58,6 +58,7 @@ CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_spanguard
 CHECK_SUITES += %D%/check_statistics
+CHECK_SUITES += %D%/check_stress
 CHECK_SUITES += %D%/check_trace
 CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
@@ -85,6 +86,7 @@ SCRIPT_TESTS += %D%/layers.sh
 SCRIPT_TESTS += %D%/layout.sh
 SCRIPT_TESTS += %D%/limits.sh
 SCRIPT_TESTS += %D%/lock_order.pl
+SCRIPT_TESTS += %D%/lost.sh
 SCRIPT_TESTS += %D%/man.sh
 SCRIPT_TESTS += %D%/misuse.sh
 SCRIPT_TESTS += %D%/modes_loader.sh
@@ -120,6 +122,7 @@ HELPERS += %D%/soak
 HELPERS += %D%/guarded
 HELPERS += %D%/idle
 HELPERS += %D%/limits
+HELPERS += %D%/lost
 HELPERS += %D%/modes_memory
 HELPERS += %D%/modes_seccomp
 HELPERS += %D%/modes_system
@@ -135,6 +138,7 @@ HELPERS += %D%/walk_preload
 HELPERS += %D%/bugs/bugs
 HELPERS += %D%/bugs/right
 HELPERS += %D%/bugs/tricks
+HELPERS += %D%/bugs/where
 if HAVE_CXX
 HELPERS += %D%/bugs/bugs_new
 HELPERS += %D%/bugs/right_new
@@ -167,6 +171,7 @@ LONG_TESTS += %D%/soak_long.sh
 # Programs without Check that start themselves again with the object preloaded.
 PRELOADED_TESTS =
 PRELOADED_TESTS += %D%/flat
+PRELOADED_TESTS += %D%/checked
 if HAVE_CXX
 PRELOADED_TESTS += %D%/check_new
 endif
@@ -366,10 +371,15 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_flat_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_flat_LDADD =
 %C%_flat_SOURCES = %D%/flat.c %D%/preloaded.h %D%/preloaded.c
+%C%_checked_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE -Wno-format-security
+%C%_checked_LDADD =
+%C%_checked_SOURCES = %D%/checked.def %D%/checked_right.h %D%/checked.c %D%/checked_right.c preload/checkreal.def
 %C%_guarded_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_guarded_LDADD =
 %C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_limits_LDADD =
+%C%_lost_CFLAGS = $(AM_CFLAGS) -fno-builtin
+%C%_lost_LDADD =
 %C%_modes_memory_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_modes_memory_LDADD =
 %C%_modes_seccomp_CFLAGS = $(AM_CFLAGS) -fno-builtin
@@ -392,6 +402,10 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_bugs_tricks_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=trick_rows
 %C%_bugs_tricks_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_tricks_LDADD =
+%C%_bugs_where_SOURCES = $(BUG_SOURCES) %D%/bugs/where.c
+%C%_bugs_where_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=where_rows
+%C%_bugs_where_CFLAGS = $(BUG_CFLAGS)
+%C%_bugs_where_LDADD =
 %C%_bugs_bugs_new_SOURCES = $(BUG_SOURCES) %D%/bugs/new.cc
 %C%_bugs_bugs_new_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=new_rows
 %C%_bugs_bugs_new_CFLAGS = $(BUG_CFLAGS)

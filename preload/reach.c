@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT
+ * Copyright (c) 2026 the privheap authors */
+/* reach.c -- at the end of the process: which live blocks nobody points to any more.
+ *
+ * Owns:    the list of live blocks, by address; that of regions; what was reached.
+ * Calls:   walk.c for what lives, reachroots.c for what is mapped where and what it holds.
+ * Locks:   the gates of heaps, one after the other, while their blocks are listed; none while memory is read.
+ * Always:  in doubt a block is not lost: whatever looks like a pointer to it, into it or right behind it counts as one, in
+ *          what the program can write, on the stacks, in registers, or in a block that is reached.
+ * Why:     memory of a heap is looked at only where a live block is, and only when that is reached: what stands in
+ *          free memory points to nothing any more. */
+#include "reach.h"
+
+#include "reachroots.h"
+#include "reachstop.h"
+
+#include "../lib/internal.h"
+
+enum { SPARE = 4096, HEAPS_MOST = 4096, LARGE_BLOCK = 1 << 20 };
+enum mark { MARK_REACHED = 1, MARK_HELD = 2, MARK_SEEN = 4 };
+enum phase { PHASE_ROOTS, PHASE_HELD, PHASE_SEEN };
+
+struct range {
+    uintptr_t at;
+    uint64_t bytes : 56, mark : 8;
+};
+struct list {
+    struct range *range;
+    size_t count, room;
+};
+
+static struct list live, regions;
+static uint32_t *pending;
+static size_t pending_count;
+static enum phase phase;
+static size_t current; /* PHASE_HELD: whose words are looked at */
+
+/* ---- what lives ------------------------------------------------------------------------------------- */
+
+static void count_one(char *at, size_t bytes, void *with)
+{
+    (void)at, (void)bytes;
+    ((struct list *)with)->room++;
+}
+static void count_live(char *at, size_t bytes, void *with) { (void)with, count_one(at, bytes, &live); }
+static void count_region(char *at, size_t bytes, void *with) { (void)with, count_one(at, bytes, &regions); }
+
+static void enter(struct list *to, char *at, size_t bytes)
+{
+    if (to->count < to->room)
+        to->range[to->count] = (struct range){.at = (uintptr_t)at, .bytes = bytes};
+    to->count++;
+}
+static void enter_live(char *at, size_t bytes, void *with) { (void)with, enter(&live, at, bytes); }
+static void enter_region(char *at, size_t bytes, void *with) { (void)with, enter(&regions, at, bytes); }
+
+static void each_heap(ph_walk_visit *block, ph_walk_visit *region)
+{
+    static void *handle[HEAPS_MOST];
+    const unsigned count = ph_heap_list(handle, HEAPS_MOST);
+    ph_walk_live(&ph_process_heap, block, region, NULL);
+    for (unsigned i = 0; i < count && i < HEAPS_MOST; i++) {
+        struct heap *hp = ph_heap_of_handle(handle[i]);
+        if (hp != NULL && hp != &ph_process_heap)
+            ph_walk_live(hp, block, region, NULL);
+    }
+}
+
+/* By address, 16 bits of it after the other; `other` and `where` are room for that. */
+static void sort(struct list *of, struct range *other, uint32_t *where)
+{
+    enum { DIGITS = 1 << 16, PASSES = 4 };
+    for (unsigned pass = 0; pass < PASSES; pass++) {
+        uint32_t sum = 0;
+        ph_bytes_zero(where, DIGITS * sizeof *where);
+        for (size_t i = 0; i < of->count; i++)
+            where[of->range[i].at >> 16 * pass & (DIGITS - 1)]++;
+        for (unsigned i = 0; i < DIGITS; i++) {
+            const uint32_t count = where[i];
+            where[i] = sum;
+            sum += count;
+        }
+        for (size_t i = 0; i < of->count; i++)
+            other[where[of->range[i].at >> 16 * pass & (DIGITS - 1)]++] = of->range[i];
+        struct range *const sorted = other;
+        other = of->range;
+        of->range = sorted;
+    }
+}
+
+/* What other threads make meanwhile has some room; where it is not enough nobody is lost. */
+static bool collect(void)
+{
+    each_heap(count_live, count_region);
+    live.room += live.room / 8 + SPARE;
+    regions.room += SPARE;
+    const size_t most = live.room > regions.room ? live.room : regions.room;
+    live.range = ph_roots_memory(live.room * sizeof *live.range);
+    regions.range = ph_roots_memory(regions.room * sizeof *regions.range);
+    struct range *other = ph_roots_memory(most * sizeof *other), *second = ph_roots_memory(regions.room * sizeof *second);
+    uint32_t *where = ph_roots_memory(sizeof *where << 16);
+    pending = ph_roots_memory(live.room * sizeof *pending);
+    if (live.range == NULL || regions.range == NULL || other == NULL || second == NULL || where == NULL || pending == NULL ||
+        live.room > UINT32_MAX)
+        return false;
+    each_heap(enter_live, enter_region);
+    if (live.count > live.room || regions.count > regions.room)
+        return false;
+    sort(&live, other, where); /* an even number of passes: each list is where it was */
+    sort(&regions, second, where);
+    return true;
+}
+
+/* The last that begins at or before an address; its count: none. */
+static size_t at_or_before(const struct list *of, uintptr_t at)
+{
+    size_t low = 0, high = of->count;
+    while (low < high) {
+        const size_t middle = low + (high - low) / 2;
+        if (of->range[middle].at <= at)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low != 0 ? low - 1 : of->count;
+}
+
+static bool is_inside(const struct list *of, uintptr_t at)
+{
+    const size_t i = at_or_before(of, at);
+    return i != of->count && at - of->range[i].at < of->range[i].bytes;
+}
+
+bool ph_reach_knows(uintptr_t page) { return is_inside(&regions, page) || is_inside(&live, page); }
+
+/* ---- what is pointed to ------------------------------------------------------------------------------ */
+
+static void mark(size_t i, enum mark as)
+{
+    live.range[i].mark |= as;
+    pending[pending_count++] = (uint32_t)i;
+}
+
+static void reach(size_t i)
+{
+    const unsigned marks = live.range[i].mark;
+    if (phase == PHASE_ROOTS) {
+        if (!(marks & MARK_REACHED))
+            mark(i, MARK_REACHED);
+    } else if (phase == PHASE_HELD) {
+        if (i != current)
+            live.range[i].mark |= MARK_HELD;
+    } else if (!(marks & (MARK_REACHED | MARK_SEEN))) {
+        mark(i, MARK_SEEN);
+    }
+}
+
+/* Right behind a block is still its own, unless another begins there. */
+void ph_reach_words(const uintptr_t *word, size_t count)
+{
+    const uintptr_t first = live.range[0].at, last = live.range[live.count - 1].at + live.range[live.count - 1].bytes;
+    for (size_t n = 0; n < count; n++) {
+        if (word[n] < first || word[n] > last)
+            continue;
+        const size_t i = at_or_before(&live, word[n]);
+        if (word[n] - live.range[i].at <= live.range[i].bytes)
+            reach(i);
+    }
+}
+
+static void look_into(size_t i)
+{
+    const uintptr_t at = live.range[i].at;
+    ph_roots_read(at, at + live.range[i].bytes, live.range[i].bytes > LARGE_BLOCK);
+}
+
+static void follow(void)
+{
+    while (pending_count > 0)
+        look_into(pending[--pending_count]);
+}
+
+/* ---- what is lost ------------------------------------------------------------------------------------ */
+
+static void visit_one(size_t i, bool is_held, uint64_t held, uint64_t held_bytes, ph_lost_visit *visit, void *with)
+{
+    const struct lost lo = {.block = (const void *)live.range[i].at, .bytes = live.range[i].bytes, .is_held = is_held,
+                            .held = held, .held_bytes = held_bytes};
+    visit(&lo, with);
+}
+
+/* One that is lost, and all that it leads to. */
+static void visit_head(size_t head, ph_lost_visit *visit, void *with)
+{
+    uint64_t held = 0, held_bytes = 0;
+    live.range[head].mark |= MARK_SEEN;
+    look_into(head);
+    while (pending_count > 0) {
+        const size_t i = pending[--pending_count];
+        held++;
+        held_bytes += live.range[i].bytes;
+        visit_one(i, true, 0, 0, visit, with);
+        look_into(i);
+    }
+    visit_one(head, false, held, held_bytes, visit, with);
+}
+
+/* First those that no other lost one points to; then what is left points to each other in a circle. */
+static void visit_lost(ph_lost_visit *visit, void *with)
+{
+    phase = PHASE_HELD;
+    for (current = 0; current < live.count; current++)
+        if (!(live.range[current].mark & MARK_REACHED))
+            look_into(current);
+    phase = PHASE_SEEN;
+    for (unsigned not_before = 0; not_before <= MARK_HELD; not_before += MARK_HELD)
+        for (size_t i = 0; i < live.count; i++)
+            if (!(live.range[i].mark & (MARK_REACHED | MARK_SEEN)) && (live.range[i].mark & MARK_HELD) == not_before)
+                visit_head(i, visit, with);
+}
+
+bool ph_reach_lost(uintptr_t here, ph_lost_visit *visit, void *with)
+{
+    size_t words;
+    if (!collect())
+        return false;
+    if (live.count == 0)
+        return true;
+    phase = PHASE_ROOTS;
+    ph_threads_stop();
+    const bool looked = ph_roots_look(here);
+    const uintptr_t *word = ph_threads_registers(&words);
+    ph_reach_words(word, words);
+    follow();
+    ph_threads_go();
+    if (!looked)
+        return false;
+    visit_lost(visit, with);
+    return true;
+}
