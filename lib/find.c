@@ -144,7 +144,7 @@ static struct found find_paged(struct report *rp, const struct paged *pd)
 {
     const char *at = rp->block;
     const bool freed = pd->state == SLOT_FREED;
-    rp->heap = ph_heap_at(pd->heap);
+    rp->heap = pd->heap;
     if (pd->state < SLOT_LIVE || at < pd->block || at >= pd->block + (pd->wanted > 0 ? pd->wanted : 1))
         return (struct found){.what = FOUND_ROOM};
     rp->allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &told[SLOT_ALLOCATED]);

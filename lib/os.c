@@ -296,6 +296,15 @@ void *ph_os_reserve_huge(size_t bytes, size_t align)
     return got != NULL ? got : ph_os_reserve(bytes, align);
 }
 
+uint64_t ph_os_cpu_ns(bool process)
+{
+    struct timespec now = {0};
+    const long id = process ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_THREAD_CPUTIME_ID;
+    if (os_failed(os_call(__NR_clock_gettime, id, (long)&now, 0, 0, 0, 0)))
+        return 0;
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
 void ph_os_name(void *at, size_t bytes, const char *name)
 {
     enum { SET_VMA = 0x53564d41, ANON_NAME = 0 }; /* linux/prctl.h, newer than some systems' */

@@ -98,6 +98,9 @@ uint64_t ph_os_clock_ms(void); /* clock.c */
 void ph_os_clock_begin(void);  /* find it; asks libc */
 void ph_os_clock_ask(struct timespec *now); /* the same by a system call */
 
+/* Nanoseconds that this thread, or the process, was on a processor; 0: refused.  A system call. */
+uint64_t ph_os_cpu_ns(bool process);
+
 /* 64 unpredictable bits, another word at each call. */
 uint64_t ph_os_random(void);
 

@@ -225,7 +225,7 @@ void ph_os_close(int fd) { (void)os_call(__NR_close, fd, 0, 0, 0, 0, 0); }
 #if defined(__x86_64__)
 /* Where a handler returns to.  Unwinders know it by its bytes, debuggers by its name too: both are libc's. */
 void ph_os_restorer(void) __asm__("__restore_rt") __attribute__((visibility("hidden")));
-__asm__(".text\n.p2align 4\nnop\n.hidden __restore_rt\n.globl __restore_rt\n.type __restore_rt,@function\n__restore_rt:\n"
+__asm__(".text\n.p2align 4\nnop\n.type __restore_rt,@function\n__restore_rt:\n"
         "movq $15, %rax\nsyscall\n.size __restore_rt, .-__restore_rt\n");
 enum { WITH_RESTORER = 0x04000000 };
 #else

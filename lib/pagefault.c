@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* pagefault.c -- an access that a guard of the page heap stopped: whose block it missed.
+/* pagefault.c -- an access that a guard of the page heap stopped, or that a function of libc was asked for: whose
+ * block it missed.
  *
  * Owns:    nothing.
- * Calls:   pageslot.c, report, os.
+ * Calls:   pageslot.c, unwind, report, os.
  * Locks:   none: the fault may have come anywhere.  What it reads of a slot may be changing; addresses are not.
  * Why:     in a handler, on whatever stack there is: no more than the report needs. */
 #include "pageheap.h"
@@ -37,21 +38,27 @@ static const struct paged *nearest(const struct paged *pd, const char *at)
     return is_nearer(before, found, at) ? before : found;
 }
 
-static void report_access(const struct paged *pd, const char *at, const void *ucontext)
+static void report_access(const struct paged *pd, const struct report *access)
 {
     struct trace allocated, was_freed;
+    struct report rp = *access;
+    const char *at = access->access;
     const bool freed = pd->state == SLOT_FREED;
-    ph_report(&(struct report){
-        .kind = freed ? DIAG_USE_AFTER_FREE_GUARD : at < pd->block ? DIAG_UNDERFLOW_GUARD : DIAG_OVERFLOW_GUARD,
-        .block = pd->block,
-        .bytes = pd->wanted,
-        .access = at,
-        .is_write = ph_os_fault_is_write(ucontext),
-        .heap = ph_heap_at(pd->heap),
-        .allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated),
-        .freed = ph_paged_stack(pd, SLOT_WAS_FREED, &was_freed),
-        .ucontext = ucontext,
-    });
+    rp.kind = freed ? DIAG_USE_AFTER_FREE_GUARD : at < pd->block ? DIAG_UNDERFLOW_GUARD : DIAG_OVERFLOW_GUARD;
+    rp.block = pd->block;
+    rp.bytes = pd->wanted;
+    rp.heap = pd->heap;
+    rp.allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated);
+    rp.freed = ph_paged_stack(pd, SLOT_WAS_FREED, &was_freed);
+    ph_report(&rp);
+}
+
+/* The program goes on: with the page that it touches, which is of that slot or the guard behind it. */
+static bool let_through(struct paged *pd, char *at)
+{
+    const size_t os_page = ph_os_page_bytes();
+    __atomic_store_n(&pd->opened, 1, __ATOMIC_RELAXED);
+    return ph_paged_open((char *)((uintptr_t)at & ~(os_page - 1)), os_page);
 }
 
 /* Beyond all slots that were ever taken, or in one that nobody has: it is a block below that was left, far behind. */
@@ -65,7 +72,6 @@ static const struct paged *last_below(const char *at)
 
 bool ph_page_heap_fault(char *at, const void *ucontext)
 {
-    const size_t os_page = ph_os_page_bytes();
     struct paged *pd = ph_paged_of(at);
     const struct paged *missed = pd != NULL ? nearest(pd, at) : NULL;
     if (distance(missed, at) == SIZE_MAX)
@@ -73,11 +79,33 @@ bool ph_page_heap_fault(char *at, const void *ucontext)
     const size_t away = distance(missed, at);
     if (away == SIZE_MAX || (away == 0 && missed->state == SLOT_LIVE))
         return false; /* nobody had it; or it is accessible, and something else is wrong */
-    report_access(missed, at, ucontext);
-    if (pd == NULL)
-        return false;
-    __atomic_store_n(&pd->opened, 1, __ATOMIC_RELAXED);
-    return ph_paged_open((char *)((uintptr_t)at & ~(os_page - 1)), os_page);
+    report_access(missed, &(struct report){.access = at, .is_write = ph_os_fault_is_write(ucontext), .ucontext = ucontext});
+    return pd != NULL && let_through(pd, at);
+}
+
+/* ---- what a function is about to touch ----------------------------------------------------------------- */
+
+/* Freed memory of a private heap can be read: W32 2.8. */
+size_t ph_page_heap_room(const char *at, bool is_write)
+{
+    const struct paged *pd = ph_paged_of(at);
+    const unsigned state = pd != NULL ? __atomic_load_n(&pd->state, __ATOMIC_ACQUIRE) : SLOT_NEVER;
+    if (state < SLOT_LIVE || (state == SLOT_FREED && pd->kept && !is_write))
+        return SIZE_MAX;
+    const size_t into = (size_t)(at - pd->block);
+    return state == SLOT_LIVE && into < pd->wanted ? pd->wanted - into : 0;
+}
+
+/* The engine copies and fills by the same functions, slots that it has locked and what surrounds blocks too. */
+void ph_page_heap_access(char *at, bool is_write, const char *function, const void *caller)
+{
+    const size_t room = ph_page_heap_room(at, is_write);
+    struct paged *pd = ph_paged_of(at);
+    if (room == SIZE_MAX || ph_trace_is_own((uintptr_t)caller))
+        return;
+    const struct paged *missed = room > 0 ? pd : nearest(pd, at);
+    report_access(missed, &(struct report){.access = at + room, .is_write = is_write, .caller = function});
+    (void)let_through(pd, at + room);
 }
 
 /* ---- memory that was never written ------------------------------------------------------------------- */

@@ -20,9 +20,7 @@
 
 /* Not small.h: a stressed program waits for this. */
 
-enum { KEEP_PAGES = 16 }; /* longer blocks are closed, whatever time it takes */
-
-static ph_lock *lock(void) { return &ph_process_heap.span_lock; }
+enum { KEEP_PAGES = 256 }; /* longer blocks are closed, whatever time it takes */
 
 /* ---- where in its slot ------------------------------------------------------------------------------ */
 
@@ -69,11 +67,11 @@ static void surround(struct paged *pd, const struct heap *hp)
 
 /* ---- taking -------------------------------------------------------------------------------------------- */
 
-static struct paged *slot_take(const struct place *pl)
+static struct paged *paged_slot(const struct place *pl)
 {
     enum paged_refusal why = PAGED_BUDGET;
     struct paged *pd = NULL;
-    ph_lock_take(lock());
+    ph_lock_take(&ph_process_heap.span_lock);
     if (!ph_paged_ready())
         why = PAGED_SPACE;
     else if (ph_page_heap_figures()->bytes + pl->open <= ph_stress_in_force()->budget)
@@ -82,7 +80,7 @@ static struct paged *slot_take(const struct place *pl)
         ph_page_heap_count(pl->open);
     ph_canary_begin();
     ph_report_completed = ph_paged_complete;
-    ph_lock_give(lock());
+    ph_lock_give(&ph_process_heap.span_lock);
     if (pd == NULL)
         ph_page_heap_refuse(why, pl->room);
     return pd;
@@ -93,7 +91,7 @@ struct used {
     bool open, same;
 };
 
-static bool slot_open(struct paged *pd, const struct place *pl, size_t wanted, struct used *used)
+static bool paged_reopen(struct paged *pd, const struct place *pl, size_t wanted, struct used *used)
 {
     char *const start = ph_paged_start(pd), *const end = ph_paged_end(pd), *const block = pd->block;
     char *const page = pd->kept ? paged_first_page(block) : NULL;
@@ -114,7 +112,7 @@ static bool slot_open(struct paged *pd, const struct place *pl, size_t wanted, s
     return ph_paged_open(paged_first_page(pd->block), (size_t)(paged_open_end(pd) - paged_first_page(pd->block)));
 }
 
-static void slot_fill(struct paged *pd, const struct heap *hp, const struct request *rq, const struct used *used)
+static void paged_fill(struct paged *pd, const struct heap *hp, const struct request *rq, const struct used *used)
 {
     if (!used->same)
         surround(pd, hp);
@@ -136,7 +134,7 @@ static struct span *slot_span(struct paged *pd)
     return sp;
 }
 
-static void *slot_enter(struct heap *hp, struct paged *pd)
+static void *paged_enter(struct heap *hp, struct paged *pd)
 {
     struct span *sp = slot_span(pd);
     if (sp == NULL)
@@ -156,10 +154,10 @@ static void *taken_in_vain(struct paged *pd, bool is_open, size_t bytes)
 {
     if (is_open)
         ph_paged_close(paged_first_page(pd->block), pd->pages * ph_os_page_bytes());
-    ph_lock_take(lock());
+    ph_lock_take(&ph_process_heap.span_lock);
     ph_page_heap_discount(pd->pages * ph_os_page_bytes());
     ph_paged_untake(pd);
-    ph_lock_give(lock());
+    ph_lock_give(&ph_process_heap.span_lock);
     ph_page_heap_refuse(PAGED_MAPPINGS, bytes);
     return NULL;
 }
@@ -168,16 +166,16 @@ static void *paged_take(struct heap *hp, const struct request *rq)
 {
     struct used used;
     const struct place pl = place_for(hp, rq);
-    struct paged *pd = slot_take(&pl);
+    struct paged *pd = paged_slot(&pl);
     if (pd == NULL)
         return NULL;
-    const bool is_open = slot_open(pd, &pl, rq->bytes, &used);
+    const bool is_open = paged_reopen(pd, &pl, rq->bytes, &used);
     pd->wanted = rq->bytes;
-    pd->heap = (uint16_t)hp->id;
+    pd->heap = hp;
     pd->family = (uint8_t)rq->family;
     if (is_open)
-        slot_fill(pd, hp, rq, &used);
-    void *block = is_open ? slot_enter(hp, pd) : NULL;
+        paged_fill(pd, hp, rq, &used);
+    void *block = is_open ? paged_enter(hp, pd) : NULL;
     return block != NULL ? block : taken_in_vain(pd, is_open, rq->bytes);
 }
 
@@ -185,12 +183,12 @@ void *ph_page_heap_alloc(struct heap *hp, const struct request *rq)
 {
     if (!ph_page_heap_wants(hp, rq->bytes))
         return NULL;
+    void *block = NULL;
     const uint64_t began = ph_page_heap_begins();
-    if (ph_page_heap_is_late(2)) {
+    if (ph_page_heap_is_late(2))
         ph_page_heap_refuse(PAGED_TIME, rq->bytes);
-        return NULL;
-    }
-    void *block = paged_take(hp, rq);
+    else
+        block = paged_take(hp, rq);
     ph_page_heap_ends(began);
     return block;
 }
@@ -200,10 +198,10 @@ void *ph_page_heap_alloc(struct heap *hp, const struct request *rq)
 /* Closed, it may be taken again. */
 static void recycle(struct paged *pd)
 {
-    ph_lock_take(lock());
+    ph_lock_take(&ph_process_heap.span_lock);
     ph_paged_free(pd);
     ph_page_heap_figures()->recycled++;
-    ph_lock_give(lock());
+    ph_lock_give(&ph_process_heap.span_lock);
 }
 
 static void recycle_kept(struct paged *pd)
@@ -219,9 +217,9 @@ static void recycle_kept(struct paged *pd)
 static void recycle_ripe(void)
 {
     for (;;) {
-        ph_lock_take(lock());
+        ph_lock_take(&ph_process_heap.span_lock);
         struct paged *pd = ph_paged_ripe(ph_stress_in_force()->quarantine);
-        ph_lock_give(lock());
+        ph_lock_give(&ph_process_heap.span_lock);
         if (pd == NULL)
             return;
         recycle(pd);
@@ -252,24 +250,24 @@ static void slot_keep(const struct heap *hp, struct paged *pd)
 {
     if (pd->wanted <= PAGED_FILL_BYTES)
         ph_pattern_fill(pd->block, pd->block + pd->wanted, PATTERN_FREED);
-    ph_lock_take(lock());
+    ph_lock_take(&ph_process_heap.span_lock);
     pd->kept = 1;
     slot_freed(pd);
     ph_page_heap_figures()->kept += hp->debug == 0;
     struct paged *old = ph_paged_keep(pd);
-    ph_lock_give(lock());
+    ph_lock_give(&ph_process_heap.span_lock);
     recycle_kept(old);
 }
 
 static void slot_close(struct paged *pd)
 {
-    ph_lock_take(lock());
+    ph_lock_take(&ph_process_heap.span_lock);
     slot_freed(pd);
-    ph_lock_give(lock());
+    ph_lock_give(&ph_process_heap.span_lock);
     ph_paged_close(paged_first_page(pd->block), pd->pages * ph_os_page_bytes());
-    ph_lock_take(lock());
+    ph_lock_take(&ph_process_heap.span_lock);
     ph_paged_quarantine(pd);
-    ph_lock_give(lock());
+    ph_lock_give(&ph_process_heap.span_lock);
     recycle_ripe();
 }
 
@@ -290,7 +288,7 @@ void ph_page_heap_give(struct heap *hp, const struct span *sp)
 
 bool ph_page_heap_resize(const struct heap *hp, struct span *sp, size_t bytes)
 {
-    ph_lock_take(lock());
+    ph_lock_take(&ph_process_heap.span_lock);
     struct paged *pd = ph_paged_at(sp->slot);
     const bool fits = pd != NULL && bytes + ph_paged_tail_bytes(hp) <= (size_t)(paged_open_end(pd) - pd->block);
     if (fits) {
@@ -300,6 +298,6 @@ bool ph_page_heap_resize(const struct heap *hp, struct span *sp, size_t bytes)
         span_want(sp, bytes, true);
         surround(pd, hp);
     }
-    ph_lock_give(lock());
+    ph_lock_give(&ph_process_heap.span_lock);
     return fits;
 }

@@ -15,6 +15,7 @@
 static inline bool slot_is_paged(uint32_t number) { return (number & PAGED_BIT) != 0; }
 
 struct paged {
+    struct heap *heap;
     char *block;      /* of its present or last life */
     size_t wanted;
     uint32_t number;  /* its own, PAGED_BIT set; 0: never taken */
@@ -23,7 +24,6 @@ struct paged {
     uint32_t stack[SLOT_EVENTS];  /* trace.h's numbers; 0: none */
     uint32_t span;    /* its descriptor, for good; SPAN_NONE: none yet */
     uint32_t pages;   /* OS pages from that of its block on that are open while it lives */
-    uint16_t heap;    /* id */
     uint8_t state;    /* enum slot_state */
     uint8_t family;   /* enum family: who took it */
     uint8_t opened;   /* flag: a fault made some of what is inaccessible accessible */
@@ -52,7 +52,7 @@ bool ph_page_heap_resize(const struct heap *hp, struct span *sp, size_t bytes); 
 /* pagewants.c -- which of them, as long as there is time; figures, changed by whoever holds the process heap's span lock */
 bool ph_page_heap_wants(const struct heap *hp, size_t bytes);
 uint64_t ph_page_heap_chance(void); /* a number for the block that was wanted last; the same for the same seed */
-uint64_t ph_page_heap_begins(void); /* ticks; 0: this operation is not timed */
+uint64_t ph_page_heap_begins(void); /* 0: this operation is not timed */
 void ph_page_heap_ends(uint64_t began);
 bool ph_page_heap_is_late(uint32_t times); /* the page heap took its share, 1 or 2 times */
 struct page_heap_figures *ph_page_heap_figures(void);
@@ -102,6 +102,8 @@ void ph_paged_close(char *from, size_t bytes);   /* not held; inaccessible, and 
 /* pagefault.c -- true: it was one of these, and the program can go on */
 bool ph_page_heap_fault(char *at, const void *ucontext);
 bool ph_page_heap_null(const char *at, const void *ucontext); /* false: after a report, too */
+size_t ph_page_heap_room(const char *at, bool is_write); /* bytes of a live block from there on; SIZE_MAX: nothing is known */
+void ph_page_heap_access(char *at, bool is_write, const char *function, const void *caller); /* beyond that: reports it */
 void ph_page_heap_wild(const void *ucontext); /* an access through what new memory holds: reports it */
 
 #endif

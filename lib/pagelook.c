@@ -27,12 +27,9 @@ char *ph_paged_before(const struct paged *pd)
     return pd->block - page > BEFORE_BYTES ? pd->block - BEFORE_BYTES : page;
 }
 
-static struct heap *heap_of(const struct paged *pd) { return ph_heap_at(pd->heap); }
-
 static size_t tail_of(const struct paged *pd)
 {
-    const struct heap *hp = heap_of(pd);
-    return hp != NULL ? ph_paged_tail_bytes(hp) : 0;
+    return ph_paged_tail_bytes(pd->heap);
 }
 
 const char *ph_paged_broken(const struct paged *pd)
@@ -63,7 +60,7 @@ void ph_paged_check(const struct paged *pd)
         .bytes = pd->wanted,
         .access = broken,
         .is_write = true,
-        .heap = heap_of(pd),
+        .heap = pd->heap,
         .allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated),
     });
 }
@@ -134,7 +131,7 @@ void ph_paged_check_freed(const struct paged *pd)
             .kind = DIAG_WRITE_AFTER_FREE,
             .block = pd->block,
             .bytes = pd->wanted,
-            .heap = heap_of(pd),
+            .heap = pd->heap,
             .allocated = ph_paged_stack(pd, SLOT_ALLOCATED, &allocated),
             .freed = ph_paged_stack(pd, SLOT_WAS_FREED, &was_freed),
         });
@@ -153,7 +150,7 @@ enum block_verdict ph_page_heap_look(const void *block, struct block_info *out)
     const struct paged *pd = ph_paged_of(block);
     if (pd == NULL)
         return BLOCK_NOT_OURS;
-    out->heap = heap_of(pd);
+    out->heap = pd->heap;
     out->wanted = pd->wanted;
     return pd->state == SLOT_FREED && pd->block == block ? BLOCK_TWICE : BLOCK_BAD;
 }
@@ -169,7 +166,7 @@ bool ph_page_heap_freed_is_good(const struct heap *hp)
 {
     bool good = true;
     for (const struct paged *pd = ph_paged_next(0); pd != NULL && good; pd = ph_paged_next(pd->number)) {
-        if (!pd->kept || pd->heap != hp->id)
+        if (!pd->kept || pd->heap != hp)
             continue;
         ph_lock_take(&ph_process_heap.span_lock);
         good = !(pd->kept && pd->state == SLOT_FREED) || freed_is_good(pd);

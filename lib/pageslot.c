@@ -46,9 +46,9 @@ static uint32_t oldest, newest; /* in quarantine */
 static size_t waiting_bytes, kept_bytes;
 static uint64_t live;
 
-static size_t stride(const struct area *ar) { return ((size_t)ar->pages + ar->gap) * ph_os_page_bytes(); }
+static size_t paged_stride(const struct area *ar) { return ((size_t)ar->pages + ar->gap) * ph_os_page_bytes(); }
 static char *area_base(size_t number) { return base + (number << area_log) + ph_os_page_bytes(); }
-static size_t area_of(uint32_t number) { return (number & ~PAGED_BIT) >> INDEX_BITS; }
+static size_t paged_area(uint32_t number) { return (number & ~PAGED_BIT) >> INDEX_BITS; }
 
 /* ---- setting up --------------------------------------------------------------------------------- */
 
@@ -66,7 +66,7 @@ static uint32_t area_gap(uint32_t pages)
     return pages < WIDE_FROM_PAGES ? 1 : pages < GAP_MOST_PAGES ? pages : GAP_MOST_PAGES;
 }
 
-static bool reserve(unsigned log)
+static bool paged_reserve(unsigned log)
 {
     base = ph_os_reserve((size_t)AREAS << log, (size_t)1 << 21);
     if (base == NULL)
@@ -76,7 +76,7 @@ static bool reserve(unsigned log)
     for (unsigned i = 0; i < AREAS; i++) {
         areas[i].pages = area_pages(i);
         areas[i].gap = area_gap(areas[i].pages);
-        const size_t fit = (((size_t)1 << log) - ph_os_page_bytes()) / stride(&areas[i]);
+        const size_t fit = (((size_t)1 << log) - ph_os_page_bytes()) / paged_stride(&areas[i]);
         areas[i].count = (uint32_t)(fit < 1 << INDEX_BITS ? fit : (1 << INDEX_BITS) - 1);
     }
     return true;
@@ -98,7 +98,7 @@ bool ph_paged_ready(void)
     const size_t space = ph_os_space_limit();
     for (unsigned log = AREA_LOG_MOST; log >= AREA_LOG_LEAST && base == NULL; log -= 2)
         if (space == SIZE_MAX || (size_t)AREAS << log <= space / SPACE_PART)
-            (void)reserve(log);
+            (void)paged_reserve(log);
     if (base != NULL)
         by_advice = advice_works();
     return base != NULL;
@@ -108,11 +108,11 @@ bool ph_paged_ready(void)
 static bool area_extend(struct area *ar)
 {
     const size_t number = (size_t)(ar - areas), os_page = ph_os_page_bytes();
-    uint32_t more = (uint32_t)(CHUNK_BYTES / stride(ar));
+    uint32_t more = (uint32_t)(CHUNK_BYTES / paged_stride(ar));
     more = more > 0 ? more : 1;
     more = ar->count - ar->ready < more ? ar->count - ar->ready : more;
-    char *from = area_base(number) + ar->ready * stride(ar);
-    const size_t bytes = more * stride(ar);
+    char *from = area_base(number) + ar->ready * paged_stride(ar);
+    const size_t bytes = more * paged_stride(ar);
     if (ar->slots == NULL) {
         ar->slots = ph_os_map(ph_round_up(ar->count * sizeof *ar->slots, os_page), os_page);
         if (ar->slots != NULL)
@@ -202,7 +202,7 @@ struct paged *ph_paged_take(size_t bytes, enum paged_refusal *why)
 
 void ph_paged_free(struct paged *pd)
 {
-    struct area *ar = &areas[area_of(pd->number)];
+    struct area *ar = &areas[paged_area(pd->number)];
     pd->next = 0;
     if (ar->free.first != 0)
         ph_paged_at(ar->free.last)->next = pd->number;
@@ -213,7 +213,7 @@ void ph_paged_free(struct paged *pd)
 
 struct paged *ph_paged_keep(struct paged *pd)
 {
-    struct area *ar = &areas[area_of(pd->number)];
+    struct area *ar = &areas[paged_area(pd->number)];
     live--;
     pd->next = 0;
     if (ar->kept.first != 0)
@@ -232,7 +232,7 @@ void ph_paged_untake(struct paged *pd)
     ph_paged_free(pd);
 }
 
-static size_t slot_bytes(const struct paged *pd) { return (size_t)(ph_paged_end(pd) - ph_paged_start(pd)); }
+static size_t paged_bytes(const struct paged *pd) { return (size_t)(ph_paged_end(pd) - ph_paged_start(pd)); }
 
 void ph_paged_quarantine(struct paged *pd)
 {
@@ -243,7 +243,7 @@ void ph_paged_quarantine(struct paged *pd)
     else
         oldest = pd->number;
     newest = pd->number;
-    waiting_bytes += slot_bytes(pd);
+    waiting_bytes += paged_bytes(pd);
 }
 
 struct paged *ph_paged_ripe(size_t most_bytes)
@@ -252,7 +252,7 @@ struct paged *ph_paged_ripe(size_t most_bytes)
     if (pd == NULL)
         return NULL;
     oldest = pd->next;
-    waiting_bytes -= slot_bytes(pd);
+    waiting_bytes -= paged_bytes(pd);
     return pd;
 }
 
@@ -260,7 +260,7 @@ struct paged *ph_paged_ripe(size_t most_bytes)
 
 struct paged *ph_paged_at(uint32_t number)
 {
-    const size_t area = area_of(number), index = number & ((1u << INDEX_BITS) - 1);
+    const size_t area = paged_area(number), index = number & ((1u << INDEX_BITS) - 1);
     if (base == NULL || !slot_is_paged(number) || area >= AREAS || index >= __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE))
         return NULL;
     return &areas[area].slots[index];
@@ -275,7 +275,7 @@ struct paged *ph_paged_of(const void *address)
     if (area >= AREAS)
         return NULL;
     const size_t inside = offset & (((size_t)1 << area_log) - 1);
-    const size_t index = inside < ph_os_page_bytes() ? 0 : (inside - ph_os_page_bytes()) / stride(&areas[area]);
+    const size_t index = inside < ph_os_page_bytes() ? 0 : (inside - ph_os_page_bytes()) / paged_stride(&areas[area]);
     return index < __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE) ? &areas[area].slots[index] : NULL;
 }
 
@@ -285,14 +285,14 @@ struct paged *ph_paged_below(const char *address)
     if (base == NULL || area >= AREAS)
         return NULL;
     const size_t inside = offset & (((size_t)1 << area_log) - 1), os_page = ph_os_page_bytes();
-    const size_t index = inside < os_page ? 0 : (inside - os_page) / stride(&areas[area]);
+    const size_t index = inside < os_page ? 0 : (inside - os_page) / paged_stride(&areas[area]);
     const size_t used = __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE), below = index < used ? index : used;
     return below > 0 ? &areas[area].slots[below - 1] : NULL;
 }
 
 struct paged *ph_paged_next(uint32_t number)
 {
-    size_t area = number != 0 ? area_of(number) : 0, index = number != 0 ? (number & ((1u << INDEX_BITS) - 1)) + 1 : 0;
+    size_t area = number != 0 ? paged_area(number) : 0, index = number != 0 ? (number & ((1u << INDEX_BITS) - 1)) + 1 : 0;
     for (; base != NULL && area < AREAS; area++, index = 0)
         if (index < __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE))
             return &areas[area].slots[index];
@@ -301,13 +301,13 @@ struct paged *ph_paged_next(uint32_t number)
 
 char *ph_paged_start(const struct paged *pd)
 {
-    const size_t area = area_of(pd->number), index = pd->number & ((1u << INDEX_BITS) - 1);
-    return area_base(area) + index * stride(&areas[area]);
+    const size_t area = paged_area(pd->number), index = pd->number & ((1u << INDEX_BITS) - 1);
+    return area_base(area) + index * paged_stride(&areas[area]);
 }
 
 char *ph_paged_end(const struct paged *pd)
 {
-    return ph_paged_start(pd) + areas[area_of(pd->number)].pages * ph_os_page_bytes();
+    return ph_paged_start(pd) + areas[paged_area(pd->number)].pages * ph_os_page_bytes();
 }
 
 bool ph_paged_is_table(const void *address)

@@ -14,13 +14,14 @@
 /* Not small.h: a stressed program waits for this. */
 
 enum {
-    GRACE_TICKS = 50000000, /* 20 ms of 2.5 GHz: short programs have no bound */
-    SAMPLED = 8,            /* of so many operations one is timed */
+    FIRST_BLOCKS = 4000, /* they have no bound: 15 ms */
+    SAMPLED = 32,        /* of so many operations one is timed */
+    GRACE_NS = 100000000, /* before any is refused */
 };
 
 static struct page_heap_figures figures;
 static uint64_t ordinal; /* of a block that may be served */
-static uint64_t begun, spent; /* ticks */
+static uint64_t spent_ns; /* on processors */
 static uint32_t late; /* how many times the page heap took its share; 0: less */
 
 #define LOOK(variable) __atomic_load_n(&(variable), __ATOMIC_RELAXED)
@@ -62,45 +63,47 @@ void ph_page_heap_discount(size_t bytes)
     figures.bytes -= bytes;
 }
 
-/* Of whatever unit: only shares of time are compared. */
-static uint64_t ticks(void)
+/* How many times its share the page heap took, of the process's time on processors.  As much as we see of it goes unseen: page
+ * tables, caches, what other rooms do. */
+static uint32_t share(void)
 {
-#if defined(__x86_64__)
-    return __builtin_ia32_rdtsc();
-#else
-    struct timespec now;
-    ph_os_clock_ask(&now);
-    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-#endif
+    const uint64_t all = ph_os_cpu_ns(true), mine = LOOK(spent_ns), rest = all > mine ? all - mine : 0;
+    const uint64_t due = rest * (ph_stress_in_force()->slowdown - 1) * 3 / 8;
+    return LOOK(figures.taken) < FIRST_BLOCKS || mine < due ? 0 : mine < 4 * due + GRACE_NS ? 1 : 2;
 }
 
-/* How many times its share the page heap took.  All that passed is what it took and what the rest took; as much as we see of it goes
- * unseen: page tables, caches, what other rooms do. */
-static uint32_t share(uint64_t now)
+/* What looking at the clock takes by itself. */
+static uint64_t look_ns(void)
 {
-    const uint64_t passed = now - LOOK(begun), mine = LOOK(spent), rest = passed > mine ? passed - mine : 0;
-    const uint64_t due = rest * (ph_stress_in_force()->slowdown - 1) * 5 / 16 + GRACE_TICKS;
-    return mine < due ? 0 : mine < 2 * due ? 1 : 2;
+    static uint64_t least;
+    enum { LOOKS = 16 };
+    if (LOOK(least) != 0)
+        return LOOK(least);
+    uint64_t before = ph_os_cpu_ns(false), best = UINT64_MAX;
+    for (unsigned i = 0; i < LOOKS; i++) {
+        const uint64_t now = ph_os_cpu_ns(false);
+        best = now - before < best ? now - before : best;
+        before = now;
+    }
+    __atomic_store_n(&least, best + 1, __ATOMIC_RELAXED);
+    return best + 1;
 }
 
 uint64_t ph_page_heap_begins(void)
 {
     static uint32_t turn;
-    if (ph_stress_in_force()->slowdown == 0 || __atomic_add_fetch(&turn, 1, __ATOMIC_RELAXED) % SAMPLED != 1)
+    if (ph_stress_in_force()->slowdown == 0 || __atomic_add_fetch(&turn, 1, __ATOMIC_RELAXED) % SAMPLED != 0)
         return 0;
-    const uint64_t now = ticks();
-    if (LOOK(begun) == 0)
-        __atomic_store_n(&begun, now, __ATOMIC_RELAXED);
-    return now;
+    return ph_os_cpu_ns(false);
 }
 
 void ph_page_heap_ends(uint64_t began)
 {
     if (began == 0)
         return;
-    const uint64_t now = ticks();
-    __atomic_fetch_add(&spent, (now - began) * SAMPLED, __ATOMIC_RELAXED);
-    __atomic_store_n(&late, share(now), __ATOMIC_RELAXED);
+    const uint64_t took = ph_os_cpu_ns(false) - began, look = look_ns();
+    __atomic_fetch_add(&spent_ns, (took > look ? took - look : 0) * SAMPLED, __ATOMIC_RELAXED);
+    __atomic_store_n(&late, share(), __ATOMIC_RELAXED);
 }
 
 bool ph_page_heap_is_late(uint32_t times) { return LOOK(late) >= times; }

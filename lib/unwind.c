@@ -289,7 +289,28 @@ static COLD void own_find(void)
     __atomic_store_n(&own.known, true, __ATOMIC_RELEASE);
 }
 
-static inline bool is_own(uintptr_t pc) { return pc - own.start < own.bytes; }
+/* That of the object whose functions ask on behalf of the program: its frames are as ours. */
+static struct {
+    uintptr_t start, bytes;
+} beside;
+
+void ph_trace_beside(const void *code)
+{
+    struct cfi_module in;
+    if (__atomic_load_n(&beside.bytes, __ATOMIC_ACQUIRE) == 0 && ph_cfi_module((uintptr_t)code, &in)) {
+        __atomic_store_n(&beside.start, in.start, __ATOMIC_RELAXED);
+        __atomic_store_n(&beside.bytes, in.end - in.start, __ATOMIC_RELEASE);
+    }
+}
+
+static inline bool is_own(uintptr_t pc) { return pc - own.start < own.bytes || pc - beside.start < beside.bytes; }
+
+bool ph_trace_is_own(uintptr_t pc)
+{
+    if (!__atomic_load_n(&own.known, __ATOMIC_ACQUIRE))
+        own_find();
+    return pc - own.start < own.bytes;
+}
 
 /* In this function itself: the rule for the very place where the registers were read holds. */
 #if defined(__x86_64__)

@@ -44,6 +44,9 @@ struct module {
 };
 bool ph_module_of(uintptr_t address, struct module *out);
 
+bool ph_trace_is_own(uintptr_t pc); /* it lies in this object */
+void ph_trace_beside(const void *code); /* from now on the object that this code is of counts as part of this one */
+
 /* Whether an address lies on this thread's stack, in a frame that is live. */
 bool ph_stack_has(const void *address);
 

@@ -61,7 +61,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
     ph_fork_register();
     if (ph_process_heap.fails && (ph_fail_in_force()->parts & FAIL_SWEEP))
         ph_sweep_begin(ph_fail_in_force()->sweep, environment);
-    ph_finding_begin(ph_stress_findings());
+    if (ph_process_heap.stress)
+        ph_finding_begin(ph_stress_findings());
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
     if (ph_option(OPT_STATS))
@@ -81,9 +82,11 @@ __attribute__((destructor)) static void end(void)
         ph_guard_check_all(&ph_process_heap);
     if (ph_process_heap.fails)
         ph_sweep_end();
-    if (ph_stress_is_on() && ph_stress_in_force()->leaks)
-        ph_lost_report(REACH_HERE());
-    ph_finding_end();
+    if (ph_process_heap.stress) {
+        if (ph_stress_in_force()->leaks)
+            ph_lost_report(REACH_HERE());
+        ph_finding_end();
+    }
     ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);

@@ -9,6 +9,7 @@ endif
 %C%_libprivheap_preload_la_LIBTOOLFLAGS = --tag=disable-static
 %C%_libprivheap_preload_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS) $(PRELOAD_FLAGS)
 %C%_libprivheap_preload_la_SOURCES = \
+	%D%/access.h \
 	%D%/chaotic.h \
 	%D%/family.h \
 	%D%/follow.h \
@@ -23,6 +24,7 @@ endif
 	%D%/sweep.h \
 	%D%/sweepcall.h \
 	%D%/take.h \
+	%D%/access.c \
 	%D%/chaotic.c \
 	%D%/dlopen.c \
 	%D%/early.c \
@@ -66,6 +68,34 @@ endif
 	-Wl,--version-script=$(top_srcdir)/%D%/preload.map
 EXTRA_%C%_libprivheap_preload_la_DEPENDENCIES = %D%/preload.map %D%/layout.ld
 EXTRA_DIST += %D%/preload.map %D%/layout.ld
+
+# Beside it, for `privheap stress`: the functions of libc that touch a program's memory.  The compiler must take none of
+# them for what it knows, nor libc's headers.
+if BUILD_PRELOAD
+pkglib_LTLIBRARIES += %D%/libprivheap-check.la
+endif
+%C%_libprivheap_check_la_LIBTOOLFLAGS = --tag=disable-static
+%C%_libprivheap_check_la_CFLAGS = $(AM_CFLAGS) $(ENGINE_FLAGS) -fno-builtin -U_FORTIFY_SOURCE
+%C%_libprivheap_check_la_SOURCES = \
+	%D%/access.h \
+	%D%/checked.h \
+	%D%/checkreal.def \
+	%D%/checkcall.c \
+	%D%/checkfile.c \
+	%D%/checkmemory.c \
+	%D%/checkreal.c \
+	%D%/checktext.c \
+	%D%/checkwide.c
+%C%_libprivheap_check_la_LDFLAGS = $(AM_LDFLAGS) \
+	-module -avoid-version -shared \
+	$(NO_UNDEFINED) \
+	-Wl,-z,now \
+	-Wl,-z,noseparate-code \
+	-Wl,-z,relro \
+	-Wl,-z,nodelete \
+	-Wl,-Bsymbolic-functions \
+	-XCClinker -nostartfiles \
+	-XCClinker -static-libgcc
 
 bin_PROGRAMS += privheap
 privheap_CPPFLAGS = $(AM_CPPFLAGS) -Ibench -I$(top_srcdir)/%D% -I$(top_srcdir)/bench -DPH_PKGLIBDIR='"$(pkglibdir)"'

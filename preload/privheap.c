@@ -49,12 +49,22 @@ int ph_complain(const char *verb, int code, const char *format, ...)
 
 static int output_error; /* why what was flushed could not be written */
 
-void ph_output_flush(void)
+/* What stdio could not write earlier it drops, and leaves the reason in errno, if nobody had another since. */
+static bool is_of_write(int error)
 {
-    if (fflush(stdout) != 0 && output_error == 0) output_error = errno;
+    return error == ENOSPC || error == EDQUOT || error == EFBIG || error == EIO || error == EPIPE || error == EBADF;
 }
 
-/* What stdio could not write earlier it does not say why. */
+void ph_output_flush(void)
+{
+    int left = errno;
+    if (fflush(stdout) != 0)
+        left = errno;
+    else if (!ferror(stdout) || !is_of_write(left))
+        return;
+    if (output_error == 0) output_error = left;
+}
+
 int ph_output_end(const char *verb)
 {
     ph_output_flush();

@@ -213,7 +213,7 @@ START_TEST(terminating_process_ends_at_a_bad_block_with_a_report)
         {free_inside, 7001, "privheap: PH103 not the start of a block, by HeapFree: 0x"},
         {free_inside, 100000, "privheap: PH103 not the start of a block, by HeapFree: 0x"},
         {free_of_another, 100, "privheap: PH105 of another heap, by HeapFree: block 0x"},
-        {realloc_elsewhere, 100, "privheap: PH102 not a block, by HeapReAlloc: 0x"},
+        {realloc_elsewhere, 100, "privheap: PH109 static, not a block, by HeapReAlloc: 0x"},
         {size_of_freed, 100, "privheap: PH101 freed twice, by HeapSize: block 0x"},
     };
     for (int i = 0; rows[_i].bytes <= 100 && i < PACKED_USES; i++) /* then the class has pages */

@@ -69,7 +69,7 @@ static char *draw_text(struct source *so, char *end)
 static bool in_bounds(enum option_id which, uint64_t value)
 {
     const struct option_row *row = &ph_option_rows[which];
-    if (row->type == OPTION_path) return value < OPTION_PATH_BYTES;
+    if (OPTION_IS_TEXT(row->type)) return value < OPTION_PATH_BYTES;
     const bool none = value == 0 && (row->value == 0 || row->type == OPTION_number);
     return none || (value >= row->min && value <= row->max);
 }
@@ -138,12 +138,12 @@ static void try_environment(struct source *so)
     lines[count] = NULL;
     read_without_files(lines);
     uint64_t value;
-    if (count == 1 && which < OPT_COUNT && ph_option_rows[which].type != OPTION_path &&
+    if (count == 1 && which < OPT_COUNT && !OPTION_IS_TEXT(ph_option_rows[which].type) &&
         ph_option(which) != (ph_option_parse(which, text, &value, &why) ? value : ph_option_rows[which].value))
         wrong("%s: %llu is in force", lines[0], (unsigned long long)ph_option(which));
     for (unsigned i = 0; i < OPT_COUNT; i++) {
         const struct option_row *row = &ph_option_rows[i];
-        if (row->type == OPTION_path) {
+        if (OPTION_IS_TEXT(row->type)) {
             const char *path = ph_option_path(i);
             if (path != NULL && strlen(path) >= OPTION_PATH_BYTES) wrong("a path of %zu bytes", strlen(path));
         } else if (!in_bounds(i, ph_option(i))) {
