@@ -138,10 +138,11 @@ static bool is_table(uintptr_t page)
     return ph_slot_is_table(at) || ph_paged_is_table(at);
 }
 
-/* A page that the page heap gave to another thread just now is one: nobody listed that block. */
+/* A large block that another thread has taken just now is one: it comes beside the gate, and nobody listed it. */
 static bool is_root(uintptr_t page)
 {
-    return map_get((const void *)page) == 0 && !ph_reach_knows(page) && !is_table(page);
+    const unsigned kind = entry_kind(map_get((const void *)page));
+    return (kind == KIND_NONE || kind == KIND_LARGE) && !ph_reach_knows(page, page + page_bytes) && !is_table(page);
 }
 
 static const char *hex(const char *text, uintptr_t *out)
