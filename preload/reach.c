@@ -83,22 +83,23 @@ static void each_heap(ph_walk_visit *block, ph_walk_visit *region)
         ph_walk_live(heap[i], block, region, NULL);
 }
 
-/* By address, 16 bits of it after the other; `other` and `where` are room for that. */
-static void sort(struct list *of, struct range *other, uint32_t *where)
+/* By address, a byte of it after the other; a byte that is the same in all changes nothing. */
+static void sort(struct list *of, struct range *other)
 {
-    enum { DIGITS = 1 << 16, PASSES = 4 };
-    for (unsigned pass = 0; pass < PASSES; pass++) {
-        uint32_t sum = 0;
-        ph_bytes_zero(where, DIGITS * sizeof *where);
+    enum { DIGIT = 8, DIGITS = 1 << DIGIT };
+    for (unsigned shift = 0; shift < 64; shift += DIGIT) {
+        size_t where[DIGITS] = {0}, sum = 0;
         for (size_t i = 0; i < of->count; i++)
-            where[of->range[i].at >> 16 * pass & (DIGITS - 1)]++;
+            where[of->range[i].at >> shift & (DIGITS - 1)]++;
+        if (of->count == 0 || where[of->range[0].at >> shift & (DIGITS - 1)] == of->count)
+            continue;
         for (unsigned i = 0; i < DIGITS; i++) {
-            const uint32_t count = where[i];
+            const size_t count = where[i];
             where[i] = sum;
             sum += count;
         }
         for (size_t i = 0; i < of->count; i++)
-            other[where[of->range[i].at >> 16 * pass & (DIGITS - 1)]++] = of->range[i];
+            other[where[of->range[i].at >> shift & (DIGITS - 1)]++] = of->range[i];
         struct range *const sorted = other;
         other = of->range;
         of->range = sorted;
@@ -111,20 +112,18 @@ static bool collect(void)
     each_heap(count_live, count_region);
     live.room += live.room / 8 + SPARE;
     regions.room += SPARE;
-    const size_t most = live.room > regions.room ? live.room : regions.room;
     live.range = ph_roots_memory(live.room * sizeof *live.range);
     regions.range = ph_roots_memory(regions.room * sizeof *regions.range);
-    struct range *other = ph_roots_memory(most * sizeof *other), *second = ph_roots_memory(regions.room * sizeof *second);
-    uint32_t *where = ph_roots_memory(sizeof *where << 16);
+    struct range *other = ph_roots_memory(live.room * sizeof *other), *second = ph_roots_memory(regions.room * sizeof *second);
     pending = ph_roots_memory(live.room * sizeof *pending);
-    if (live.range == NULL || regions.range == NULL || other == NULL || second == NULL || where == NULL || pending == NULL ||
+    if (live.range == NULL || regions.range == NULL || other == NULL || second == NULL || pending == NULL ||
         live.room > UINT32_MAX)
         return false;
     each_heap(enter_live, enter_region);
     if (live.count > live.room || regions.count > regions.room)
         return false;
-    sort(&live, other, where); /* an even number of passes: each list is where it was */
-    sort(&regions, second, where);
+    sort(&live, other);
+    sort(&regions, second);
     return true;
 }
 
