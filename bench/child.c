@@ -112,16 +112,21 @@ void ph_child_input(int input)
 
 /* ---- the preload object ---------------------------------------------------- */
 
+static bool ends_with(const char *entry, size_t bytes, const char *name)
+{
+    size_t count = strlen(name);
+    return bytes >= count && memcmp(entry + bytes - count, name, count) == 0;
+}
+
 static bool is_ours(const char *entry, size_t bytes)
 {
-    static const char name[] = "libprivheap-preload.so";
-    return bytes >= sizeof name - 1 && memcmp(entry + bytes - (sizeof name - 1), name, sizeof name - 1) == 0;
+    return ends_with(entry, bytes, "libprivheap-preload.so") || ends_with(entry, bytes, "libprivheap-check.so");
 }
 
 void ph_child_preload(const char *object)
 {
     const char *old = getenv("LD_PRELOAD");
-    char list[2 * LOCATE_PATH_BYTES];
+    char list[3 * LOCATE_PATH_BYTES];
     int used = snprintf(list, sizeof list, "%s", object);
     while (old != NULL && *old != '\0') {
         size_t bytes = strcspn(old, ": ");

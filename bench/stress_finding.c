@@ -109,7 +109,9 @@ void ph_stress_headline(const struct finding *fi, char *out, size_t bytes)
     put_kind(&to, fi);
     if (fi->caller[0] != '\0') put(&to, ", by %s", fi->caller);
     put(&to, ": ");
-    if (fi->bytes == UINT64_MAX) {
+    if (fi->kind == DIAG_NO_MEMORY) {
+        put(&to, "0x%llx, of %llu byte%s that were asked for", (unsigned long long)at, (unsigned long long)fi->bytes, fi->bytes == 1 ? "" : "s");
+    } else if (fi->bytes == UINT64_MAX) {
         put(&to, "0x%llx", (unsigned long long)(at != 0 ? at : block));
     } else {
         if (at != 0) put_distance(&to, at, block, fi->bytes);

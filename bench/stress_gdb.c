@@ -10,23 +10,19 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "child.h"
 #include "command.h"
 #include "stress_verb.h"
 
 enum { NAMES = 2, WORDS = 2 * NAMES + 10 };
 static const char *const names[NAMES] = { "LD_PRELOAD", "PRIVHEAP_STRESS" };
-static char settings[NAMES][2 * LOCATE_PATH_BYTES + STRESS_TEXT_BYTES + 64];
+static char settings[NAMES][3 * LOCATE_PATH_BYTES + STRESS_TEXT_BYTES];
 
 /* What the program finds in its environment, as commands of gdb's; ours is as it was. */
 static void take_settings(const struct stress *st)
 {
-    char text[STRESS_TEXT_BYTES];
     const char *before = getenv("LD_PRELOAD");
     char *kept = before != NULL ? strdup(before) : NULL;
-    ph_stress_text(&st->settings, st->settings.side, NULL, text, sizeof text);
-    ph_child_preload(st->object);
-    setenv("PRIVHEAP_STRESS", text, 1);
+    ph_stress_environment(st, st->settings.side, NULL);
     for (int i = 0; i < NAMES; i++) {
         snprintf(settings[i], sizeof settings[i], "set environment %s %s", names[i], getenv(names[i]));
         unsetenv(names[i]);

@@ -27,7 +27,7 @@ static const struct verb_row rows[] = {
 #undef ROW
 };
 
-enum { SEED_MOST = 999999, EXIT_FOUND = 99, EXIT_MOST = 255, SLOWDOWN_MOST = 1000000, CHECK_MOST = 1000000000 };
+enum { SEED_MOST = 999999, EXIT_FOUND = 99, EXIT_MOST = 255, SLOWDOWN_MOST = 1000000, CHECK_MOST = 1000000000, PART_MOST = 63 };
 
 static int option_take(void *settings, unsigned which, const char *text);
 static const struct verb_options options = { .verb = STRESS, .rows = rows, .count = STRESS_OPTIONS, .help = STRESS_OPTION_help,
@@ -54,6 +54,7 @@ static bool is_end(const char *rest) { return rest != NULL && *rest == '\0'; }
 
 static int put_part(struct stress_settings *s, enum word which, const char *part, const char *text)
 {
+    if (strlen(text) > PART_MOST) return ph_verb_bad(&options, which, text, "is too long");
     for (unsigned i = 0; i < s->part_count; i++)
         if (strcmp(s->parts[i].part, part) == 0) {
             s->parts[i].value = text; /* the last one holds */

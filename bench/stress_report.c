@@ -95,7 +95,7 @@ void ph_stress_report(const struct stress *st, const struct stress_finding *sf)
     put_text(out, line);
     fputc('\n', out);
     put_where(sf, out);
-    put_past(sf->run, out, "allocated", &fi->allocated);
+    put_past(sf->run, out, fi->kind == DIAG_NO_MEMORY ? "asked for" : "allocated", &fi->allocated);
     put_past(sf->run, out, "freed", &fi->freed);
     put_sum(sf, out);
     fputs("  again: ", out);
@@ -160,21 +160,23 @@ static uint64_t refused_in_all(const struct finding_figures *sum)
     return all;
 }
 
-/* "; 100 blocks guarded, 7 of 1 to 9 bytes with canaries only: 7 beyond the budget" */
+/* "; 100 blocks guarded, 7 of 1 to 9 bytes with canaries only (the budget: 7)" */
 static void put_figures(const struct stress_run *run, FILE *out)
 {
     struct finding_figures sum;
-    const char *between = ": ";
+    const char *between = "";
     ph_stress_figures(run, &sum);
     fprintf(out, "; %llu block%s guarded", (unsigned long long)sum.guarded, sum.guarded == 1 ? "" : "s");
     if (refused_in_all(&sum) == 0) return;
-    fprintf(out, ", %llu of %llu to %llu bytes with canaries only", (unsigned long long)refused_in_all(&sum),
-            (unsigned long long)sum.refused_least, (unsigned long long)sum.refused_most);
+    fprintf(out, ", %llu of %llu", (unsigned long long)refused_in_all(&sum), (unsigned long long)sum.refused_least);
+    if (sum.refused_most != sum.refused_least) fprintf(out, " to %llu", (unsigned long long)sum.refused_most);
+    fputs(" bytes with canaries only (", out);
     for (unsigned r = 0; r < FINDING_REASONS; r++) {
         if (sum.refused[r] == 0) continue;
-        fprintf(out, "%s%llu %s", between, (unsigned long long)sum.refused[r], ph_stress_refusal(r));
+        fprintf(out, "%s%s: %llu", between, ph_stress_refusal(r), (unsigned long long)sum.refused[r]);
         between = ", ";
     }
+    fputc(')', out);
 }
 
 static bool are_all_guarded(const struct stress *st)

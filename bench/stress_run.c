@@ -66,11 +66,16 @@ void ph_stress_text(const struct stress_settings *s, const char *side, const cha
     if (findings != NULL) snprintf(out + used, bytes - (size_t)used, ",findings:%s", findings);
 }
 
-static void set_environment(const struct stress *st, const char *side, const char *findings)
+/* Beside the preload object stands one whose functions of libc say what they touch, to the byte. */
+void ph_stress_environment(const struct stress *st, const char *side, const char *findings)
 {
-    char text[STRESS_TEXT_BYTES];
+    static const char object[] = "libprivheap-preload.so", beside[] = "libprivheap-check.so";
+    char text[STRESS_TEXT_BYTES], check[LOCATE_PATH_BYTES], both[2 * LOCATE_PATH_BYTES];
+    size_t folder = strlen(st->object) - strlen(object);
+    snprintf(check, sizeof check, "%.*s%s", (int)folder, st->object, beside);
+    snprintf(both, sizeof both, "%s:%s", st->object, check);
+    ph_child_preload(access(check, R_OK) == 0 ? both : st->object);
     ph_stress_text(&st->settings, side, findings, text, sizeof text);
-    ph_child_preload(st->object);
     setenv("PRIVHEAP_STRESS", text, 1);
 }
 
@@ -113,7 +118,7 @@ static void become_program(struct stress *st, const struct stress_run *run, pid_
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/fd/%d", (int)parent, run->descriptor);
     ph_child_input(st->input);
-    set_environment(st, run->side, path);
+    ph_stress_environment(st, run->side, path);
     execv(st->program, st->settings.argv);
     int error = errno;
     (void)!write(trouble, &error, sizeof error);

@@ -63,7 +63,7 @@ static int end_like(int status)
 static bool is_interrupted(const struct stress *st, const struct stress_run *run)
 {
     int signal = WIFSIGNALED(run->status) ? WTERMSIG(run->status) : 0;
-    return st->is_interrupted || signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT || signal == SIGKILL;
+    return (st->is_interrupted && run->status != 0) || signal == SIGINT || signal == SIGTERM || signal == SIGHUP || signal == SIGQUIT || signal == SIGKILL;
 }
 
 static int runs(struct stress *st)

@@ -88,6 +88,7 @@ int ph_stress_options(struct stress_settings *s, int argc, char **argv);
 /* stress_run.c */
 int ph_stress_prepare(struct stress *st); /* 0, or an exit code after a complaint */
 void ph_stress_text(const struct stress_settings *s, const char *side, const char *findings, char *out, size_t bytes); /* option STRESS */
+void ph_stress_environment(const struct stress *st, const char *side, const char *findings); /* for the program */
 int ph_stress_run(struct stress *st, const char *side); /* 0, or an exit code after a complaint */
 int ph_stress_gdb(struct stress *st); /* the exit code, if it returns */
 void ph_stress_clean(struct stress *st);

@@ -9,6 +9,7 @@
  *          it nor its headers.  Nothing is resolved in the program's own process: its heap is what is tested.
  * Source:  elfutils, libdwfl.h: the types are opaque, and Dwfl_Callbacks is part of the library's ABI since 0.122. */
 #include <dlfcn.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,10 +105,11 @@ static struct session *session_of(const char *path)
     while (se < sessions + SESSIONS && se->path != NULL && strcmp(se->path, path) != 0) se++;
     if (se == sessions + SESSIONS || se->path != NULL) return se == sessions + SESSIONS ? NULL : se;
     se->path = strdup(path);
-    if (!load() || path[0] != '/') return se;
+    char file[PATH_MAX]; /* a plug-in that was opened as ./plugin.so, and the program is where we are */
+    if (!load() || strchr(path, '/') == NULL || realpath(path, file) == NULL) return se;
     se->dwfl = dw.begin(callbacks);
     if (se->dwfl == NULL) return se;
-    se->module = dw.report_offline(se->dwfl, path, path, -1);
+    se->module = dw.report_offline(se->dwfl, file, file, -1);
     dw.report_end(se->dwfl, NULL, NULL);
     if (se->module != NULL && dw.getelf(se->module, &se->bias) == NULL) se->module = NULL;
     return se;

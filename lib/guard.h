@@ -8,6 +8,8 @@
 #ifndef PH_GUARD_H
 #define PH_GUARD_H
 
+#include <signal.h>
+
 #include "hot.h"
 #include "unwind.h"
 
@@ -94,6 +96,7 @@ void ph_fence_fork_unlock(void);
 /* guardfault.c -- an access that no guard let pass */
 bool ph_guard_catch_faults(void); /* once; false: the system refuses */
 bool ph_guard_has_handler(int signal, const void *handler, uintptr_t *before); /* it is ours; the program's view of it */
-bool ph_guard_catch_default(int signal); /* the program asks for the default action: faults come to us first; false: not ours */
+bool ph_guard_catch_unhandled(int signal, uintptr_t action); /* the program sets SIG_DFL or SIG_IGN: faults come to us first; false: not ours */
+bool ph_guard_serves(const siginfo_t *info, const void *ucontext); /* of a fault: true when the instruction will do now */
 
 #endif

@@ -177,12 +177,17 @@ static bool fault_is_served(char *at, const void *ucontext)
     return let_pass(sl, at);
 }
 
+bool ph_guard_serves(const siginfo_t *info, const void *ucontext)
+{
+    if (info->si_code == SI_KERNEL) /* no address that a process can have */
+        ph_page_heap_wild(ucontext);
+    return info->si_code > 0 && fault_is_served(info->si_addr, ucontext);
+}
+
 static void on_fault(int signal, siginfo_t *info, void *ucontext)
 {
     const bool sent = info->si_code <= 0; /* by kill and the like: nothing will repeat it */
-    if (info->si_code == SI_KERNEL) /* no address that a process can have */
-        ph_page_heap_wild(ucontext);
-    if (!sent && fault_is_served(info->si_addr, ucontext))
+    if (ph_guard_serves(info, ucontext))
         return;
     ph_os_action_restore(signal, action_before(signal));
     if (sent)
@@ -207,11 +212,11 @@ bool ph_guard_has_handler(int signal, const void *handler, uintptr_t *before)
     return true;
 }
 
-bool ph_guard_catch_default(int signal)
+bool ph_guard_catch_unhandled(int signal, uintptr_t action)
 {
     struct ph_os_action until_now;
     if (!caught || (signal != SIGSEGV && signal != SIGBUS))
         return false;
-    *action_before(signal) = (struct ph_os_action){NULL, 0, NULL, 0};
+    *action_before(signal) = (struct ph_os_action){(void *)action, 0, NULL, 0};
     return ph_os_action_catch(signal, on_fault, &until_now);
 }

@@ -82,12 +82,15 @@ static bool paged_reserve(unsigned log)
     return true;
 }
 
-/* Asked of an OS page that is made accessible and inaccessible again. */
+/* Asked of an OS page that is made accessible and inaccessible again: the guard before the first slot. */
 static bool advice_works(void)
 {
     char *page = base;
     const size_t os_page = ph_os_page_bytes();
-    return ph_os_commit(page, os_page, false) == 0 && ph_os_guard(page, os_page, true) == 0;
+    if (ph_os_commit(page, os_page, false) == 0 && ph_os_guard(page, os_page, true) == 0)
+        return true;
+    (void)ph_os_protect(page, os_page);
+    return false;
 }
 
 bool ph_paged_ready(void)
@@ -100,7 +103,7 @@ bool ph_paged_ready(void)
         if (space == SIZE_MAX || (size_t)AREAS << log <= space / SPACE_PART)
             (void)paged_reserve(log);
     if (base != NULL)
-        by_advice = advice_works();
+        ph_page_heap_figures()->by_advice = by_advice = advice_works();
     return base != NULL;
 }
 

@@ -68,7 +68,7 @@ void ph_page_heap_discount(size_t bytes)
 static uint32_t share(void)
 {
     const uint64_t all = ph_os_cpu_ns(true), mine = LOOK(spent_ns), rest = all > mine ? all - mine : 0;
-    const uint64_t due = rest * (ph_stress_in_force()->slowdown - 1) * 3 / 8;
+    const uint64_t due = rest * (ph_stress_in_force()->slowdown - 1) / 4;
     return LOOK(figures.taken) < FIRST_BLOCKS || mine < due ? 0 : mine < 4 * due + GRACE_NS ? 1 : 2;
 }
 

@@ -12,12 +12,16 @@
 
 #include <errno.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 /* Of headers that give what is defined here other names or types. */
 off_t lseek(int fd, off_t to, int from);
 enum { FROM_HERE = 1 /* SEEK_CUR */, WITH_WHOLE_LENGTH = 0x20 /* MSG_TRUNC */ };
 
-enum { PAGE_LEAST_BYTES = 4096 };
+enum {
+    PAGE_LEAST_BYTES = 4096,
+    MEMORY_DEVICES = 1, /* /dev/zero, /dev/urandom.  Source: null(4), random(4) */
+};
 
 /* How a call ended that was asked for more than there is room for. */
 struct transfer {
@@ -28,15 +32,27 @@ struct transfer {
 
 static bool is_fault(const struct transfer *tr) { return tr->done < 0 && errno == EFAULT && tr->bytes > 1; }
 
-/* Of a file: it ended at a page's start, though the file goes on there. */
+/* Behind what it gave there is more: of a file, or of a device that never ends.  (Of a pipe or a socket the next message
+ * may be another one.) */
+static bool has_more(int fd, off_t next)
+{
+    struct stat file;
+    char byte;
+    if (fstat(fd, &file) != 0)
+        return false;
+    if (S_ISREG(file.st_mode))
+        return THE_REAL(pread)(fd, &byte, 1, next) == 1;
+    return S_ISCHR(file.st_mode) && major(file.st_rdev) == MEMORY_DEVICES;
+}
+
+/* It ended where the block does, at a page's start, or did not begin: because of that? */
 static bool is_cut(const struct transfer *tr, int fd, off_t next)
 {
     const int saved = errno;
-    struct stat file;
-    char byte;
-    if (tr->done <= 0 || (size_t)tr->done != tr->room || ((uintptr_t)tr->at + tr->room) % PAGE_LEAST_BYTES != 0)
+    const bool is_at_page = ((uintptr_t)tr->at + tr->room) % PAGE_LEAST_BYTES == 0;
+    if (tr->done < 0 || (size_t)tr->done != tr->room || (tr->room > 0 && !is_at_page))
         return false;
-    const bool more = fstat(fd, &file) == 0 && S_ISREG(file.st_mode) && THE_REAL(pread)(fd, &byte, 1, next) == 1;
+    const bool more = has_more(fd, next);
     errno = saved;
     return more;
 }
@@ -127,13 +143,17 @@ static const struct iovec *piece_beyond(const struct iovec *pieces, int count, b
     return NULL;
 }
 
-/* The first that holds more than there is room for, when so many bytes came; NULL: none. */
-static const struct iovec *piece_overfull(const struct iovec *pieces, int count, size_t bytes)
+/* The first that holds more than there is room for, or where it ended for want of room, when so many bytes came; NULL:
+ * none. */
+static const struct iovec *piece_overfull(const struct iovec *pieces, int count, size_t bytes, int fd)
 {
-    for (int i = 0; i < count && bytes > 0; i++) {
+    for (int i = 0; i < count; i++) {
         const size_t mine = lesser(bytes, pieces[i].iov_len);
-        if (room_of(pieces[i].iov_base, true) < mine)
+        const struct transfer tr = {pieces[i].iov_base, pieces[i].iov_len, room_of(pieces[i].iov_base, true), (ssize_t)mine};
+        if (tr.room < mine || (mine < tr.bytes && is_cut(&tr, fd, lseek(fd, 0, FROM_HERE))))
             return &pieces[i];
+        if (mine < tr.bytes)
+            return NULL;
         bytes -= mine;
     }
     return NULL;
@@ -146,7 +166,7 @@ CHECKED ssize_t readv(int fd, const struct iovec *pieces, int count)
     if (likely(beyond == NULL))
         return done;
     if (done >= 0)
-        beyond = piece_overfull(pieces, count, (size_t)done);
+        beyond = piece_overfull(pieces, count, (size_t)done, fd);
     else if (errno != EFAULT)
         beyond = NULL;
     if (beyond != NULL)

@@ -32,6 +32,8 @@
 #define CHK(result, name, parameters)
 #endif
 
+struct signals { unsigned long word[128 / sizeof(long)]; }; /* sigset_t */
+
 /* libc's headers are not asked: with some macros they give these other names. */
 #define REAL(result, name, parameters) result name parameters;
 #include "checkreal.def"

@@ -3,8 +3,8 @@
 /* early.c -- the first and the last thing that happens in a preloaded process.
  *
  * Owns:    nothing.
- * Calls:   heap.c, guard.c, fork.c, follow.c, sweep.c at the start; inspect.c, guard.c, sweep.c, report.c, stats.c at the
- *          end.
+ * Calls:   heap.c, guard.c, fork.c, follow.c, finding.c, sweep.c at the start; inspect.c, guard.c, finding.c, sweep.c,
+ *          report.c, stats.c at the end.
  * Why:     linked with -z initfirst, the constructor runs before any other, so that our fork
  *          handlers are the first registered: prepare then runs last, and no handler of the
  *          program's allocates while our locks are held. */
@@ -65,6 +65,8 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
         ph_finding_begin(ph_stress_findings());
     if (ph_option(OPT_NO_FOLLOW))
         ph_env_unfollow(environment, "libprivheap-preload.so");
+    if (ph_option(OPT_NO_FOLLOW) && ph_process_heap.stress)
+        ph_env_unfollow(environment, "libprivheap-check.so");
     if (ph_option(OPT_STATS))
         ph_message_keep_stderr();
     if (ph_option(OPT_VERBOSE))
@@ -82,11 +84,10 @@ __attribute__((destructor)) static void end(void)
         ph_guard_check_all(&ph_process_heap);
     if (ph_process_heap.fails)
         ph_sweep_end();
-    if (ph_process_heap.stress) {
-        if (ph_stress_in_force()->leaks)
-            ph_lost_report(REACH_HERE());
+    if (ph_process_heap.stress && ph_stress_in_force()->leaks)
+        ph_lost_report(REACH_HERE());
+    if (ph_process_heap.stress)
         ph_finding_end();
-    }
     ph_report_totals();
     if (ph_option(OPT_STATS))
         ph_stats_print(&ph_process_heap);

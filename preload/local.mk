@@ -81,6 +81,7 @@ endif
 	%D%/checked.h \
 	%D%/checkreal.def \
 	%D%/checkcall.c \
+	%D%/checkmask.c \
 	%D%/checkfile.c \
 	%D%/checkmemory.c \
 	%D%/checkreal.c \

@@ -5,6 +5,7 @@
  * Owns:    which handler of the program's each signal has.
  * Calls:   nested.c, lock.c; the sigaction and signal behind ours.
  * Always:  a program reads back what it set, and of the handler of guarded blocks nothing.  A handler that it set past these names is called by the kernel, as ever.
+ *          In a stressed process faults come to us first, whatever the program does about them.
  * Why:     malloc and free have no instruction to spare for the question whether they interrupted themselves, and blocking
  *          signals costs a hundred times what they do.  So it is asked where it is rare: when a signal comes.  If this
  *          thread holds a lock of ours, the signal waits until it is given back, a microsecond later: what handlers
@@ -53,9 +54,14 @@ static bool put_off(int number, siginfo_t *info, void *context)
     return ph_os_signal_again(number, program[number].has_info ? info : &plain);
 }
 
+/* Crash reporters, and programs that probe addresses, are not to hide what we look for. */
+static bool is_watched(int number) { return unlikely(ph_process_heap.stress != 0) && (number == SIGSEGV || number == SIGBUS); }
+
 static void on_signal(int number, siginfo_t *info, void *context)
 {
     struct nest ne;
+    if (is_watched(number) && ph_guard_serves(info, context))
+        return;
     const uintptr_t handler = __atomic_load_n(&program[number].handler, __ATOMIC_RELAXED);
     if (unlikely(ph_locks_held != 0) && may_wait(number) && put_off(number, info, context))
         return;
@@ -100,6 +106,24 @@ static uintptr_t program_set(int number, uintptr_t handler, bool has_info)
     return before;
 }
 
+/* What is ours instead of the program's: a fault in any handler comes to us, with its address. */
+static void adapt(int number, struct sigaction *ours)
+{
+    ours->sa_sigaction = on_signal;
+    if (ph_process_heap.stress == 0)
+        return;
+    *(uint64_t *)(void *)&ours->sa_mask &= ~(bit_of(SIGSEGV) | bit_of(SIGBUS)); /* sigdelset would be an import more */
+    if (is_watched(number))
+        ours->sa_flags |= SA_SIGINFO;
+}
+
+/* The default has a handler of ours in front; in a stressed process, so has nothing at all. */
+static void watch(int number, sighandler_t handler)
+{
+    if (handler == SIG_DFL || (handler == SIG_IGN && is_watched(number)))
+        (void)ph_guard_catch_unhandled(number, (uintptr_t)handler);
+}
+
 EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *old)
 {
     static void *found;
@@ -111,19 +135,32 @@ EXPORT int sigaction(int number, const struct sigaction *new, struct sigaction *
     const bool sets = new != NULL && is_signal(number) && is_function((uintptr_t)new->sa_sigaction);
     if (sets) {
         ours = *new;
-        ours.sa_sigaction = on_signal;
+        adapt(number, &ours);
         before = program_set(number, (uintptr_t)new->sa_sigaction, new->sa_flags & SA_SIGINFO);
     }
     const int result = next(number, sets ? &ours : new, old);
     if (result != 0 && sets)
         (void)program_set(number, before, had_info);
-    if (result == 0 && old != NULL && old->sa_sigaction == on_signal)
+    if (result == 0 && old != NULL && old->sa_sigaction == on_signal) {
         old->sa_sigaction = (handler_function *)before;
-    else if (result == 0 && old != NULL && ph_guard_has_handler(number, (const void *)(uintptr_t)old->sa_sigaction, &guarded))
+        old->sa_flags &= had_info ? -1 : ~SA_SIGINFO;
+    } else if (result == 0 && old != NULL && ph_guard_has_handler(number, (const void *)(uintptr_t)old->sa_sigaction, &guarded))
         *old = (struct sigaction){.sa_handler = (sighandler_t)guarded};
-    if (result == 0 && new != NULL && new->sa_handler == SIG_DFL)
-        (void)ph_guard_catch_default(number);
+    if (result == 0 && new != NULL)
+        watch(number, new->sa_handler);
     return result;
+}
+
+/* What one of the other names set. */
+static void adapt_set(int number)
+{
+    static void *found;
+    struct sigaction ours;
+    sigaction_function *next = (sigaction_function *)behind_us(&found, "sigaction");
+    if (next(number, NULL, &ours) != 0 || ours.sa_sigaction != on_signal)
+        return;
+    adapt(number, &ours);
+    (void)next(number, &ours, NULL);
 }
 
 static sighandler_t set_signal(signal_function *next, int number, sighandler_t handler)
@@ -136,8 +173,10 @@ static sighandler_t set_signal(signal_function *next, int number, sighandler_t h
     const sighandler_t old = next(number, sets ? (sighandler_t)(uintptr_t)on_signal : handler);
     if (old == SIG_ERR && sets)
         (void)program_set(number, before, had_info);
-    if (old != SIG_ERR && handler == SIG_DFL)
-        (void)ph_guard_catch_default(number);
+    if (old != SIG_ERR)
+        watch(number, handler);
+    if (old != SIG_ERR && sets && is_watched(number))
+        adapt_set(number);
     if (ph_guard_has_handler(number, (const void *)(uintptr_t)old, &guarded))
         return (sighandler_t)guarded;
     return (uintptr_t)old == (uintptr_t)on_signal ? (sighandler_t)before : old;

@@ -58,6 +58,7 @@ CHECK_SUITES += %D%/check_sized
 CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_spanguard
 CHECK_SUITES += %D%/check_statistics
+CHECK_SUITES += %D%/check_stress
 CHECK_SUITES += %D%/check_trace
 CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
@@ -137,6 +138,7 @@ HELPERS += %D%/walk_preload
 HELPERS += %D%/bugs/bugs
 HELPERS += %D%/bugs/right
 HELPERS += %D%/bugs/tricks
+HELPERS += %D%/bugs/where
 if HAVE_CXX
 HELPERS += %D%/bugs/bugs_new
 HELPERS += %D%/bugs/right_new
@@ -169,6 +171,7 @@ LONG_TESTS += %D%/soak_long.sh
 # Programs without Check that start themselves again with the object preloaded.
 PRELOADED_TESTS =
 PRELOADED_TESTS += %D%/flat
+PRELOADED_TESTS += %D%/checked
 if HAVE_CXX
 PRELOADED_TESTS += %D%/check_new
 endif
@@ -368,6 +371,9 @@ LDADD = lib/libcore.la $(CHECK_LIBS)
 %C%_flat_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_flat_LDADD =
 %C%_flat_SOURCES = %D%/flat.c %D%/preloaded.h %D%/preloaded.c
+%C%_checked_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE -Wno-format-security
+%C%_checked_LDADD =
+%C%_checked_SOURCES = %D%/checked.def %D%/checked_right.h %D%/checked.c %D%/checked_right.c preload/checkreal.def
 %C%_guarded_CFLAGS = $(AM_CFLAGS) -fno-builtin
 %C%_guarded_LDADD =
 %C%_limits_CFLAGS = $(AM_CFLAGS) -fno-builtin
@@ -396,6 +402,10 @@ BUG_CFLAGS = $(AM_CFLAGS) -fno-builtin -U_FORTIFY_SOURCE
 %C%_bugs_tricks_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=trick_rows
 %C%_bugs_tricks_CFLAGS = $(BUG_CFLAGS)
 %C%_bugs_tricks_LDADD =
+%C%_bugs_where_SOURCES = $(BUG_SOURCES) %D%/bugs/where.c
+%C%_bugs_where_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=where_rows
+%C%_bugs_where_CFLAGS = $(BUG_CFLAGS)
+%C%_bugs_where_LDADD =
 %C%_bugs_bugs_new_SOURCES = $(BUG_SOURCES) %D%/bugs/new.cc
 %C%_bugs_bugs_new_CPPFLAGS = $(AM_CPPFLAGS) -DBUG_TABLES=new_rows
 %C%_bugs_bugs_new_CFLAGS = $(BUG_CFLAGS)

@@ -60,7 +60,6 @@ expect '^==[0-9]+== PH114 read after free: 24 bytes into block 0x[0-9a-f]+ of 32
 expect_frame PH114 main "$bug"
 expect_frame 'allocated by thread' arrive "$(grep -n malloc "$source" | cut -d: -f1)"
 expect_frame 'freed by thread' leave "$(grep -n 'free(' "$source" | cut -d: -f1)"
-[ "$(cat "$work/out")" = 'good-bye Edsger' ] || complain 'it went on after the bug'
 
 if "${CXX:-c++}" --version >/dev/null 2>&1; then
     stress shapes.cc

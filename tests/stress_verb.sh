@@ -27,7 +27,7 @@ expect() { # WHAT EXPECTED GOT
 has() { grep -qe "$2" "$3" || complain "$1: no '$2' in: $(cat "$3")"; }
 
 $CC -g -O0 -fno-builtin -w -D_GNU_SOURCE "$top_srcdir/tests/stressed.c" -o stressed || exit 1
-stress() { "$privheap" stress "$@" >out 2>said; }
+stress() { "$privheap" stress --max-slowdown=0 "$@" >out 2>said; } # however slow the machine is
 
 # Lines need libdw; without it there are modules and offsets.
 stress -- ./stressed over-read
@@ -57,17 +57,34 @@ found() {
 found over-read '' 'PH112 read behind the end: 0 bytes behind the end of block 0x of 32 bytes' reads
 found overflow '--seed=7' 'PH112 write behind the end: 8 bytes behind the end of block 0x of 32 bytes' writes
 guarded=$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)
-has 'the seed' '^  again: privheap stress --seed=7 --side=end -- ./stressed overflow$' said
-found after-free '--stacks=4 --quarantine=1m' 'PH114 read after free: 7 bytes into block 0x of 32 bytes' reads
-has 'the options' 'stress --seed=[0-9]* --side=end --stacks=4 --quarantine=1m -- ' said
+has 'the seed' '^  again: privheap stress --seed=7 --side=end --max-slowdown=0 -- ./stressed overflow$' said
+found after-free '--stacks=4 --quarantine=1m' 'PH114 read after free: 7 bytes into block 0x of 32 bytes' looks
+has 'the options' 'stress --seed=[0-9]* --side=end --max-slowdown=0 --stacks=4 --quarantine=1m -- ' said
+[ "$has_lines" = 0 ] || has 'what was put into another function' "^    #1 main .*stressed\.c:[0-9]* ($(sed -n 's/^    #0 looks .*(\(.*\))$/\1/p' said))\$" said
 has 'who had it' '^  allocated by thread [0-9]* here:$' said
 has 'who freed it' '^  freed by thread [0-9]* here:$' said
 found twice '' 'PH101 freed twice: block 0x of 32 bytes'
 found under-read '--side=start' 'PH113 read before the start: 3 bytes before block 0x of 32 bytes' reads
 found under-read '--side=both' 'PH113 read before the start: 3 bytes before block 0x of 32 bytes' reads
+found copies '' 'PH112 write behind the end, by strcpy: 0 bytes behind the end of block 0x of 29 bytes' copies
 found child '' 'PH112 write behind the end: 0 bytes behind the end of block 0x of 32 bytes' writes
 expect 'what a child has from its parent counts once' "$guarded" "$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)"
 found exec '' 'PH112 read behind the end: 0 bytes behind the end of block 0x of 32 bytes' reads
+
+stress --leaks -- ./stressed loses
+expect 'lost: exit code' 99 $?
+has 'lost' '^==[0-9]*== PH117 leaked, nobody points to it: block 0x[0-9a-f]* of 48 bytes: 1 block, 48 bytes$' said
+has 'lost: who had it' '^  allocated by thread [0-9]* here:$' said
+stress -- ./stressed loses
+expect 'lost, and nobody asks' 0 $?
+
+if [ "$has_lines" != 0 ] && echo 'namespace deep { struct thing { virtual void run(char *at) { *at = 1; } virtual ~thing() {} }; }
+    int main() { char *at = new char[16]; deep::thing *it = new deep::thing; it->run(at + 16); }' >plain.cc && $CXX -g -O0 plain.cc -o plain 2>/dev/null; then
+    stress -- ./plain
+    has 'names of C++' '^    #0 deep::thing::run(char\*) .*plain\.cc:1 (plain+0x' said
+else
+    echo 'no C++ here, or no lines: its names are not looked at'
+fi
 
 # ---- nothing is found -----------------------------------------------------------------------------
 
@@ -80,12 +97,13 @@ stress -- ./stressed under-read
 expect 'what the side start is needed for' 0 $?
 { stress -- ./stressed crash; } 2>shell
 expect 'a crash that is none of ours' 139 $?
+[ -s shell ] || complain 'the command did not end by the signal itself'
 [ -s said ] && complain "of a crash we say: $(cat said)"
 expect 'input and output' 'one two 6 ' "$(printf 'one\ntwo\n' | "$privheap" stress -- ./stressed echo | tr '\n' ' '; echo "${PIPESTATUS[1]} ")"
 expect 'input, twice' 'one one 6 ' "$(printf 'one\n' | "$privheap" stress --side=both -- ./stressed echo | tr '\n' ' '; echo "${PIPESTATUS[1]} ")"
 expect 'nothing is left behind' '' "$(ls -A tmp)"
 stress --budget=8k --continue -- ./stressed many
-has 'what was not guarded' 'guarded, [0-9]* of [0-9]* to [0-9]* bytes with canaries only: [0-9]* ' said
+has 'what was not guarded' 'guarded, [0-9]* of [0-9to ]* bytes with canaries only (the budget: [0-9]*); ' said
 stress --size=1000- -- ./stressed over-read
 expect 'a size that is not asked for' 0 $?
 stress --module=libother.so -- ./stressed over-read
@@ -97,6 +115,9 @@ stress --continue -- ./stressed many
 expect 'several: exit code' 99 $?
 expect 'several: kinds' 'PH112 PH114 ' "$(sed -n 's/^==[0-9]*== \(PH[0-9]*\) .*/\1/p' said | tr '\n' ' ')"
 has 'several: findings' ': 2 findings; ' said
+stress -- ./stressed twins
+has 'the same twice' ': 1 finding (2 times); ' said
+expect 'the same twice is shown once' 1 "$(grep -c '^==' said)"
 stress --exit-code=3 --log=report --continue -- ./stressed many
 expect 'exit code of our own' 3 $?
 expect 'nothing but in the log' '' "$(cat out said)"
@@ -105,7 +126,7 @@ stress --quiet -- ./stressed twice
 expect 'quiet' '99' "$?$(cat out said)"
 
 # As soon as it is there, though the program lives on.
-"$privheap" stress --log=live -- ./stressed lives-on "$work/go" &
+"$privheap" stress --max-slowdown=0 --log=live -- ./stressed lives-on "$work/go" &
 for _ in $(seq 600); do grep -q '^==[0-9]*== PH112 ' live 2>/dev/null && break; sleep 0.1; done
 grep -q 'explain PH112' live || complain 'nothing is told while the program lives'
 jobs %1 >/dev/null 2>&1 || complain 'the program did not live on'
@@ -179,14 +200,14 @@ done
 # ---- the debugger ------------------------------------------------------------------------------------------
 
 if command -v gdb >/dev/null; then
-    printf 'set confirm off\nrun\nbt\nshow environment PRIVHEAP_STRESS\nquit\n' | HOME=$work timeout 120 "$privheap" stress --gdb --seed=3 -- ./stressed over-read >out 2>&1
+    printf 'set confirm off\nrun\nbt\nshow environment PRIVHEAP_STRESS\nquit\n' | HOME=$work timeout 120 "$privheap" stress --gdb --max-slowdown=0 --seed=3 -- ./stressed over-read >out 2>&1
     if grep -qi 'not permitted\|could not trace\|ptrace' out; then
         echo 'the system lets no debugger in: --gdb is not looked at'
     else
         has 'gdb: what it stops at' 'received signal SIGABRT' out
         has 'gdb: the report' 'PH112 read behind the end' out
         has 'gdb: where' '^#.* reads ' out
-        has 'gdb: how it runs' 'PRIVHEAP_STRESS = side:end,seed:3' out
+        has 'gdb: how it runs' 'PRIVHEAP_STRESS = side:end,seed:3,slowdown:0' out
     fi
 else
     echo 'gdb is not installed: --gdb is not looked at'
@@ -206,6 +227,7 @@ mistake 125 'which program?' stress
 mistake 125 "'--sode=end' is not an option; did you mean --side" stress --sode=end -- ./stressed
 mistake 125 'side: "left" is none of end, start, random and both' stress --side=left ./stressed
 mistake 125 'quarantine: "lots" is not a number of bytes' stress --quarantine=lots ./stressed
+mistake 125 'quarantine: "0000*\.\.\." is too long' stress --quarantine="$(printf '%0900d' 1)" ./stressed
 mistake 125 'size: "9-4" ends before it begins' stress --size=9-4 ./stressed
 mistake 125 'rate: "1/0" is not a rate' stress --rate=1/0 ./stressed
 mistake 125 'stacks: "17" is not a whole number from 0 to 16' stress --stacks=17 ./stressed

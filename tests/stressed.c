@@ -16,11 +16,33 @@ __attribute__((noinline)) static void give(void) { free(block); }
 __attribute__((noinline)) static void reads(long at) { sink = block[at]; } /* PLANTED reads */
 __attribute__((noinline)) static void writes(long at) { block[at] = 1; } /* PLANTED writes */
 
+static inline __attribute__((always_inline)) void looks(long at)
+{
+    sink = block[at]; /* PLANTED looks */
+}
+
+__attribute__((noinline)) static void copies(void)
+{
+    take(29);
+    strcpy(block, "29 letters, and a NUL beyond "); /* PLANTED copies */
+}
+
 static int waits(void)
 {
     int status;
     wait(&status);
     return WIFSIGNALED(status) ? 0 : 1;
+}
+
+/* Two processes with the same fault. */
+static int twins(void)
+{
+    for (int i = 0; i < 2; i++)
+        if (fork() == 0) {
+            reads(32);
+            _exit(0);
+        }
+    return waits() + waits();
 }
 
 /* What the child has is told while this one waits for a file. */
@@ -59,6 +81,7 @@ static void on_signal(int signal) { _exit(signal + 20); }
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "nothing";
+    alarm(100); /* whoever forgets us */
     char *again[] = {argv[0], (char *)"over-read", NULL};
     take(32);
     if (strcmp(what, "over-read") == 0)
@@ -68,13 +91,20 @@ int main(int argc, char **argv)
     else if (strcmp(what, "under-read") == 0)
         reads(-3);
     else if (strcmp(what, "after-free") == 0)
-        give(), reads(7);
+        give(), looks(7);
+    else if (strcmp(what, "copies") == 0)
+        copies();
     else if (strcmp(what, "twice") == 0)
         give(), give();
     else if (strcmp(what, "child") == 0)
         return fork() == 0 ? (writes(32), 0) : waits();
     else if (strcmp(what, "exec") == 0)
         return fork() == 0 ? execv(argv[0], again) : waits();
+    else if (strcmp(what, "loses") == 0) {
+        take(48); /* PLANTED loses */
+        block = NULL;
+    } else if (strcmp(what, "twins") == 0)
+        return twins();
     else if (strcmp(what, "lives-on") == 0)
         return lives_on(argv[2]);
     else if (strcmp(what, "many") == 0)

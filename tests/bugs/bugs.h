@@ -35,7 +35,7 @@ struct row {
 extern const struct row *const bug_tables[];
 
 extern const struct row write_rows[], read_rows[], free_rows[], misc_rows[], new_rows[];
-extern const struct row trick_rows[];
+extern const struct row trick_rows[], where_rows[];
 extern const struct row right_rows[], right_process_rows[], right_pages_rows[], right_new_rows[];
 extern const struct row matrix_rows[];
 
