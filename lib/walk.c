@@ -416,7 +416,6 @@ static void visit_spans(struct heap *hp, const struct region *rg, ph_walk_visit 
 
 void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, void *with)
 {
-    ph_walk_close(hp, ENTER_UNLOCKED);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
         region(rg->base, (size_t)rg->units << UNIT_BITS, with);
         if (rg->packed != NULL)
@@ -427,5 +426,4 @@ void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, 
         const struct span *sp = ph_span_at(i);
         block(ph_large_block(sp), sp->sized ? sp->wanted : sp->mapped_bytes, with);
     }
-    ph_gate_open(hp);
 }
