@@ -71,6 +71,13 @@ found child '' 'PH112 write behind the end: 0 bytes behind the end of block 0x o
 expect 'what a child has from its parent counts once' "$guarded" "$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)"
 found exec '' 'PH112 read behind the end: 0 bytes behind the end of block 0x of 32 bytes' reads
 
+stress --leaks -- ./stressed loses
+expect 'lost: exit code' 99 $?
+has 'lost' '^==[0-9]*== PH117 leaked, nobody points to it: block 0x[0-9a-f]* of 48 bytes: 1 block, 48 bytes$' said
+has 'lost: who had it' '^  allocated by thread [0-9]* here:$' said
+stress -- ./stressed loses
+expect 'lost, and nobody asks' 0 $?
+
 if [ "$has_lines" != 0 ] && echo 'namespace deep { struct thing { virtual void run(char *at) { *at = 1; } virtual ~thing() {} }; }
     int main() { char *at = new char[16]; deep::thing *it = new deep::thing; it->run(at + 16); }' >plain.cc && $CXX -g -O0 plain.cc -o plain 2>/dev/null; then
     stress -- ./plain
@@ -90,6 +97,7 @@ stress -- ./stressed under-read
 expect 'what the side start is needed for' 0 $?
 { stress -- ./stressed crash; } 2>shell
 expect 'a crash that is none of ours' 139 $?
+[ -s shell ] || complain 'the command did not end by the signal itself'
 [ -s said ] && complain "of a crash we say: $(cat said)"
 expect 'input and output' 'one two 6 ' "$(printf 'one\ntwo\n' | "$privheap" stress -- ./stressed echo | tr '\n' ' '; echo "${PIPESTATUS[1]} ")"
 expect 'input, twice' 'one one 6 ' "$(printf 'one\n' | "$privheap" stress --side=both -- ./stressed echo | tr '\n' ' '; echo "${PIPESTATUS[1]} ")"

@@ -100,7 +100,10 @@ int main(int argc, char **argv)
         return fork() == 0 ? (writes(32), 0) : waits();
     else if (strcmp(what, "exec") == 0)
         return fork() == 0 ? execv(argv[0], again) : waits();
-    else if (strcmp(what, "twins") == 0)
+    else if (strcmp(what, "loses") == 0) {
+        take(48); /* PLANTED loses */
+        block = NULL;
+    } else if (strcmp(what, "twins") == 0)
         return twins();
     else if (strcmp(what, "lives-on") == 0)
         return lives_on(argv[2]);
