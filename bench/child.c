@@ -162,6 +162,27 @@ void ph_child_empty(const char *path, bool whole)
     if (whole) rmdir(path);
 }
 
+/* ---- whose children there are ------------------------------------------------------ */
+
+/* A shell that became us may have had some: they are none of ours. */
+static pid_t before[64];
+static unsigned before_count;
+
+static FILE *children(void)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
+    return fopen(path, "re");
+}
+
+static void note_children(void)
+{
+    int id;
+    FILE *all = children();
+    while (all != NULL && before_count < sizeof before / sizeof before[0] && fscanf(all, "%d", &id) == 1) before[before_count++] = id;
+    if (all != NULL) fclose(all);
+}
+
 /* ---- the clock, and who interrupts ------------------------------------------------- */
 
 enum { TICK_US = 50000 };
@@ -190,6 +211,7 @@ static bool act(void (*handler)(int))
 bool ph_child_signals(void)
 {
     struct itimerval tick = { .it_interval.tv_usec = TICK_US, .it_value.tv_usec = TICK_US };
+    note_children();
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     return act(on_signal) && setitimer(ITIMER_REAL, &tick, NULL) == 0;
 }
@@ -231,18 +253,24 @@ static bool has_word(pid_t id, const char *word)
     return is_found;
 }
 
+static bool is_of_before(pid_t id)
+{
+    for (unsigned i = 0; i < before_count; i++)
+        if (before[i] == id) return true;
+    return false;
+}
+
 /* How many were killed. */
 static unsigned kill_children(const char *word, bool (*is_known)(const void *, pid_t), const void *argument)
 {
-    char path[64];
     unsigned count = 0;
     int id;
-    snprintf(path, sizeof path, "/proc/self/task/%d/children", (int)getpid());
-    FILE *all = fopen(path, "re");
-    if (all == NULL) return 0;
-    while (fscanf(all, "%d", &id) == 1)
+    FILE *all = children();
+    while (all != NULL && fscanf(all, "%d", &id) == 1) {
+        if (is_of_before(id)) continue;
         if (word == NULL || (!is_known(argument, id) && has_word(id, word))) count += kill(id, SIGKILL) == 0;
-    fclose(all);
+    }
+    if (all != NULL) fclose(all);
     return count;
 }
 

@@ -166,6 +166,7 @@ static void put_figures(const struct stress_run *run, FILE *out)
     struct finding_figures sum;
     const char *between = "";
     ph_stress_figures(run, &sum);
+    if (run->shared->figures[0].pid == 0) return; /* nobody came to say */
     fprintf(out, "; %llu block%s guarded", (unsigned long long)sum.guarded, sum.guarded == 1 ? "" : "s");
     if (refused_in_all(&sum) == 0) return;
     fprintf(out, ", %llu of %llu", (unsigned long long)refused_in_all(&sum), (unsigned long long)sum.refused_least);

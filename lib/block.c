@@ -199,7 +199,7 @@ static void check_family(const struct block_info *bi, const struct hard_block *h
     const enum family gave = family_of(bi, hb);
     if (ph_families != 0 && family != FAMILY_ANY && gave != FAMILY_ANY && gave != family)
         ph_incident(DIAG_WRONG_FAMILY, hb->block, hb->wanted);
-    if (ph_families != 0 && bytes != SIZE_MAX && bytes != hb->wanted && !(bytes == 0 && hb->wanted == 1)) /* malloc(0) is one byte */
+    if (ph_families != 0 && bytes != SIZE_MAX && bytes != hb->wanted && !(bytes <= 1 && hb->wanted <= 1)) /* malloc(0) is one byte, or none */
         ph_incident(DIAG_WRONG_SIZE, hb->block, hb->wanted);
 }
 

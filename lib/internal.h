@@ -880,8 +880,8 @@ struct heap_sums {
     uint64_t largest_free;            /* bytes of the largest free element, committed */
 };
 void ph_walk_sums(struct heap *hp, struct heap_sums *out);
-typedef void ph_walk_visit(char *at, size_t bytes, void *with); /* while nobody is inside: it takes no block */
-void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, void *with);
+typedef void ph_walk_visit(char *at, size_t bytes, void *with); /* it takes no block */
+void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, void *with); /* held: closed, as above */
 
 /* inspect.c -- what stands in free memory and behind blocks; reports what should not */
 void ph_inspect(struct heap *hp);

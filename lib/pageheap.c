@@ -79,6 +79,8 @@ static struct paged *paged_slot(const struct place *pl)
     if (pd != NULL)
         ph_page_heap_count(pl->open);
     ph_canary_begin();
+    if (ph_report_completed == NULL)
+        ph_lock_watch_forks(); /* threads may have no locals, which would do it else */
     ph_report_completed = ph_paged_complete;
     ph_lock_give(&ph_process_heap.span_lock);
     if (pd == NULL)

@@ -93,6 +93,7 @@ struct paged *ph_paged_at(uint32_t number);      /* not held; NULL: there is non
 struct paged *ph_paged_of(const void *address);  /* not held; in it or in the guard behind; NULL: nobody's */
 struct paged *ph_paged_below(const char *address); /* not held; the last that was ever taken below, of that length; NULL */
 struct paged *ph_paged_next(uint32_t number);    /* not held; of those that were ever taken; of 0 the first */
+void ph_paged_mend(void);                        /* child of a fork past us: what waited, or was free, is never taken again */
 char *ph_paged_start(const struct paged *pd);    /* not held, both */
 char *ph_paged_end(const struct paged *pd);
 size_t ph_page_heap_room(const char *at, bool is_write); /* not held; bytes of a live block from there on; SIZE_MAX: nothing is known */

@@ -262,6 +262,15 @@ struct paged *ph_paged_ripe(size_t most_bytes)
     return pd;
 }
 
+/* A thread that is gone may have been about to change a list. */
+void ph_paged_mend(void)
+{
+    for (unsigned i = 0; i < AREAS; i++)
+        areas[i].free.first = areas[i].kept.first = 0;
+    oldest = newest = 0;
+    waiting_bytes = kept_bytes = 0;
+}
+
 /* ---- finding -------------------------------------------------------------------------------------- */
 
 struct paged *ph_paged_at(uint32_t number)

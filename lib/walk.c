@@ -10,6 +10,7 @@
  * Why:     with every stack emptied into its pages first, the bits alone say what is live: a block
  *          that lies in some thread's stack is never shown as busy. */
 #include "hot.h"
+#include "pageheap.h"
 #include "valid.h"
 
 #include "small.h"
@@ -351,12 +352,13 @@ static void sum_region(struct heap *hp, const struct region *rg, struct heap_sum
         sum_free((size_t)(rg->committed - top) << UNIT_BITS, out);
 }
 
-/* A guarded block is as small as it was asked for: no mapping of the program's. */
+/* A guarded block is as small as it was asked for: no mapping of the program's.  A long one of the page heap would have
+ * had one. */
 static void sum_large(const struct span *sp, struct heap_sums *out)
 {
     const size_t bytes = sp->sized ? sp->wanted : sp->mapped_bytes;
     out->live_blocks++;
-    if (sp->slot != 0) {
+    if (sp->slot != 0 && (!slot_is_paged(sp->slot) || bytes < LARGE_BYTES)) {
         out->live_bytes += bytes;
     } else {
         out->large_blocks++;
@@ -416,7 +418,6 @@ static void visit_spans(struct heap *hp, const struct region *rg, ph_walk_visit 
 
 void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, void *with)
 {
-    ph_walk_close(hp, ENTER_UNLOCKED);
     for (const struct region *rg = hp->regions; rg != NULL; rg = rg->next) {
         region(rg->base, (size_t)rg->units << UNIT_BITS, with);
         if (rg->packed != NULL)
@@ -427,5 +428,4 @@ void ph_walk_live(struct heap *hp, ph_walk_visit *block, ph_walk_visit *region, 
         const struct span *sp = ph_span_at(i);
         block(ph_large_block(sp), sp->sized ? sp->wanted : sp->mapped_bytes, with);
     }
-    ph_gate_open(hp);
 }

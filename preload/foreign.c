@@ -97,4 +97,17 @@ void *ph_foreign_realloc(void *block, size_t bytes, enum block_verdict verdict, 
     return now;
 }
 
-size_t ph_foreign_usable(const void *block) { return glibc_bytes(block); }
+size_t ph_foreign_usable(const void *block, enum block_verdict verdict, const struct block_info *bi)
+{
+    struct report rp = {.block = block, .caller = "malloc_usable_size"};
+    const size_t bytes = verdict == BLOCK_NOT_OURS ? glibc_bytes(block) : 0;
+    if (bytes != 0 || ph_process_heap.stress == 0)
+        return bytes;
+    ph_heap_judge(&rp, verdict, bi);
+    if (rp.kind == DIAG_DOUBLE_FREE) { /* it is not being freed */
+        rp.kind = DIAG_USE_AFTER_FREE_GUARD;
+        rp.access = block;
+    }
+    ph_report(&rp);
+    return 0;
+}

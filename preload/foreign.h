@@ -12,8 +12,8 @@ void ph_foreign_pointer(void *block, enum block_verdict verdict, const struct bl
 /* The same for realloc: a block of libc's own moves to the process heap as far as we can see it. */
 void *ph_foreign_realloc(void *block, size_t bytes, enum block_verdict verdict, const struct block_info *bi);
 
-/* What a block holds that is libc's own; 0: it is none. */
-size_t ph_foreign_usable(const void *block);
+/* What a block holds that is libc's own; 0: it is none, which a stressed process reports. */
+size_t ph_foreign_usable(const void *block, enum block_verdict verdict, const struct block_info *bi);
 
 /* How many pointers were left alone. */
 uint64_t ph_foreign_count(void);

@@ -470,9 +470,7 @@ static __attribute__((noinline)) size_t usable_unusual(void *block)
     if (block == NULL || ph_chaotic_is_nothing(block))
         return 0;
     const enum block_verdict verdict = ph_heap_look(block, &bi);
-    if (unlikely(verdict == BLOCK_NOT_OURS))
-        return ph_foreign_usable(block);
-    return verdict == BLOCK_OK ? bi.wanted : 0;
+    return likely(verdict == BLOCK_OK) ? bi.wanted : ph_foreign_usable(block, verdict, &bi);
 }
 
 EXPORT size_t malloc_usable_size(void *block)

@@ -4,7 +4,7 @@
  *
  * Owns:    the list of live blocks, by address; that of regions; what was reached.
  * Calls:   walk.c for what lives, reachroots.c for what is mapped where and what it holds.
- * Locks:   the gates of heaps, one after the other, while their blocks are listed; none while memory is read.
+ * Locks:   the gates of all heaps, until all is looked at: another thread that wants one waits, and stands there.
  * Always:  in doubt a block is not lost: whatever looks like a pointer to it, into it or right behind it counts as one, in
  *          what the program can write, on the stacks, in registers, or in a block that is reached.
  * Why:     memory of a heap is looked at only where a live block is, and only when that is reached: what stands in
@@ -29,6 +29,8 @@ struct list {
     size_t count, room;
 };
 
+static struct heap *heap[HEAPS_MOST]; /* closed */
+static unsigned heap_count;
 static struct list live, regions;
 static uint32_t *pending;
 static size_t pending_count;
@@ -54,60 +56,74 @@ static void enter(struct list *to, char *at, size_t bytes)
 static void enter_live(char *at, size_t bytes, void *with) { (void)with, enter(&live, at, bytes); }
 static void enter_region(char *at, size_t bytes, void *with) { (void)with, enter(&regions, at, bytes); }
 
-static void each_heap(ph_walk_visit *block, ph_walk_visit *region)
+/* The process heap is the first; what is made from now on is at its beginning. */
+static void heaps_close(void)
 {
     static void *handle[HEAPS_MOST];
     const unsigned count = ph_heap_list(handle, HEAPS_MOST);
-    ph_walk_live(&ph_process_heap, block, region, NULL);
-    for (unsigned i = 0; i < count && i < HEAPS_MOST; i++) {
+    heap[heap_count++] = &ph_process_heap;
+    for (unsigned i = 0; i < count && heap_count < HEAPS_MOST; i++) {
         struct heap *hp = ph_heap_of_handle(handle[i]);
         if (hp != NULL && hp != &ph_process_heap)
-            ph_walk_live(hp, block, region, NULL);
+            heap[heap_count++] = hp;
     }
+    for (unsigned i = 0; i < heap_count; i++)
+        ph_walk_close(heap[i], ENTER_UNLOCKED);
 }
 
-/* By address, 16 bits of it after the other; `other` and `where` are room for that. */
-static void sort(struct list *of, struct range *other, uint32_t *where)
+static void heaps_open(void)
 {
-    enum { DIGITS = 1 << 16, PASSES = 4 };
-    for (unsigned pass = 0; pass < PASSES; pass++) {
-        uint32_t sum = 0;
-        ph_bytes_zero(where, DIGITS * sizeof *where);
+    while (heap_count > 0)
+        ph_gate_open(heap[--heap_count]);
+}
+
+static void each_heap(ph_walk_visit *block, ph_walk_visit *region)
+{
+    for (unsigned i = 0; i < heap_count; i++)
+        ph_walk_live(heap[i], block, region, NULL);
+}
+
+/* By address, a byte of it after the other; a byte that is the same in all changes nothing. */
+static void sort(struct list *of, struct range *other)
+{
+    enum { DIGIT = 8, DIGITS = 1 << DIGIT };
+    for (unsigned shift = 0; shift < 64; shift += DIGIT) {
+        size_t where[DIGITS] = {0}, sum = 0;
         for (size_t i = 0; i < of->count; i++)
-            where[of->range[i].at >> 16 * pass & (DIGITS - 1)]++;
+            where[of->range[i].at >> shift & (DIGITS - 1)]++;
+        if (of->count == 0 || where[of->range[0].at >> shift & (DIGITS - 1)] == of->count)
+            continue;
         for (unsigned i = 0; i < DIGITS; i++) {
-            const uint32_t count = where[i];
+            const size_t count = where[i];
             where[i] = sum;
             sum += count;
         }
         for (size_t i = 0; i < of->count; i++)
-            other[where[of->range[i].at >> 16 * pass & (DIGITS - 1)]++] = of->range[i];
+            other[where[of->range[i].at >> shift & (DIGITS - 1)]++] = of->range[i];
         struct range *const sorted = other;
         other = of->range;
         of->range = sorted;
     }
 }
 
-/* What other threads make meanwhile has some room; where it is not enough nobody is lost. */
+/* Large blocks come and go beside the gate: there is some room for more of them. */
 static bool collect(void)
 {
     each_heap(count_live, count_region);
     live.room += live.room / 8 + SPARE;
     regions.room += SPARE;
-    const size_t most = live.room > regions.room ? live.room : regions.room;
     live.range = ph_roots_memory(live.room * sizeof *live.range);
     regions.range = ph_roots_memory(regions.room * sizeof *regions.range);
-    struct range *other = ph_roots_memory(most * sizeof *other), *second = ph_roots_memory(regions.room * sizeof *second);
-    uint32_t *where = ph_roots_memory(sizeof *where << 16);
+    struct range *other = ph_roots_memory(live.room * sizeof *other), *second = ph_roots_memory(regions.room * sizeof *second);
     pending = ph_roots_memory(live.room * sizeof *pending);
-    if (live.range == NULL || regions.range == NULL || other == NULL || second == NULL || where == NULL || pending == NULL ||
+    if (live.range == NULL || regions.range == NULL || other == NULL || second == NULL || pending == NULL ||
         live.room > UINT32_MAX)
         return false;
     each_heap(enter_live, enter_region);
     if (live.count > live.room || regions.count > regions.room)
         return false;
-    sort(&live, other, where); /* an even number of passes: each list is where it was */
-    sort(&regions, second, where);
+    sort(&live, other);
+    sort(&regions, second);
     return true;
 }
 
@@ -125,13 +141,13 @@ static size_t at_or_before(const struct list *of, uintptr_t at)
     return low != 0 ? low - 1 : of->count;
 }
 
-static bool is_inside(const struct list *of, uintptr_t at)
+static bool has_some(const struct list *of, uintptr_t from, uintptr_t to)
 {
-    const size_t i = at_or_before(of, at);
-    return i != of->count && at - of->range[i].at < of->range[i].bytes;
+    const size_t i = at_or_before(of, to - 1);
+    return i != of->count && (of->range[i].at >= from || from - of->range[i].at < of->range[i].bytes);
 }
 
-bool ph_reach_knows(uintptr_t page) { return is_inside(&regions, page) || is_inside(&live, page); }
+bool ph_reach_knows(uintptr_t from, uintptr_t to) { return has_some(&regions, from, to) || has_some(&live, from, to); }
 
 /* ---- what is pointed to ------------------------------------------------------------------------------ */
 
@@ -219,13 +235,9 @@ static void visit_lost(ph_lost_visit *visit, void *with)
                 visit_head(i, visit, with);
 }
 
-bool ph_reach_lost(uintptr_t here, ph_lost_visit *visit, void *with)
+static bool look(uintptr_t here)
 {
     size_t words;
-    if (!collect())
-        return false;
-    if (live.count == 0)
-        return true;
     phase = PHASE_ROOTS;
     ph_threads_stop();
     const bool looked = ph_roots_look(here);
@@ -233,8 +245,17 @@ bool ph_reach_lost(uintptr_t here, ph_lost_visit *visit, void *with)
     ph_reach_words(word, words);
     follow();
     ph_threads_go();
-    if (!looked)
-        return false;
-    visit_lost(visit, with);
-    return true;
+    return looked;
+}
+
+bool ph_reach_lost(uintptr_t here, ph_lost_visit *visit, void *with)
+{
+    if (ph_is_nested())
+        return false; /* a handler ends the process, in the middle of an operation */
+    heaps_close();
+    const bool looked = collect() && (live.count == 0 || look(here));
+    heaps_open();
+    if (looked && live.count > 0)
+        visit_lost(visit, with);
+    return looked;
 }

@@ -91,13 +91,7 @@ static bool is_there(uint64_t entry, enum need need) /* Source: proc_pid_pagemap
     return has_memory && (need == NEED_PRESENT || !is_file);
 }
 
-static void read_page(uintptr_t page, bool (*is_wanted)(uintptr_t))
-{
-    if (is_wanted == NULL || is_wanted(page))
-        read_all(page, page + page_bytes);
-}
-
-/* From and to are page starts. */
+/* From and to are page starts; pages side by side are read together. */
 static void read_pages(uintptr_t from, uintptr_t to, enum need need, bool (*is_wanted)(uintptr_t))
 {
     static uint64_t entry[PAGES_AT_ONCE];
@@ -105,10 +99,16 @@ static void read_pages(uintptr_t from, uintptr_t to, enum need need, bool (*is_w
         const size_t left = (to - from) / page_bytes, count = left < PAGES_AT_ONCE ? left : PAGES_AT_ONCE;
         const long bytes = (long)(count * sizeof *entry);
         const bool told = pagemap >= 0 && os_call(__NR_pread64, pagemap, (long)entry, bytes, (long)(from / page_bytes * sizeof *entry), 0, 0) == bytes;
-        for (size_t i = 0; i < count; i++)
-            if (!told || is_there(entry[i], need))
-                read_page(from + i * page_bytes, is_wanted);
+        uintptr_t start = from;
+        for (size_t i = 0; i < count; i++) {
+            const uintptr_t page = from + i * page_bytes;
+            if ((told && !is_there(entry[i], need)) || (is_wanted != NULL && !is_wanted(page))) {
+                read_all(start, page);
+                start = page + page_bytes;
+            }
+        }
         from += count * page_bytes;
+        read_all(start, from);
     }
 }
 
@@ -138,10 +138,11 @@ static bool is_table(uintptr_t page)
     return ph_slot_is_table(at) || ph_paged_is_table(at);
 }
 
-/* A page that the page heap gave to another thread just now is one: nobody listed that block. */
+/* A large block that another thread has taken just now is one: it comes beside the gate, and nobody listed it. */
 static bool is_root(uintptr_t page)
 {
-    return map_get((const void *)page) == 0 && !ph_reach_knows(page) && !is_table(page);
+    const unsigned kind = entry_kind(map_get((const void *)page));
+    return (kind == KIND_NONE || kind == KIND_LARGE) && !ph_reach_knows(page, page + page_bytes) && !is_table(page);
 }
 
 static const char *hex(const char *text, uintptr_t *out)

@@ -15,6 +15,6 @@ void ph_roots_read(uintptr_t from, uintptr_t to, bool is_large); /* likewise tho
 
 /* reach.c */
 void ph_reach_words(const uintptr_t *word, size_t count);
-bool ph_reach_knows(uintptr_t page); /* it is of a heap's region, or in a live block */
+bool ph_reach_knows(uintptr_t from, uintptr_t to); /* some of it is of a heap's region, or of a live block */
 
 #endif

@@ -26,14 +26,14 @@
 
 #include "../lib/small.h"
 
-enum { THREADS_MOST = 8192, HELPER_BYTES = 65536, TRIES = 200, TRY_NS = 1000000, ROUNDS = 10, WAIT_MS = 100 };
+enum { THREADS_MOST = 8192, HELPER_BYTES = 65536, TRY_NS = 1000000, TRIES = 5000 /* in all: some wait for what does not come */, ROUNDS = 10, WAIT_MS = 100 };
 enum state { STATE_BEGUN = 1, STATE_STAND, STATE_GO };
 
 static struct {
     uint32_t state;
     uint32_t caller;
     int folder; /* this process's list of its threads */
-    uint32_t count;
+    uint32_t count, tries;
     uint32_t thread[THREADS_MOST];
     uintptr_t word[THREADS_MOST][STOP_WORDS];
 } *stop;
@@ -60,7 +60,7 @@ static bool is_known(uint32_t thread)
 static bool stands(long thread)
 {
     const struct timespec moment = {.tv_nsec = TRY_NS};
-    for (unsigned i = 0; i < TRIES; i++) {
+    for (; stop->tries < TRIES; stop->tries++) {
         int status;
         const long got = os_call(__NR_wait4, thread, (long)&status, __WALL | WNOHANG, 0, 0, 0);
         if (got != 0)

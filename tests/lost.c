@@ -191,6 +191,22 @@ static NOINLINE void by_register(void)
 }
 #endif
 
+/* The only pointer moves from block to block. */
+static void *move_it(void *bytes)
+{
+    void **volatile now = block((uintptr_t)bytes);
+    *now = block(BYTES);
+    (void)pthread_barrier_wait(&together);
+    for (;;) {
+        void **volatile next = block((uintptr_t)bytes), **old = now;
+        *next = *old;
+        *old = NULL;
+        now = next;
+        free(old);
+    }
+    return now;
+}
+
 static void *wait_with_local(void *unused)
 {
     own = block(BYTES);
@@ -200,12 +216,14 @@ static void *wait_with_local(void *unused)
     return NULL;
 }
 
-static NOINLINE void by_thread(void *(*act)(void *))
+static NOINLINE void by_thread_with(void *(*act)(void *), uintptr_t with)
 {
     pthread_t thread;
-    if (pthread_barrier_init(&together, NULL, 2) != 0 || pthread_create(&thread, NULL, act, NULL) != 0) exit(99);
+    if (pthread_barrier_init(&together, NULL, 2) != 0 || pthread_create(&thread, NULL, act, (void *)with) != 0) exit(99);
     (void)pthread_barrier_wait(&together);
 }
+
+static NOINLINE void by_thread(void *(*act)(void *)) { by_thread_with(act, 0); }
 
 int main(int argc, char **argv)
 {
@@ -238,6 +256,8 @@ int main(int argc, char **argv)
 #if defined(__x86_64__)
     else if (strcmp(what, "thread-register") == 0) by_register();
 #endif
+    else if (strcmp(what, "thread-moves") == 0) by_thread_with(move_it, 24);
+    else if (strcmp(what, "thread-moves-large") == 0) by_thread_with(move_it, 3000000);
     else if (strcmp(what, "thread-thread-local") == 0) by_thread(wait_with_local);
     else return 98;
     scrub();

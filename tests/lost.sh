@@ -50,6 +50,15 @@ for case in plain inside behind thread-local many mapped shared sealed in-large 
     is_held $case
 done
 
+# Again and again, with slots and without: another moment each time.
+for turn in 1 2 3 4 5; do
+    for case in thread-moves thread-moves-large; do
+        is_held $case
+        run 'size:1000-2000,leaks:1' $case
+        [ "$told" = 0 ] || { echo "$case, without a slot: $said"; failed=1; }
+    done
+done
+
 # Blocks that the page heap does not serve are told of without a stack.
 run 'size:1-100,leaks:1' lost
 case $first in *': 1 block, 1234 bytes') ;; *) echo "without a slot: $said"; failed=1 ;; esac

@@ -121,6 +121,7 @@ sweep --keep-output=made --first=1 -- sort numbers
 expect 'a folder for output is made' '0 1 2 3' "$? $(tr '\n' ' ' <made/program.out | sed 's/ $//')"
 
 # What goes on is ended, and the folder with it; what was cut off by that is no finding.
+mkfifo pipe
 set -m # else what is in the background ignores SIGINT
 export OOMED_FOLDER=$work/files
 interrupted() { # SIGNAL OPTIONS...
@@ -141,10 +142,18 @@ until_true sh -c 'grep -qs . tmp/*/input' || complain 'standard input is not rea
 kill -TERM $!
 wait $!
 expect 'interrupted while it reads its input' '130 ' "$? $(ls tmp)"
+rm -f files/waiting
+mkfifo held # one of its own: who lives on would be a writer of the other
+"$privheap" oom --timeout=100 -- ./oomed good_waiting 9>held >report 2>said &
+exec 3<held
+until_true [ -e files/waiting ] || complain 'good_waiting does not come to wait'
+kill -KILL $!
+timeout 30 cat <&3 || complain 'the program outlives the command that is killed'
+exec 3<&-
+rm -rf tmp/*
 set +m
 
 # Nobody reads the report; somebody does, but slowly; it cannot be written.
-mkfifo pipe
 for verb in "oom -- ./oomed malloc_unchecked" "oom --json=- -- ./oomed malloc_unchecked"; do
     # shellcheck disable=SC2086
     "$privheap" $verb >pipe 2>said &
@@ -168,6 +177,13 @@ for options in '' --rerun --jobs=1; do
     timeout 30 cat pipe || complain "processes of good_sessions live on, '$options'"
     wait $!
     expect "good_sessions, '$options'" '0 0 different findings' "$? $(sed -n '2s/.*; //p' report)"
+done
+
+for verb in oom 'chaos --seeds=1'; do # what was there before is not ours
+    # shellcheck disable=SC2016
+    gives 0 '' sh -c 'sleep 60 >report 2>&1 & echo $! >id; exec "$0" "$@" >report' "$privheap" $verb --quiet -- ./oomed second
+    grep -q '^State:.S' /proc/"$(cat id)"/status || complain "$verb ends what is none of its children"
+    kill "$(cat id)"
 done
 
 for options in '' --rerun; do

@@ -24,6 +24,8 @@ interior-free     on            103,104      by    into    na
 free-of-stack     on            108          -     -       n
 free-of-static    on            109          -     -       n
 free-of-wild      on            121          -     -       n
+usable-of-inside  on            103,104      by    into    na
+usable-of-freed   on            114          by    into    naf
 wrong-heap        on            105          -     -       na
 wrong-family      on            115          -     -       na
 wrong-size        on            116          -     -       na

@@ -255,6 +255,14 @@ static void leap(int signal)
     siglongjmp(back, signal);
 }
 
+static volatile unsigned counted;
+
+static void count_it(int signal)
+{
+    (void)signal;
+    counted++;
+}
+
 static bool is_readable(const volatile char *at)
 {
     if (sigsetjmp(back, 1) != 0) return false;
@@ -277,6 +285,57 @@ static void probed(const struct bug *b)
         block = bug_hide(realloc(block, b->size + round));
     }
     free(block);
+}
+
+/* What was set is read back, and does what it says, whoever comes first. */
+static void handlers_read_back(const struct bug *b)
+{
+    const struct sigaction sa = {.sa_handler = count_it, .sa_flags = SA_RESTART};
+    const int number = (int)b->by;
+    struct sigaction seen;
+
+    bug_need(sigaction(number, &sa, NULL) == 0 && sigaction(number, NULL, &seen) == 0);
+    bug_need(seen.sa_handler == count_it && (seen.sa_flags & SA_SIGINFO) == 0 && (seen.sa_flags & SA_RESTART) != 0);
+    raise(number);
+    bug_need(counted == 1);
+    bug_need(signal(number, SIG_IGN) == count_it);
+    raise(number);
+    bug_need(signal(number, count_it) == SIG_IGN);
+    raise(number);
+    bug_need(counted == 2 && signal(number, SIG_DFL) == count_it && signal(number, SIG_DFL) == SIG_DFL);
+}
+
+static __attribute__((noinline)) size_t deeper(size_t depth)
+{
+    char room[4096];
+
+    memset(bug_hide(room), (int)depth, sizeof room);
+    return depth == 0 ? 0 : deeper(depth - 1) + (size_t)*(char *)bug_hide(room);
+}
+
+static void *run_out_of_stack(void *nothing)
+{
+    const stack_t stack = {.ss_sp = bug_block(16384), .ss_size = 16384};
+
+    bug_need(sigaltstack(&stack, NULL) == 0);
+    if (sigsetjmp(back, 1) == 0) {
+        bug_sink += deeper(100000);
+        bug_need(false);
+    }
+    return nothing;
+}
+
+/* An interpreter that has its own end of the stack told by a fault. */
+static void stack_overflown(const struct bug *b)
+{
+    const struct sigaction sa = {.sa_handler = leap, .sa_flags = SA_ONSTACK};
+    pthread_t thread;
+
+    bug_need(sigaction(SIGSEGV, &sa, NULL) == 0);
+    for (size_t i = 0; i < b->by; i++) {
+        bug_need(pthread_create(&thread, NULL, run_out_of_stack, NULL) == 0);
+        pthread_join(thread, NULL);
+    }
 }
 
 /* ---- blocks that somebody runs on -------------------------------------------------------------------- */
@@ -425,6 +484,8 @@ const struct row right_pages_rows[] = {
     {"pages", write_barrier, "4096 65536 1048576", "", "barrier", ""},
     {"pages", given_to_system, "4096 65536 1048576", "", "given", ""},
     {"signal", probed, "24 5000 300000", "", "probed", ""},
+    {"signal", handlers_read_back, "", "10 11 7", "read-back", ""},
+    {"signal", stack_overflown, "", "3", "stack-overflown", ""},
     {"stack", stack_of_thread, "24 5000", "", "thread", ""},
     {"stack", stack_of_coroutine, "24 5000 300000", "", "coroutine", ""},
     {"stack", stack_of_signals, "24 5000 300000", "", "signals", ""},

@@ -130,7 +130,8 @@ static void on_small_stack(const struct bug *b)
 
     the_bug = *b;
     pthread_attr_init(&attributes);
-    bug_need(pthread_attr_setstacksize(&attributes, 16384) == 0 && pthread_create(&thread, &attributes, commit_in_thread, NULL) == 0);
+    bug_need(pthread_attr_setstacksize(&attributes, 16384) == 0);
+    bug_need(pthread_create(&thread, &attributes, commit_in_thread, NULL) == 0);
     pthread_join(thread, NULL);
 }
 
@@ -162,7 +163,8 @@ static void in_destructor(const struct bug *b)
     pthread_t thread;
 
     the_bug = *b;
-    bug_need(pthread_key_create(&key, commit_it) == 0 && pthread_create(&thread, NULL, with_key, NULL) == 0);
+    bug_need(pthread_key_create(&key, commit_it) == 0);
+    bug_need(pthread_create(&thread, NULL, with_key, NULL) == 0);
     pthread_join(thread, NULL);
 }
 

@@ -3,6 +3,7 @@
  * matrix.c -- the misuses, each with the way of allocating and at the place that the case names. */
 #include "matrix.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,17 @@ static void commit_free_of_wild(struct scene *sc)
     misuse_free(sc->way->give, (void *)(uintptr_t)0x123456789ab0);
 }
 
+static void commit_usable_of_inside(struct scene *sc)
+{
+    bug_sink += malloc_usable_size(sc->block + sc->bug->by);
+}
+
+static void commit_usable_of_freed(struct scene *sc)
+{
+    give_back(sc);
+    bug_sink += malloc_usable_size(bug_hide(sc->block));
+}
+
 static void commit_wrong_give(struct scene *sc)
 {
     misuse_free(sc->way->give_wrongly, sc->block);
@@ -201,6 +213,8 @@ void misuse_interior_free(const struct bug *b) { act(b, true, commit_interior_fr
 void misuse_free_of_stack(const struct bug *b) { act(b, true, commit_free_of_stack); }
 void misuse_free_of_static(const struct bug *b) { act(b, true, commit_free_of_static); }
 void misuse_free_of_wild(const struct bug *b) { act(b, true, commit_free_of_wild); }
+void misuse_usable_of_inside(const struct bug *b) { act(b, true, commit_usable_of_inside); }
+void misuse_usable_of_freed(const struct bug *b) { act(b, true, commit_usable_of_freed); }
 void misuse_wrong_give(const struct bug *b) { act(b, true, commit_wrong_give); }
 void misuse_uninitialised(const struct bug *b) { act(b, false, commit_uninitialised); }
 

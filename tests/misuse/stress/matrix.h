@@ -32,6 +32,8 @@ void misuse_interior_free(const struct bug *b);
 void misuse_free_of_stack(const struct bug *b);
 void misuse_free_of_static(const struct bug *b);
 void misuse_free_of_wild(const struct bug *b);
+void misuse_usable_of_inside(const struct bug *b);
+void misuse_usable_of_freed(const struct bug *b);
 void misuse_wrong_give(const struct bug *b);
 void misuse_uninitialised(const struct bug *b);
 void misuse_leak(const struct bug *b);

@@ -100,6 +100,8 @@ const struct row matrix_rows[] = {
     {"free-of-stack", misuse_free_of_stack, "37", "", "malloc HeapAlloc private", PLACES},
     {"free-of-static", misuse_free_of_static, "37", "", "malloc HeapAlloc private", PLACES},
     {"free-of-wild", misuse_free_of_wild, "37", "", "malloc HeapAlloc private", PLACES},
+    {"usable-of-inside", misuse_usable_of_inside, SOME_SIZES, "16 7", C_WAYS, PLACES},
+    {"usable-of-freed", misuse_usable_of_freed, SIZES, "0", C_WAYS, PLACES},
     {"wrong-heap", misuse_wrong_give, SIZES, "", WAYS, PLACES},
     {"uninitialised", misuse_uninitialised, SOME_SIZES, "", "malloc realloc aligned_alloc HeapAlloc private", PLACES},
     {"leak", misuse_leak, SIZES, "", WAYS, PLACES},
