@@ -59,6 +59,7 @@ CHECK_SUITES += %D%/check_span
 CHECK_SUITES += %D%/check_spanguard
 CHECK_SUITES += %D%/check_statistics
 CHECK_SUITES += %D%/check_stress
+CHECK_SUITES += %D%/check_stress_more
 CHECK_SUITES += %D%/check_trace
 CHECK_SUITES += %D%/check_unwind
 CHECK_SUITES += %D%/check_visit
