@@ -4,6 +4,7 @@
 /* check_stress_more.c -- the page heap: the parts of option STRESS by which blocks are chosen among others, and what private
  * heaps have of it.  The rest is in check_stress.c. */
 #include "check_room.h"
+#include "guard.h"
 #include "pageheap.h"
 #include "privheap.h"
 
@@ -125,6 +126,22 @@ static void write_beside_one(void *with)
 START_TEST(every_so_many_operations_all_blocks_are_looked_at) { room_aborts(write_beside_one, NULL, "PH110 changed behind its end"); }
 END_TEST
 
+/* The one that went least far beyond: its distance is told. */
+START_TEST(of_several_bytes_in_front_the_nearest_is_told)
+{
+    char *block = take_of(heap, 37, false);
+    block[-30] ^= 1;
+    block[-9] ^= 1;
+    block[-7] ^= 1;
+    ck_assert_ptr_eq(ph_paged_broken(ph_paged_of(block)), block - 7);
+    block[-7] ^= 1;
+    ck_assert_ptr_eq(ph_paged_broken(ph_paged_of(block)), block - 9);
+    block[-9] ^= 1;
+    block[-30] ^= 1;
+    give_of(heap, block);
+}
+END_TEST
+
 START_TEST(tail_of_a_private_heap_s_block_is_looked_at)
 {
     char *block = take_of(mine, 80, false);
@@ -136,6 +153,41 @@ START_TEST(tail_of_a_private_heap_s_block_is_looked_at)
         block[i] ^= 1;
     }
     give_of(mine, block);
+}
+END_TEST
+
+/* ---- how far a guard goes ---- */
+
+/* Whoever runs over a large block may run far, and must not come to the next one. */
+START_TEST(behind_a_large_block_as_much_is_inaccessible)
+{
+    enum { LARGE = 300000 };
+    char *block = take_of(heap, LARGE, false), *next = take_of(heap, LARGE, false);
+    for (size_t away = 16; away < LARGE; away += ph_os_page_bytes())
+        ck_assert_msg(!ph_os_is_readable((const void *)(((uintptr_t)block + LARGE + away) & ~(uintptr_t)7)), "%zu bytes behind", away);
+    give_of(heap, next);
+    give_of(heap, block);
+}
+END_TEST
+
+/* Slots for such an alignment are much longer than the blocks in them. */
+static void write_far_behind(void *with)
+{
+    const size_t align = 8 * ph_os_page_bytes();
+    char *block[2];
+    (void)with;
+    CHILD_NEEDS(ph_guard_catch_faults());
+    for (unsigned i = 0; i < 2; i++)
+        block[i] = ph_heap_alloc(heap, &(struct request){.bytes = 100, .align = align, .sized = true});
+    char *first = block[0] < block[1] ? block[0] : block[1];
+    first[100 + ph_os_page_bytes() + 500] = 'x';
+}
+
+START_TEST(in_a_slot_s_unused_room_the_nearer_neighbour_was_missed)
+{
+    char text[100];
+    snprintf(text, sizeof text, "write behind the end, %zu bytes behind the end of block", (size_t)ph_os_page_bytes() + 500);
+    room_aborts(write_far_behind, NULL, text);
 }
 END_TEST
 
@@ -190,7 +242,11 @@ int main(void)
     tcase_add_test(which, at_random_some_are_in_front_and_some_are_not);
     TCase *when = room_case(suite, "when they are looked at", setup, teardown);
     tcase_add_test(when, every_so_many_operations_all_blocks_are_looked_at);
+    tcase_add_test(when, of_several_bytes_in_front_the_nearest_is_told);
     tcase_add_test(when, tail_of_a_private_heap_s_block_is_looked_at);
+    TCase *far = room_case(suite, "how far a guard goes", setup, teardown);
+    tcase_add_test(far, behind_a_large_block_as_much_is_inaccessible);
+    tcase_add_test(far, in_a_slot_s_unused_room_the_nearer_neighbour_was_missed);
     TCase *again = room_case(suite, "slots that come again", setup, teardown);
     tcase_add_test(again, zero_is_zero_in_a_slot_that_comes_again);
     tcase_add_test(again, freed_block_is_looked_at_when_its_slot_comes_again);

@@ -76,6 +76,10 @@ case $first in
 *) echo "large, without a slot: $said"; failed=1 ;;
 esac
 
+# Where a private heap's blocks have no slots either, they hold what they point to.
+run 'size:1000-2000,leaks:1' by-private-heap
+[ "$told" = 0 ] || { echo "by-private-heap, without a slot: $said"; failed=1; }
+
 # Nobody asked.
 run 'on' lost
 [ "$told" = 0 ] || { echo "told without leaks:1: $said"; failed=1; }

@@ -52,6 +52,7 @@ export PRIVHEAP_GUARD_RATE=0 # where there are no guards, the end of the process
 has_lines_kept=$has_lines has_lines=0
 check write_after_failed_realloc 'heap damage: PH106: changed after free'
 check overflow 'heap damage: PH110: changed behind its end'
+check overflow_kept 'heap damage: PH1[0-9]*: '
 unset PRIVHEAP_GUARD_RATE
 has_lines=$has_lines_kept
 check hang_asleep 'hang: killed after 0.3 s' --timeout=0.3

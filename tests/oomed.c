@@ -134,6 +134,18 @@ static int overflow(void)
     return 0;
 }
 
+/* Nobody frees it: what was written behind it is seen at the end of the process, or never. */
+static int overflow_kept(void)
+{
+    static char *text;
+    size_t bytes = 64;
+    text = malloc(bytes);
+    if (text == NULL) text = malloc(16);
+    if (text == NULL) return 2;
+    memset(text, 'a', bytes); /* PLANTED overflow_kept */
+    return 0;
+}
+
 static int lost(void)
 {
     char *volatile one = malloc(1000);
@@ -418,7 +430,7 @@ int main(int argc, char **argv)
     } cases[] = {
 #define CASE(name) { #name, name }
         CASE(malloc_unchecked), CASE(calloc_unchecked), CASE(realloc_unchecked), CASE(strdup_unchecked), CASE(asprintf_unchecked),
-        CASE(getline_unchecked), CASE(fopen_unchecked), CASE(double_free), CASE(write_after_failed_realloc), CASE(read_after_failed_realloc), CASE(overflow),
+        CASE(getline_unchecked), CASE(fopen_unchecked), CASE(double_free), CASE(write_after_failed_realloc), CASE(read_after_failed_realloc), CASE(overflow), CASE(overflow_kept),
         CASE(lost), CASE(lost_deep), CASE(hang_asleep), CASE(hang_busy), CASE(abort_with_message), CASE(abort_silently), CASE(second), CASE(thread),
         CASE(library), CASE(good_list), CASE(good_stdio), CASE(good_growth), CASE(good_leak_of_its_own), CASE(good_sleeper),
         CASE(good_writer), CASE(good_waiting), CASE(good_sessions), CASE(good_fork),

@@ -71,6 +71,18 @@ found child '' 'PH112 write behind the end: 0 bytes behind the end of block 0x o
 expect 'what a child has from its parent counts once' "$guarded" "$(sed -n 's/.*; \([0-9]* blocks*\) guarded; .*/\1/p' said)"
 found exec '' 'PH112 read behind the end: 0 bytes behind the end of block 0x of 32 bytes' reads
 
+found named '' 'PH112 read behind the end: 16 bytes behind the end of block 0x of 32 bytes' reads
+has 'the heap by its name' '^  address 0x[0-9a-f]*, heap 0x[0-9a-f]* (parser), thread ' said
+stress --heap=parser -- ./stressed named
+expect 'the heap that is asked for' 99 $?
+stress --heap=other -- ./stressed named
+expect 'a heap that is not asked for' 0 $?
+# shellcheck disable=SC2016
+stress --side=both -- sh -c 'echo >>times; exec ./stressed over-read'
+expect 'found in the first run: there is no second' '99 1' "$? $(wc -l <times)"
+stress --module=stressed -- ./stressed over-read
+expect 'the module that is asked for' 99 $?
+
 stress --leaks -- ./stressed loses
 expect 'lost: exit code' 99 $?
 has 'lost' '^==[0-9]*== PH117 leaked, nobody points to it: block 0x[0-9a-f]* of 48 bytes: 1 block, 48 bytes$' said

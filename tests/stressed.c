@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
 /* stressed.c -- for stress_verb.sh: programs with one fault each, and some with none.  PLANTED marks the line at fault. */
+#include <dlfcn.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +26,19 @@ __attribute__((noinline)) static void copies(void)
 {
     take(29);
     strcpy(block, "29 letters, and a NUL beyond "); /* PLANTED copies */
+}
+
+/* A heap of its own, of the object that is loaded before this program. */
+static void named(void)
+{
+    void *(*create)(unsigned, size_t, size_t), *(*alloc)(void *, unsigned, size_t);
+    int (*set_name)(void *, const char *);
+    *(void **)&create = dlvsym(RTLD_DEFAULT, "HeapCreate", "PRIVHEAP_1.0");
+    *(void **)&alloc = dlvsym(RTLD_DEFAULT, "HeapAlloc", "PRIVHEAP_1.0");
+    *(void **)&set_name = dlvsym(RTLD_DEFAULT, "ph_heap_set_name", "PRIVHEAP_1.0");
+    void *heap = create(0, 0, 0);
+    set_name(heap, "parser");
+    block = alloc(heap, 0, 32);
 }
 
 static int waits(void)
@@ -96,6 +110,8 @@ int main(int argc, char **argv)
         copies();
     else if (strcmp(what, "twice") == 0)
         give(), give();
+    else if (strcmp(what, "named") == 0)
+        named(), reads(48);
     else if (strcmp(what, "child") == 0)
         return fork() == 0 ? (writes(32), 0) : waits();
     else if (strcmp(what, "exec") == 0)
