@@ -229,6 +229,18 @@ static int stack(void)
     return 0;
 }
 
+/* Does what comes between fail too, it is still the first failure that it dies of. */
+static int first_of_two(void)
+{
+    char *text = malloc(500);
+    if (text == NULL) {
+        free(malloc(50));
+        text[0] = 'x'; /* PLANTED first_of_two */
+    }
+    free(text);
+    return 0;
+}
+
 /* Each failure alone is survived: only the second one in a row is not. */
 static int second(void)
 {
@@ -431,7 +443,7 @@ int main(int argc, char **argv)
 #define CASE(name) { #name, name }
         CASE(malloc_unchecked), CASE(calloc_unchecked), CASE(realloc_unchecked), CASE(strdup_unchecked), CASE(asprintf_unchecked),
         CASE(getline_unchecked), CASE(fopen_unchecked), CASE(double_free), CASE(write_after_failed_realloc), CASE(read_after_failed_realloc), CASE(overflow), CASE(overflow_kept),
-        CASE(lost), CASE(lost_deep), CASE(hang_asleep), CASE(hang_busy), CASE(abort_with_message), CASE(abort_silently), CASE(second), CASE(thread),
+        CASE(lost), CASE(lost_deep), CASE(hang_asleep), CASE(hang_busy), CASE(abort_with_message), CASE(abort_silently), CASE(second), CASE(first_of_two), CASE(thread),
         CASE(library), CASE(good_list), CASE(good_stdio), CASE(good_growth), CASE(good_leak_of_its_own), CASE(good_sleeper),
         CASE(good_writer), CASE(good_waiting), CASE(good_sessions), CASE(good_fork),
         { "stack_overflow", stack },
