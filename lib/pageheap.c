@@ -236,7 +236,7 @@ static bool is_kept(const struct heap *hp, const struct paged *pd)
         return false;
     if (hp->debug != 0)
         return __atomic_load_n(&hp->handle, __ATOMIC_RELAXED) != NULL;
-    return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(1);
+    return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(1) && !ph_page_heap_is_rare(pd);
 }
 
 /* Held: the lock.  Nobody may look around it any more. */

@@ -15,6 +15,7 @@
 
 enum {
     FIRST_BLOCKS = 4000, /* they have no bound: 15 ms */
+    PLACES = 4096,       /* of the program, told apart */
     SAMPLED = 32,        /* of so many operations one is timed */
     GRACE_NS = 100000000, /* before any is refused */
 };
@@ -104,6 +105,25 @@ void ph_page_heap_ends(uint64_t began)
     const uint64_t took = ph_os_cpu_ns(false) - began, look = look_ns();
     __atomic_fetch_add(&spent_ns, (took > look ? took - look : 0) * SAMPLED, __ATOMIC_RELAXED);
     __atomic_store_n(&late, share(), __ATOMIC_RELAXED);
+}
+
+/* One more from a place: true while they are few.  Two places may share a cell. */
+static bool is_rare(uint8_t *met, uint16_t place)
+{
+    enum { FEW = 8 };
+    uint8_t *count = &met[place % PLACES];
+    if (place == 0 || LOOK(*count) >= FEW)
+        return false;
+    __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Where most time goes faults are least likely: what runs a million times was tried. */
+bool ph_page_heap_is_rare(const struct paged *pd)
+{
+    static uint8_t met[SLOT_EVENTS][PLACES];
+    const bool taken = is_rare(met[SLOT_ALLOCATED], pd->place[SLOT_ALLOCATED]);
+    return is_rare(met[SLOT_WAS_FREED], pd->place[SLOT_WAS_FREED]) || taken;
 }
 
 bool ph_page_heap_is_late(uint32_t times) { return LOOK(late) >= times; }
