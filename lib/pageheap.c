@@ -187,7 +187,7 @@ void *ph_page_heap_alloc(struct heap *hp, const struct request *rq)
         return NULL;
     void *block = NULL;
     const uint64_t began = ph_page_heap_begins();
-    if (ph_page_heap_is_late(2))
+    if (ph_page_heap_is_late(2) || ph_page_heap_is_hot(rq->caller))
         ph_page_heap_refuse(PAGED_TIME, rq->bytes);
     else
         block = paged_take(hp, rq);
