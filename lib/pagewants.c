@@ -126,7 +126,7 @@ bool ph_page_heap_is_rare(const struct paged *pd)
     return is_rare(met[SLOT_WAS_FREED], pd->place[SLOT_WAS_FREED]) || taken;
 }
 
-/* Without stacks speed is what is asked for: once time is short, of what one call takes again and again every other has
+/* Without stacks speed is what is asked for: once time is short, of what one call takes again and again three of four have
  * canaries only.  Pages are what costs the program itself most: twice as many as the processor keeps addresses of. */
 bool ph_page_heap_is_hot(const void *caller)
 {
@@ -137,7 +137,7 @@ bool ph_page_heap_is_hot(const void *caller)
         return false;
     if (LOOK(*count) < MANY)
         __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
-    return LOOK(*count) >= MANY && ph_page_heap_chance() % 2 != 0;
+    return LOOK(*count) >= MANY && ph_page_heap_chance() % 4 != 0;
 }
 
 bool ph_page_heap_is_late(uint32_t times) { return LOOK(late) >= times; }
