@@ -234,8 +234,8 @@ static bool is_kept(const struct heap *hp, const struct paged *pd)
 {
     if (pd->pages == 0)
         return false;
-    if (hp->debug != 0)
-        return __atomic_load_n(&hp->handle, __ATOMIC_RELAXED) != NULL;
+    if (hp->debug != 0) /* W32 3.5: a large one goes back to the system */
+        return pd->wanted <= PAGED_FILL_BYTES && __atomic_load_n(&hp->handle, __ATOMIC_RELAXED) != NULL;
     return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(1) && !ph_page_heap_is_rare(pd);
 }
 

@@ -21,6 +21,7 @@ enum {
     FEW = 8,
     AREAS = FEW + (DOUBLINGS - 3) * STEPS,
     AREA_LOG_MOST = 36, AREA_LOG_LEAST = 28,
+    BUDGETS = 4,         /* an area is as long as so many budgets: a block and its guard are two, and some wait */
     CHUNK_BYTES = 1 << 20,
     INDEX_BITS = 23,
     WIDE_FROM_PAGES = 16, GAP_MOST_PAGES = 4096,
@@ -102,7 +103,10 @@ bool ph_paged_ready(void)
         return base != NULL;
     is_tried = true;
     const size_t space = ph_os_space_limit();
-    for (unsigned log = AREA_LOG_MOST; log >= AREA_LOG_LEAST && base == NULL; log -= 2)
+    unsigned most = AREA_LOG_LEAST;
+    while (most < AREA_LOG_MOST && (size_t)1 << most < ph_stress_in_force()->budget * BUDGETS)
+        most++;
+    for (unsigned log = most; log >= AREA_LOG_LEAST && base == NULL; log--)
         if (space == SIZE_MAX || (size_t)AREAS << log <= space / SPACE_PART)
             (void)paged_reserve(log);
     if (base != NULL)
