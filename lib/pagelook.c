@@ -22,7 +22,7 @@ size_t ph_paged_tail_bytes(const struct heap *hp) { return hp->debug != 0 ? PATT
 
 char *ph_paged_before(const struct paged *pd)
 {
-    enum { BEFORE_BYTES = 512 };
+    enum { BEFORE_BYTES = 256 };
     char *const page = paged_first_page(pd->block);
     return pd->block - page > BEFORE_BYTES ? pd->block - BEFORE_BYTES : page;
 }
