@@ -228,7 +228,7 @@ void ph_chaos_modules(struct chaos *c, char *names, size_t bytes)
         ph_chaos_drop(&told);
     }
 #else
-    (void)end, (void)line, (void)place, (void)told;
+    (void)c, (void)end, (void)line, (void)place, (void)told;
 #endif
     *names = '\0';
 }

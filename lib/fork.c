@@ -10,7 +10,7 @@
  * Why:     no stop and no barrier: fork never waits for HeapLock or for a busy thread.  A fork in a
  *          signal handler that interrupted us takes no gate lock: its holder may be waiting for
  *          this very thread to be out. */
-#include "hot.h"
+#include "pageheap.h"
 #include "report.h"
 
 #include <pthread.h>
@@ -184,6 +184,7 @@ static void fork_past_us(void)
     for (uint32_t id = 1; ph_heap_at(id) != NULL; id++)
         if (ph_heap_at(id)->fork_held)
             ph_shard_mend(ph_heap_at(id));
+    ph_paged_mend();
     forget_others();
 }
 

@@ -85,17 +85,6 @@ bool ph_page_heap_fault(char *at, const void *ucontext)
 
 /* ---- what a function is about to touch ----------------------------------------------------------------- */
 
-/* Freed memory of a private heap can be read: W32 2.8. */
-size_t ph_page_heap_room(const char *at, bool is_write)
-{
-    const struct paged *pd = ph_paged_of(at);
-    const unsigned state = pd != NULL ? __atomic_load_n(&pd->state, __ATOMIC_ACQUIRE) : SLOT_NEVER;
-    if (state < SLOT_LIVE || (state == SLOT_FREED && pd->kept && !is_write))
-        return SIZE_MAX;
-    const size_t into = (size_t)(at - pd->block);
-    return state == SLOT_LIVE && into < pd->wanted ? pd->wanted - into : 0;
-}
-
 /* The engine copies and fills by the same functions, slots that it has locked and what surrounds blocks too. */
 void ph_page_heap_access(char *at, bool is_write, const char *function, const void *caller)
 {

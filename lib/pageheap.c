@@ -79,6 +79,8 @@ static struct paged *paged_slot(const struct place *pl)
     if (pd != NULL)
         ph_page_heap_count(pl->open);
     ph_canary_begin();
+    if (ph_report_completed == NULL)
+        ph_lock_watch_forks(); /* threads may have no locals, which would do it else */
     ph_report_completed = ph_paged_complete;
     ph_lock_give(&ph_process_heap.span_lock);
     if (pd == NULL)
@@ -185,7 +187,7 @@ void *ph_page_heap_alloc(struct heap *hp, const struct request *rq)
         return NULL;
     void *block = NULL;
     const uint64_t began = ph_page_heap_begins();
-    if (ph_page_heap_is_late(2))
+    if (ph_page_heap_is_late(2) || ph_page_heap_is_hot(rq->caller))
         ph_page_heap_refuse(PAGED_TIME, rq->bytes);
     else
         block = paged_take(hp, rq);
@@ -232,9 +234,9 @@ static bool is_kept(const struct heap *hp, const struct paged *pd)
 {
     if (pd->pages == 0)
         return false;
-    if (hp->debug != 0)
-        return __atomic_load_n(&hp->handle, __ATOMIC_RELAXED) != NULL;
-    return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(1);
+    if (hp->debug != 0) /* W32 3.5: a large one goes back to the system */
+        return pd->wanted <= PAGED_FILL_BYTES && __atomic_load_n(&hp->handle, __ATOMIC_RELAXED) != NULL;
+    return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(1) && !ph_page_heap_is_rare(pd);
 }
 
 /* Held: the lock.  Nobody may look around it any more. */

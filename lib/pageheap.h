@@ -24,6 +24,7 @@ struct paged {
     uint32_t stack[SLOT_EVENTS];  /* trace.h's numbers; 0: none */
     uint32_t span;    /* its descriptor, for good; SPAN_NONE: none yet */
     uint32_t pages;   /* OS pages from that of its block on that are open while it lives */
+    uint16_t place[SLOT_EVENTS]; /* of the program, more or less; 0: unknown */
     uint8_t state;    /* enum slot_state */
     uint8_t family;   /* enum family: who took it */
     uint8_t opened;   /* flag: a fault made some of what is inaccessible accessible */
@@ -54,6 +55,8 @@ bool ph_page_heap_wants(const struct heap *hp, size_t bytes);
 uint64_t ph_page_heap_chance(void); /* a number for the block that was wanted last; the same for the same seed */
 uint64_t ph_page_heap_begins(void); /* 0: this operation is not timed */
 void ph_page_heap_ends(uint64_t began);
+bool ph_page_heap_is_rare(const struct paged *pd); /* few blocks came from there, or went there, up to now */
+bool ph_page_heap_is_hot(const void *caller); /* so many blocks were taken by that call that this one can do without */
 bool ph_page_heap_is_late(uint32_t times); /* the page heap took its share, 1 or 2 times */
 struct page_heap_figures *ph_page_heap_figures(void);
 void ph_page_heap_count(size_t bytes), ph_page_heap_discount(size_t bytes); /* a block came, or went */
@@ -93,8 +96,10 @@ struct paged *ph_paged_at(uint32_t number);      /* not held; NULL: there is non
 struct paged *ph_paged_of(const void *address);  /* not held; in it or in the guard behind; NULL: nobody's */
 struct paged *ph_paged_below(const char *address); /* not held; the last that was ever taken below, of that length; NULL */
 struct paged *ph_paged_next(uint32_t number);    /* not held; of those that were ever taken; of 0 the first */
+void ph_paged_mend(void);                        /* child of a fork past us: what waited, or was free, is never taken again */
 char *ph_paged_start(const struct paged *pd);    /* not held, both */
 char *ph_paged_end(const struct paged *pd);
+size_t ph_page_heap_room(const char *at, bool is_write); /* not held; bytes of a live block from there on; SIZE_MAX: nothing is known */
 bool ph_paged_is_table(const void *address);     /* not held; memory of ours that names blocks */
 bool ph_paged_open(char *from, size_t bytes);    /* not held; accessible and zero.  false: no memory, or too many mappings */
 void ph_paged_close(char *from, size_t bytes);   /* not held; inaccessible, and no memory any more */
@@ -102,7 +107,6 @@ void ph_paged_close(char *from, size_t bytes);   /* not held; inaccessible, and 
 /* pagefault.c -- true: it was one of these, and the program can go on */
 bool ph_page_heap_fault(char *at, const void *ucontext);
 bool ph_page_heap_null(const char *at, const void *ucontext); /* false: after a report, too */
-size_t ph_page_heap_room(const char *at, bool is_write); /* bytes of a live block from there on; SIZE_MAX: nothing is known */
 void ph_page_heap_access(char *at, bool is_write, const char *function, const void *caller); /* beyond that: reports it */
 void ph_page_heap_wild(const void *ucontext); /* an access through what new memory holds: reports it */
 

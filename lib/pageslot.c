@@ -21,6 +21,7 @@ enum {
     FEW = 8,
     AREAS = FEW + (DOUBLINGS - 3) * STEPS,
     AREA_LOG_MOST = 36, AREA_LOG_LEAST = 28,
+    BUDGETS = 4,         /* an area is as long as so many budgets: a block and its guard are two, and some wait */
     CHUNK_BYTES = 1 << 20,
     INDEX_BITS = 23,
     WIDE_FROM_PAGES = 16, GAP_MOST_PAGES = 4096,
@@ -36,11 +37,12 @@ static struct area {
     uint32_t count;    /* slots that fit */
     uint32_t used;     /* that were taken at least once, */
     uint32_t ready;    /* and that may be taken: their entries in the page map can be written */
+    uint64_t inverse;  /* 2^64 divided by the pages from one slot to the next, rounded up */
     struct { uint32_t first, last; } free, kept; /* numbers, linked by next, in the order in which they were freed */
     struct paged *slots;
 } areas[AREAS];
 static char *base;
-static unsigned area_log;
+static unsigned area_log, page_log; /* powers of two: bytes */
 static bool is_tried, by_advice;
 static uint32_t oldest, newest; /* in quarantine */
 static size_t waiting_bytes, kept_bytes;
@@ -73,9 +75,11 @@ static bool paged_reserve(unsigned log)
         return false;
     ph_os_no_huge(base, (size_t)AREAS << log);
     area_log = log;
+    page_log = (unsigned)__builtin_ctzl(ph_os_page_bytes());
     for (unsigned i = 0; i < AREAS; i++) {
         areas[i].pages = area_pages(i);
         areas[i].gap = area_gap(areas[i].pages);
+        areas[i].inverse = UINT64_MAX / (areas[i].pages + areas[i].gap) + 1;
         const size_t fit = (((size_t)1 << log) - ph_os_page_bytes()) / paged_stride(&areas[i]);
         areas[i].count = (uint32_t)(fit < 1 << INDEX_BITS ? fit : (1 << INDEX_BITS) - 1);
     }
@@ -99,7 +103,10 @@ bool ph_paged_ready(void)
         return base != NULL;
     is_tried = true;
     const size_t space = ph_os_space_limit();
-    for (unsigned log = AREA_LOG_MOST; log >= AREA_LOG_LEAST && base == NULL; log -= 2)
+    unsigned most = AREA_LOG_LEAST;
+    while (most < AREA_LOG_MOST && (size_t)1 << most < ph_stress_in_force()->budget * BUDGETS)
+        most++;
+    for (unsigned log = most; log >= AREA_LOG_LEAST && base == NULL; log--)
         if (space == SIZE_MAX || (size_t)AREAS << log <= space / SPACE_PART)
             (void)paged_reserve(log);
     if (base != NULL)
@@ -259,6 +266,15 @@ struct paged *ph_paged_ripe(size_t most_bytes)
     return pd;
 }
 
+/* A thread that is gone may have been about to change a list. */
+void ph_paged_mend(void)
+{
+    for (unsigned i = 0; i < AREAS; i++)
+        areas[i].free.first = areas[i].kept.first = 0;
+    oldest = newest = 0;
+    waiting_bytes = kept_bytes = 0;
+}
+
 /* ---- finding -------------------------------------------------------------------------------------- */
 
 struct paged *ph_paged_at(uint32_t number)
@@ -269,17 +285,36 @@ struct paged *ph_paged_at(uint32_t number)
     return &areas[area].slots[index];
 }
 
-/* The guard before an area's first slot counts as that one's. */
-struct paged *ph_paged_of(const void *address)
+/* Of so many bytes into an area; the guard before the first slot counts as that one's.  A division would be half of what
+ * each call of a checked function takes; with fewer than 2^32 pages of either kind the product is exact. */
+static inline size_t index_of(const struct area *ar, size_t inside)
 {
-    if (base == NULL)
-        return NULL;
+    const size_t page = inside >> page_log;
+    return page == 0 ? 0 : (size_t)((unsigned __int128)(page - 1) * ar->inverse >> 64);
+}
+
+static inline struct paged *paged_of(const void *address)
+{
     const size_t offset = (size_t)((const char *)address - base), area = offset >> area_log;
-    if (area >= AREAS)
+    if (area >= AREAS || base == NULL)
         return NULL;
-    const size_t inside = offset & (((size_t)1 << area_log) - 1);
-    const size_t index = inside < ph_os_page_bytes() ? 0 : (inside - ph_os_page_bytes()) / paged_stride(&areas[area]);
+    const size_t index = index_of(&areas[area], offset & (((size_t)1 << area_log) - 1));
     return index < __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE) ? &areas[area].slots[index] : NULL;
+}
+
+struct paged *ph_paged_of(const void *address) { return paged_of(address); }
+
+/* Freed memory of a private heap can be read: W32 2.8.  (What is kept of the process heap's is no business of theirs.) */
+size_t ph_page_heap_room(const char *at, bool is_write)
+{
+    const struct paged *pd = paged_of(at);
+    if (pd == NULL)
+        return SIZE_MAX;
+    const unsigned state = __atomic_load_n(&pd->state, __ATOMIC_ACQUIRE);
+    const size_t into = (size_t)(at - pd->block);
+    if (likely(state == SLOT_LIVE))
+        return into < pd->wanted ? pd->wanted - into : 0;
+    return state < SLOT_LIVE || (pd->kept && !is_write && pd->heap != &ph_process_heap) ? SIZE_MAX : 0;
 }
 
 struct paged *ph_paged_below(const char *address)
@@ -287,8 +322,7 @@ struct paged *ph_paged_below(const char *address)
     const size_t offset = (size_t)(address - base), area = offset >> area_log;
     if (base == NULL || area >= AREAS)
         return NULL;
-    const size_t inside = offset & (((size_t)1 << area_log) - 1), os_page = ph_os_page_bytes();
-    const size_t index = inside < os_page ? 0 : (inside - os_page) / paged_stride(&areas[area]);
+    const size_t index = index_of(&areas[area], offset & (((size_t)1 << area_log) - 1));
     const size_t used = __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE), below = index < used ? index : used;
     return below > 0 ? &areas[area].slots[below - 1] : NULL;
 }

@@ -248,6 +248,45 @@ START_TEST(other_heaps_only)
 }
 END_TEST
 
+/* ---- whose an address is ---- */
+
+/* Slots of each length. */
+START_TEST(room_from_an_address_on_ends_with_its_block)
+{
+    enum { MANY = 40 };
+    const size_t bytes = sizes[_i];
+    char *block[MANY];
+    for (unsigned i = 0; i < MANY; i++) {
+        block[i] = take(bytes);
+        ck_assert_uint_eq(ph_page_heap_room(block[i], true), bytes);
+        ck_assert_uint_eq(ph_page_heap_room(block[i] + bytes - 1, false), 1);
+        ck_assert_uint_eq(ph_page_heap_room(block[i] + bytes, false), 0);
+        ck_assert_uint_eq(ph_page_heap_room(ph_paged_end(slot_of(block[i])), false), 0);
+    }
+    for (unsigned i = 0; i < MANY; i++)
+        ck_assert_uint_eq(ph_page_heap_room(block[i], false), bytes);
+    for (unsigned i = 0; i < MANY; i++)
+        give(block[i]);
+    for (unsigned i = 0; i < MANY; i++)
+        ck_assert_uint_eq(ph_page_heap_room(block[i], false), 0);
+    ck_assert_uint_eq(ph_page_heap_room((const char *)&block, true), SIZE_MAX);
+}
+END_TEST
+
+/* The engine may keep it accessible for a while, for its own reasons. */
+START_TEST(freed_block_of_the_process_heap_has_no_room_though_it_can_be_read)
+{
+    char *block = take(100);
+    struct paged *pd = ph_paged_of(block);
+    give(block);
+    const uint8_t kept = pd->kept;
+    pd->kept = 1;
+    const size_t room = ph_page_heap_room(block, false);
+    pd->kept = kept;
+    ck_assert_uint_eq(room, 0);
+}
+END_TEST
+
 /* ---- budget, quarantine, time ---- */
 
 START_TEST(beyond_the_budget_blocks_have_no_slot_but_are_there)
@@ -355,6 +394,9 @@ int main(void)
     tcase_add_test(which, only_sizes_that_were_asked_for);
     tcase_add_test(which, rate_says_how_many);
     tcase_add_test(which, other_heaps_only);
+    TCase *whose = room_case(suite, "whose an address is", setup, teardown);
+    tcase_add_loop_test(whose, room_from_an_address_on_ends_with_its_block, 1, COUNT(sizes));
+    tcase_add_test(whose, freed_block_of_the_process_heap_has_no_room_though_it_can_be_read);
     TCase *bounds = room_case(suite, "budget, quarantine, time", setup, teardown);
     tcase_add_test(bounds, beyond_the_budget_blocks_have_no_slot_but_are_there);
     tcase_add_test(bounds, freed_slot_waits_as_long_as_the_quarantine_says);

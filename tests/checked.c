@@ -127,7 +127,7 @@ static const struct iovec *pieces(char *at, size_t bytes)
     return both;
 }
 
-static int by_list(char *to, size_t bytes, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int by_list(char *to, size_t bytes, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -137,7 +137,7 @@ static int by_list(char *to, size_t bytes, const char *format, ...)
 }
 
 #ifdef __GLIBC__
-static int by_checked_list(char *to, size_t bytes, const char *format, ...)
+__attribute__((format(printf, 3, 4))) static int by_checked_list(char *to, size_t bytes, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -257,6 +257,7 @@ static bool says(const char *words)
 /* The first line, and the first frame. */
 static bool is_told(const struct act *a, enum place place)
 {
+    static const char first[] = "    #0 checked+";
     static const char kinds[PLACES][32] = {[BEYOND] = "behind the end", [BEFORE] = "before the start", [FREED] = "after free"};
     const bool is_read = (a->kind & (READS | TEXT)) != 0, is_late = place == FREED && (a->kind & LATE);
     char words[100];
@@ -266,7 +267,7 @@ static bool is_told(const struct act *a, enum place place)
     snprintf(words, sizeof words, "%zu bytes before block", a->unit);
     if (place == BEYOND && !says(", 0 bytes behind the end of block")) return false;
     if (place == BEFORE && !says(words)) return false;
-    return is_late || says("    #0 checked+");
+    return is_late || strncmp(strchr(said, '\n') + 1, first, sizeof first - 1) == 0;
 }
 
 static unsigned wrong;

@@ -6,6 +6,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -83,11 +84,12 @@ static void wide_to_the_end(void)
 static void nothing(void)
 {
     static char to[8];
+    volatile size_t none = 0; /* the compiler asks whether it was meant */
     char *block = block_of(PAGE, 'a'), *volatile gone = block_of(24, 'b');
     free(gone);
     memcpy(block + PAGE, to, 0);
     memcpy(to, gone, 0);
-    memset(gone, 1, 0);
+    memset(gone, 1, none);
     memmove(gone - 1, block + PAGE, 0);
     need(memcmp(gone, block, 0) == 0 && strncmp(gone, block, 0) == 0 && memchr(gone, 'a', 0) == NULL && strnlen(gone, 0) == 0);
     strncpy(gone, to, 0);
@@ -146,13 +148,17 @@ static void received_less(void)
     need(readv(ends[1], both, 2) == PAGE);
 }
 
-/* It says how much there was, not how much it put. */
+/* It says how much there was, not how much it put; of TCP it puts nothing. */
 static void told_the_length(void)
 {
+    struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {.s_addr = htonl(INADDR_LOOPBACK)}};
+    socklen_t bytes = sizeof here;
     char *small = block_of(16, 'a'), *block = block_of(PAGE, 'a');
-    int ends[2];
-    need(socketpair(AF_UNIX, SOCK_DGRAM, 0, ends) == 0 && send(ends[0], block, PAGE, 0) == PAGE);
-    need(recv(ends[1], small, 16, MSG_TRUNC) == PAGE);
+    const int listening = socket(AF_INET, SOCK_STREAM, 0), out = socket(AF_INET, SOCK_STREAM, 0);
+    if (bind(listening, (struct sockaddr *)&here, sizeof here) != 0 || listen(listening, 1) != 0) return; /* no network here */
+    need(getsockname(listening, (struct sockaddr *)&here, &bytes) == 0 && connect(out, (struct sockaddr *)&here, sizeof here) == 0);
+    const int in = accept(listening, NULL, NULL);
+    need(send(out, block, PAGE, 0) == PAGE && recv(in, small, PAGE, MSG_TRUNC | MSG_WAITALL) == PAGE);
 }
 
 static void lines_shorter(void)
@@ -169,16 +175,14 @@ static void lines_shorter(void)
 /* ---- memory that lives for others ------------------------------------------------------------------------ */
 
 /* Who has read what was written frees the block that it was written from, before the writer knows. */
-static void *free_after_read(void *ends)
+enum { MESSAGES = 3000 };
+
+static void *free_what_comes(void *ends)
 {
-    char *block;
-    need(read(((int *)ends)[0], &block, sizeof block) == sizeof block);
-    for (unsigned i = 0; i < 2000; i++) {
-        char **next = malloc(sizeof *next);
-        need(read(((int *)ends)[0], next, sizeof *next) == sizeof *next);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        void *block;
+        need(read(*(int *)ends, &block, sizeof block) == sizeof block);
         free(block);
-        block = *next;
-        free(next);
     }
     return NULL;
 }
@@ -187,29 +191,39 @@ static void freed_by_reader(void)
 {
     int ends[2];
     pthread_t reader;
-    need(pipe(ends) == 0 && pthread_create(&reader, NULL, free_after_read, ends) == 0);
-    for (unsigned i = 0; i < 2001; i++) {
-        char **block = malloc(sizeof *block);
-        *block = (char *)block;
+    need(pipe(ends) == 0 && pthread_create(&reader, NULL, free_what_comes, ends) == 0);
+    for (unsigned i = 0; i < MESSAGES; i++) {
+        void **block = hidden(malloc(sizeof *block));
+        *block = block;
         need(write(ends[1], block, sizeof *block) == sizeof *block);
     }
     need(pthread_join(reader, NULL) == 0);
 }
 
-/* W32 2.8: freed memory of a heap with fills is filled, and can be read. */
-static void private_freed(void)
+/* The Win32 names have no default version. */
+static void (*win32(const char *name))(void)
 {
-    static const char version[] = "PRIVHEAP_1.0";
-    void *(*create)(uint32_t, size_t, size_t) = (void *(*)(uint32_t, size_t, size_t))dlvsym(RTLD_DEFAULT, "HeapCreate", version);
-    void *(*take)(void *, uint32_t, size_t) = (void *(*)(void *, uint32_t, size_t))dlvsym(RTLD_DEFAULT, "HeapAlloc", version);
-    int (*give)(void *, uint32_t, void *) = (int (*)(void *, uint32_t, void *))dlvsym(RTLD_DEFAULT, "HeapFree", version);
+    void (*function)(void) = (void (*)(void))dlvsym(RTLD_DEFAULT, name, "PRIVHEAP_1.0");
+    need(function != NULL);
+    return function;
+}
+
+/* W32 2.8: freed memory of a heap with fills is filled, and can be read.  The engine puts the tail anew by memset where a
+ * block becomes shorter. */
+static void private_blocks(void)
+{
+    void *(*create)(uint32_t, size_t, size_t) = (void *(*)(uint32_t, size_t, size_t))win32("HeapCreate");
+    void *(*take)(void *, uint32_t, size_t) = (void *(*)(void *, uint32_t, size_t))win32("HeapAlloc");
+    void *(*resize)(void *, uint32_t, void *, size_t) = (void *(*)(void *, uint32_t, void *, size_t))win32("HeapReAlloc");
+    int (*give)(void *, uint32_t, void *) = (int (*)(void *, uint32_t, void *))win32("HeapFree");
+    enum { FILLS = 0x20 | 0x40, IN_PLACE = 0x10 };
     static char copy[40];
-    need(create != NULL && take != NULL && give != NULL);
-    enum { FILLS = 0x20 | 0x40 }; /* HEAP_TAIL_CHECKING_ENABLED and HEAP_FREE_CHECKING_ENABLED */
     void *heap = create(FILLS, 0, 0), *block = take(heap, 0, 40);
     memset(block, 'a', 40);
+    need(resize(heap, IN_PLACE, block, 30) == block && resize(heap, IN_PLACE, block, 33) == block);
+    memset(block, 'a', 33);
     need(give(heap, 0, block));
-    memcpy(copy, block, 40);
+    memcpy(copy, block, 33);
     need(copy[0] == (char)0xee || copy[0] == (char)0xfe);
 }
 
@@ -229,10 +243,42 @@ static void resized(void)
     }
 }
 
+/* ---- before anything is ready ------------------------------------------------------------------------------ */
+
+#if defined(__GLIBC__) && defined(__x86_64__)
+/* The loader asks while it relocates the program: no constructor has run. */
+static int early_answer(void) { return 1; }
+static int early_refusal(void) { return 0; }
+
+static int (*early_chosen(void))(void)
+{
+    static char to[64], from[] = "some words";
+    const void *middle = memchr(from, ' ', sizeof from);
+    memset(to, 'b', sizeof to);
+    memcpy(to, from, sizeof from);
+    memmove(to + 5, to + 2, 6);
+    memmove(to + 8, to + 9, 2);
+    to[10] = '\0';
+    const int good = memcmp(to, "some me or", 10) == 0 && middle == from + 4 && strlen(to) == 10 && strcmp(to, from) < 0 &&
+                     strncmp(to, from, 5) == 0 && strchr(to, 'm') == to + 2 && strrchr(to, 'm') == to + 5 && strnlen(to, 3) == 3;
+    return good ? early_answer : early_refusal;
+}
+
+static int early(void) __attribute__((ifunc("early_chosen")));
+
+static void before_all(void)
+{
+    need(early() == 1);
+}
+#else
+static void before_all(void) {}
+#endif
+
 const struct right rights[] = {
     {"compared", compared}, {"found", found}, {"copied to the end of text", copied_to_the_end_of_text},
     {"wide to the end", wide_to_the_end}, {"nothing", nothing}, {"probed", probed}, {"refused", refused},
     {"read less", read_less}, {"read message", read_message}, {"received less", received_less},
     {"told the length", told_the_length}, {"lines shorter", lines_shorter}, {"freed by reader", freed_by_reader},
-    {"private freed", private_freed}, {"resized", resized}, {NULL, NULL},
+    {"private blocks", private_blocks}, {"resized", resized},
+    {"before all", before_all}, {NULL, NULL},
 };

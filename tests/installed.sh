@@ -60,6 +60,9 @@ if [ -e "$preload_object" ]; then
     "privheap: version $version serves malloc"*) ;;
     *) fail "the preload object that privheap.pc names says: $said" ;;
     esac
+    beside=${preload%/*}/libprivheap-check.so
+    said=$(LD_PRELOAD=$preload:$beside PRIVHEAP_STRESS=on sh -c 'echo "$LD_PRELOAD"' 2>&1)
+    [ -f "$beside" ] && [ "$said" = "$preload:$beside" ] || fail "with the object beside it: $said"
     # Also when the tree was moved as a whole, as a staged one is.
     said=$("$DESTDIR$bindir/privheap" --version 2>&1) || fail "the installed command: $said"
 fi

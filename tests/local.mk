@@ -271,6 +271,7 @@ EXTRA_DIST += %D%/signals/storm.h
 EXTRA_DIST += %D%/slowest.sh
 EXTRA_DIST += %D%/resident_long.sh
 EXTRA_DIST += %D%/soak_long.sh
+EXTRA_DIST += %D%/symbols.libprivheap-check.expected
 EXTRA_DIST += %D%/symbols.libprivheap-preload.expected
 EXTRA_DIST += %D%/symbols.libprivheap.expected
 EXTRA_DIST += %D%/tally.sh

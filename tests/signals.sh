@@ -40,6 +40,11 @@ PRIVHEAP_MODE=secure run modes cancellation
 for storm in keep fork jump; do
     run storm $storm "${signals_seconds:-1.5}"
 done
+# Each block in a slot of its own: no thread has stacks, all take the same locks.
+for mode in atfork raw-fork destructors small-stacks coroutines; do
+    PRIVHEAP_STRESS=on run modes $mode
+done
+PRIVHEAP_STRESS=on run storm fork 0.5
 # Many guarded blocks: a handler may not wait for the gate either.
 PRIVHEAP_GUARD_RATE=3 run storm jump 0.5
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Copyright (c) 2026 the privheap authors
 #
-# symbols.sh -- what both objects offer and need, as `nm -D` and `readelf` see it, is what the
+# symbols.sh -- what the objects offer and need, as `nm -D` and `readelf` see it, is what the
 # committed lists say.  symbols.sh --update writes the lists anew, from the objects of the folder
 # it is called in (a build folder).
 
@@ -10,6 +10,7 @@ srcdir=${top_srcdir:-$(cd "$(dirname "$0")/.." && pwd)}/tests
 build=${top_builddir:-.}
 preload=$build/preload/.libs/libprivheap-preload.so
 library=$build/lib/.libs/libprivheap.so
+check=$build/preload/.libs/libprivheap-check.so
 most_tls_bytes=63
 
 [ -e "$preload" ] || { echo 'there is no preload object in this build'; exit 77; }
@@ -24,13 +25,13 @@ default | '-g -O2 debug 0' | '-O2 -g debug 0') asked='^' ;;
 esac
 
 # Names offered, names asked for, libraries asked for, flags.  Versions of libc's symbols are left
-# out: they differ from one machine to the next.  So are the weak names of the library, the compiler's hooks; the preload
-# object has none of those, which cost every process that starts.
+# out: they differ from one machine to the next.  So are the weak names of the library, the compiler's hooks; what is
+# preloaded has none of those, which cost every process that starts.
 describe() {
     LC_ALL=C nm -D --defined-only "$1" | awk '$2 != "A" { print "offers", $2, $3 }' | LC_ALL=C sort
     LC_ALL=C nm -D --undefined-only "$1" | awk '$1 == "U" { sub(/@.*/, "", $2); print "asks for", $2 }' |
         LC_ALL=C sort
-    [ "$1" != "$preload" ] || LC_ALL=C nm -D --undefined-only "$1" | awk '$1 ~ /^[vw]$/ { sub(/@.*/, "", $2); print "asks for, if there is,", $2 }' |
+    [ "$1" = "$library" ] || LC_ALL=C nm -D --undefined-only "$1" | awk '$1 ~ /^[vw]$/ { sub(/@.*/, "", $2); print "asks for, if there is,", $2 }' |
         LC_ALL=C sort
     LC_ALL=C readelf -dW "$1" | awk '
         $2 == "(NEEDED)" || $2 == "(SONAME)" { gsub(/[][]/, "", $NF); print tolower(substr($2, 2, length($2) - 2)), $NF }
@@ -41,7 +42,7 @@ describe() {
 }
 
 status=0
-for object in "$preload" "$library"; do
+for object in "$preload" "$check" "$library"; do
     name=$(basename "$object" .so)
     list=$srcdir/symbols.$name.expected
     if [ "$1" = --update ]; then
