@@ -68,6 +68,17 @@ static int many(void)
     return 0;
 }
 
+/* More than a small quarantine holds, one after the other. */
+static int after_many(void)
+{
+    for (int i = 0; i < 30000; i++)
+        take(32), give();
+    take(32);
+    give();
+    looks(7);
+    return 0;
+}
+
 static int echo(void)
 {
     char line[100];
@@ -109,6 +120,8 @@ int main(int argc, char **argv)
         return lives_on(argv[2]);
     else if (strcmp(what, "many") == 0)
         return many();
+    else if (strcmp(what, "after-many") == 0)
+        return after_many();
     else if (strcmp(what, "echo") == 0)
         return echo();
     else if (strcmp(what, "crash") == 0)
