@@ -110,10 +110,13 @@ has 'under a bound on addresses' '^==[0-9]*== PH114 read after free: 7 bytes int
 has 'under a bound on addresses: all are guarded' ': 1 finding; 3000[0-9] blocks guarded; ' said
 (ulimit -v 2000000 && stress --max-slowdown=1 -- ./stressed after-many) # freed blocks stay accessible
 grep -q 'no address space' said && complain "under a bound on addresses, what is freed is not taken again: $(cat said)"
+stress --unaligned -- ./stressed aligned
+expect 'unaligned: blocks whose alignment was asked for' 0 $?
 stress --size=1000- -- ./stressed over-read
 expect 'a size that is not asked for' 0 $?
 stress --module=libother.so -- ./stressed over-read
 expect 'a module that is not asked for' 0 $?
+has 'a module that no block is of' ': nothing was found; 0 blocks guarded; ' said
 
 # ---- several ---------------------------------------------------------------------------------------
 
