@@ -37,8 +37,8 @@ static struct place place_for(const struct heap *hp, const struct request *rq)
     const struct stress_spec *st = ph_stress_in_force();
     const size_t os_page = ph_os_page_bytes();
     struct place pl = {.room = rq->bytes + ph_paged_tail_bytes(hp), .align = rq->align > 16 ? rq->align : 16};
-    if (st->unaligned && rq->align <= 1)
-        pl.align = 1;
+    if (st->unaligned && rq->align <= 16)
+        pl.align = rq->align > 1 ? rq->align : 1;
     pl.at_start = st->side == STRESS_START || (st->side == STRESS_RANDOM && ph_page_heap_chance() >> 63 != 0);
     pl.open = pl.room > 0 ? ph_round_up(pl.align <= os_page && !pl.at_start ? ph_round_up(pl.room, pl.align) : pl.room, os_page) : 0;
     pl.bytes = pl.align <= os_page ? ph_round_up(pl.room, pl.align) : pl.room + pl.align - os_page;
