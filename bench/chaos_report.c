@@ -5,6 +5,7 @@
  * Owns:    nothing.  Calls: child.c for words, json.c.  Locks: none.
  * Why:     first what is wrong with the program, in words; then where; then the command that does it again. */
 #include <string.h>
+#include <sys/personality.h>
 
 #include "chaos_verb.h"
 #include "child.h"
@@ -13,6 +14,7 @@
 #define SCHEMA "privheap.chaos/1"
 
 enum { TEXT_BYTES = 256 };
+#define PERSONALITY_ASK 0xffffffffu /* changes nothing */
 
 static const char *const reasons[CHAOS_WAYS] = {
     "memory is read that nobody wrote", "memory is used after its free", "it matters where blocks lie",
@@ -62,6 +64,15 @@ static void put_blocks(FILE *out, const struct finding *fi)
     fputc('\n', out);
 }
 
+/* As the runs had. */
+static bool has_fixed_addresses(void)
+{
+    const int now = personality(PERSONALITY_ASK);
+    const bool has = now != -1 && personality((unsigned)now | ADDR_NO_RANDOMIZE) != -1;
+    if (has) (void)personality((unsigned)now);
+    return has;
+}
+
 static void put_finding(const struct chaos *c, FILE *out, const struct finding *fi)
 {
     char text[TEXT_BYTES];
@@ -78,7 +89,7 @@ static void put_finding(const struct chaos *c, FILE *out, const struct finding *
         fputc('\n', out);
     }
     ph_chaos_text(&fi->how, text, sizeof text);
-    fprintf(out, "  again: privheap run --checks=0 --guard-rate=0 --chaos=%s --", text);
+    fprintf(out, "  again: %sprivheap run --checks=0 --guard-rate=0 --chaos=%s --", has_fixed_addresses() ? "setarch -R " : "", text);
     ph_child_words(out, c->settings.argv);
     fputc('\n', out);
 }

@@ -138,10 +138,24 @@ static const char *damage_words(uint32_t kind)
     }
 }
 
+/* glibc has sigabbrev_np, other C libraries have none. */
+static const char *signal_name(int signal)
+{
+    static const struct { int number; const char *name; } known[] = {
+        { SIGSEGV, "SEGV" }, { SIGABRT, "ABRT" }, { SIGBUS, "BUS" }, { SIGFPE, "FPE" }, { SIGILL, "ILL" }, { SIGTRAP, "TRAP" },
+        { SIGSYS, "SYS" }, { SIGKILL, "KILL" }, { SIGTERM, "TERM" }, { SIGPIPE, "PIPE" }, { SIGALRM, "ALRM" }, { SIGHUP, "HUP" },
+        { SIGINT, "INT" }, { SIGQUIT, "QUIT" }, { SIGUSR1, "USR1" }, { SIGUSR2, "USR2" }, { SIGXCPU, "XCPU" }, { SIGXFSZ, "XFSZ" },
+        { SIGVTALRM, "VTALRM" }, { SIGPROF, "PROF" },
+    };
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (known[i].number == signal) return known[i].name;
+    return NULL;
+}
+
 static void say_signal(const struct sweep_point *point, char *out, size_t bytes)
 {
     int signal = WTERMSIG(point->status);
-    const char *name = sigabbrev_np(signal);
+    const char *name = signal_name(signal);
     bool has_address = (point->events & SWEEP_CRASHED) && (signal == SIGSEGV || signal == SIGBUS);
     int used = snprintf(out, bytes, "SIG%s", name != NULL ? name : "?");
     if (has_address && used < (int)bytes) snprintf(out + used, bytes - (size_t)used, " at address 0x%llx", (unsigned long long)point->address);

@@ -9,7 +9,6 @@
  * Why:     a machine may be so busy that an honest child gets no processor for seconds: one hangs that used
  *          up its time on a processor, or slept all the time without having been on one. */
 #include <errno.h>
-#include <linux/futex.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,8 @@
 #include "child.h"
 #include "command.h"
 #include "oom.h"
+
+enum { WAKE_SHARED = 1 }; /* linux/futex.h; the kernel's headers are not in every C library's path */
 
 void ph_oom_progress(const struct oom *o, bool is_last)
 {
@@ -42,7 +43,7 @@ static void slot_free(struct sweep *sw, unsigned slot)
 {
     __atomic_store_n(&sw->slot[slot], 0, __ATOMIC_RELEASE);
     __atomic_add_fetch(&sw->bell, 1, __ATOMIC_RELEASE);
-    (void)syscall(SYS_futex, &sw->bell, FUTEX_WAKE, 1 << 30, NULL, NULL, 0);
+    (void)syscall(SYS_futex, &sw->bell, WAKE_SHARED, 1 << 30, NULL, NULL, 0);
 }
 
 static bool tails_grow(struct oom *o, uint32_t point)

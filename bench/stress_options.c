@@ -91,6 +91,7 @@ static int take_name(struct stress_settings *s, enum word which, const char *par
     char name[64];
     if (!is_end(ph_part_name(text, name, sizeof name)))
         return ph_verb_bad(&options, which, text, which == STRESS_OPTION_module ? "is no name of a module" : "is no name of a heap");
+    s->has_name = true;
     return put_part(s, which, part, text);
 }
 

@@ -180,12 +180,13 @@ static void put_figures(const struct stress_run *run, FILE *out)
     fputc(')', out);
 }
 
+/* None at all is as good, unless somebody named them: then the name may be wrong. */
 static bool are_all_guarded(const struct stress *st)
 {
     struct finding_figures sum;
     for (unsigned i = 0; i < st->run_count; i++) {
         ph_stress_figures(&st->runs[i], &sum);
-        if (refused_in_all(&sum) != 0) return false;
+        if (refused_in_all(&sum) != 0 || (st->settings.has_name && sum.guarded == 0)) return false;
     }
     return true;
 }

@@ -38,7 +38,7 @@ struct stress_settings {
     struct stress_part parts[STRESS_PARTS];
     unsigned part_count;
     const char *suppress, *json, *sarif, *log;
-    bool gdb, is_quiet, no_rules;
+    bool gdb, is_quiet, no_rules, has_name; /* of a module or a heap */
     int exit_code;
     char **argv;
 };

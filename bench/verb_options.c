@@ -144,8 +144,8 @@ static int help_print(const struct verb_options *vo)
     return ph_output_end(vo->verb);
 }
 
-/* What getopt_long found; -1 to go on, else an exit code. */
-static int one_option(const struct verb_options *vo, int which, char **argv, void *settings)
+/* What getopt_long found in that word; -1 to go on, else an exit code. */
+static int one_option(const struct verb_options *vo, int which, const char *word, char **argv, void *settings)
 {
     if (which >= LETTERS && optarg != NULL && optarg == argv[optind - 1] && strcmp(optarg, "--") == 0) { /* else a value "--" */
         optopt = which;
@@ -156,7 +156,7 @@ static int one_option(const struct verb_options *vo, int which, char **argv, voi
                            vo->rows[optopt - LETTERS].argument);
     if (which == '?' && optopt >= LETTERS)
         return ph_complain(vo->verb, EXIT_OWN_ERROR, "--%s takes no value", vo->rows[optopt - LETTERS].name);
-    if (which == '?') return unknown_option(vo, argv[optind - 1]);
+    if (which == '?') return unknown_option(vo, word);
     if (which == 'h' || (unsigned)(which - LETTERS) == vo->help) return help_print(vo);
     int code = vo->take(settings, (unsigned)(which - LETTERS), optarg);
     return code == 0 ? -1 : code;
@@ -168,10 +168,11 @@ int ph_verb_options(const struct verb_options *vo, int argc, char **argv, void *
     switches_fill(vo, switches);
     opterr = 0;
     for (;;) {
+        const char *word = argv[optind > 0 ? optind : 1]; /* optind stays there while letters of it are left */
         optopt = 0;
         int which = getopt_long(argc, argv, "+:h", switches, NULL);
         if (which == -1) break;
-        int code = one_option(vo, which, argv, settings);
+        int code = one_option(vo, which, word, argv, settings);
         if (code != -1) return code;
     }
     if (argv[optind] != NULL) return -1;

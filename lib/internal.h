@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  * Copyright (c) 2026 the privheap authors */
-/* internal.h -- THE MAP: words, drawing, every struct, every shared prototype by room, lock order.
- * Longer than other files, because it is all of the map in one place.
+/* internal.h -- THE MAP, all in one place: words, drawing, every struct, every shared prototype by room, lock order.
  *
  * Words (each has one meaning)
  *   block       what a caller holds              page    equal-size blocks, their descriptor elsewhere
@@ -21,6 +20,8 @@
  *   hard        the process heap in secure or tolerant mode: every block has an exact size and a tail
  *   tail        bytes behind a block that say whether somebody wrote there
  *   late        a freed block that waits before it may be taken again
+ *   slot        OS pages of one block's own, between inaccessible ones (and, in a stack, the place of one entry)
+ *   paged       a block in a slot of the page heap, which serves stressed processes; `guarded` is one in a slot of guard.c's
  *   warm        a dead heap that keeps its first region for the next HeapCreate
  *   seal        a check value over fields that rarely change (valid.h)
  *
@@ -44,7 +45,7 @@
  *        shard, depot, back, mend  class locks; which page serves, batches, free pages; after a fork past us
  *            |
  *   packed   large, kept, guard, pageheap    blocks side by side; one mapping, or slot, for one block
- *            |      (packedcheck; fence, guardslot, guardfault; pageslot, pagefault)
+ *            |      (packedcheck; fence, guardslot, guardfault; pagewants, pagelook, pageslot, pagefault)
  *          page              equal-size blocks
  *            |
  *   span, spanguard, purge, forget, spancheck  units cut from regions and joined again; dirty memory goes back by age
@@ -56,37 +57,35 @@
  *      os, osproc, clock     (services that any room may call: lock, options, message, text, bytes, invariant,
  *                            report, unwind, cfi, site, trace, parts, pattern, fail, chaos, stress)
  *
- * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap
- * that HeapCreate made without a bound: its first region begins with 64 KB of packed memory, which
- * serves the first 16 blocks of each class; then the class has pages, and a thread that comes here
- * often has stacks.  A bounded heap, or one with debug flags, is packed memory and nothing else.
+ * Which way serves a block.  The process heap: pages to 16 KB, runs to 1 MB, then mappings.  A heap that HeapCreate
+ * made without a bound: its first region begins with 64 KB of packed memory, which serves the first 16 blocks of each
+ * class; then the class has pages, and a thread that comes here often has stacks.  A bounded heap, or one with debug
+ * flags, is packed memory and nothing else.  With option STRESS the page heap comes first, but for bounded and
+ * executable heaps; the process heap is hard then, others have debug flags, and that is where the rest goes.
  *
- * HeapAlloc and HeapFree: a thread finds its sized local by the handle (one comparison), the entry on
- * top of the class's stack says where the block and its code are, and `code == lo->check` (0) is the
- * one test; the block itself is never touched.  HeapFree finds the page's cell through the page map, and
- * in it the page's end and its class's magic: the product proves the start and gives the code's place.
+ * HeapAlloc and HeapFree: a thread finds its sized local by the handle (one comparison), the entry on top of the
+ * class's stack says where the block and its code are, and `code == lo->check` (0) is the one test; the block itself is
+ * never touched.  HeapFree finds the page's cell through the page map, and in it the page's end and its class's magic:
+ * the product proves the start and gives the code's place.
  *
- * One operation:  malloc pops from local->stack[class]; free asks the page map which class, heap
- * and shard stand at the address, proves by a multiplication that it is the start of a block, and
- * pushes.  The one test of each fails for everything unusual: malloc's that the key of the youngest
- * entry is right (the stack is empty, so that its entry is the block that is none; the heap is
- * stopped; nothing is set up; somebody wrote to a free block), free's that `entry - tag < 64`
- * (stopped, other heap, other kind).  Pointers, not counts: a store and the load that meets it again
- * are matched by the processor when both address as register plus constant (8.2 ns a pair with an
- * index, 2.2 with a pointer, where every block is freed before the next is taken).
+ * One operation:  malloc pops from local->stack[class]; free asks the page map which class, heap and shard stand at the
+ * address, proves by a multiplication that it is the start of a block, and pushes.  The one test of each fails for
+ * everything unusual: malloc's that the key of the youngest entry is right (the stack is empty, so that its entry is
+ * the block that is none; the heap is stopped; nothing is set up; somebody wrote to a free block), free's that
+ * `entry - tag < 64` (stopped, other heap, other kind).  Pointers, not counts: a store and the load that meets it again
+ * are matched by the processor when both address as register plus constant (8.2 ns a pair with an index, not 2.2).
  *
  * What a page-map entry says (8 bytes for each unit):
- *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 units to the page's end; of a
- *   sized page 32-63 where its struct size_cell is: 16 bits into the chunk, 16 bits which chunk
- *   kinds: 0 nothing; 1-64 page of plain class 0-63; 65-128 page of its sized twin; then
- *   KIND_RUN, KIND_LARGE, KIND_FREE, KIND_GUARD.  Pages fill all their units; a run, a free span and a guard their
- *   first and last; a large block its first; all other entries are 0, packed memory's too.  Whose region
- *   an address lies in stands beside: a heap's number for each 64 KB, of all but the process heap.
+ *   bits 0-7 kind, 8-23 heap, 24-31 shard, 32-57 span descriptor, 58-63 units to the page's end; of a sized page 32-63
+ *   where its struct size_cell is: 16 bits into the chunk, 16 bits which chunk
+ *   kinds: 0 nothing; 1-64 page of plain class 0-63; 65-128 page of its sized twin; then KIND_RUN, KIND_LARGE, KIND_FREE,
+ *   KIND_GUARD.  Pages fill all their units; a run, a free span and a guard their first and last; a large block its
+ *   first; all other entries are 0, packed memory's too.  Whose region an address lies in stands beside: a heap's number
+ *   for each 64 KB, of all but the process heap.
  *
- * The three states of a free span: virgin (never handed out, zero), purged (given back to the
- * system since, zero again), dirty.  A page in dirty memory writes a key into each of its blocks
- * when it is made, so that every block that leaves it can be checked; in the other two the second
- * word of a block that nobody ever held must still be zero.
+ * The three states of a free span: virgin (never handed out, zero), purged (given back to the system since, zero
+ * again), dirty.  A page in dirty memory writes a key into each of its blocks when it is made, so that every block that
+ * leaves it can be checked; in the other two the second word of a block that nobody ever held must still be zero.
  *
  * Lock order (a thread may take only what stands below what it holds; all but the first three are
  * leaf locks, held for microseconds, and may be taken while busy):
@@ -95,7 +94,7 @@
  *   LOCK 3  gate      gate.c    one heap: who stops it, which locals it has.  Never while busy.
  *   LOCK 4  thread    sized.c   process: which thread has which sized locals; spare ones.  Never while busy.
  *   LOCK 5  class     shard.c   one shard and class: its pages
- *   LOCK 6  span      span.c    one heap: its free spans, regions, large blocks
+ *   LOCK 6  span      span.c    one heap: its free spans, regions, large blocks; the process heap's: all slots, too
  *   LOCK 7  map       map.c     process: leaves of the page map
  *   LOCK 8  cache     region.c  process: address ranges kept for later heaps; mappings kept by kept.c and fence.c
  *   LOCK 9  meta      meta.c    process: cells for descriptors
@@ -106,15 +105,14 @@
  * those of faults, may come while a lock is held: then they get memory that needs none (emergency.c), and what they
  * free waits.
  *
- * Locks know their holder, because fork may be called in a signal handler that interrupted us: then
- * its prepare leaves alone what its own thread holds (the interrupted operation goes on, in parent
- * and child), and takes no gate lock, for whose holder may be waiting for this very thread.
+ * Locks know their holder, because fork may be called in a signal handler that interrupted us: then its prepare leaves
+ * alone what its own thread holds (the interrupted operation goes on, in parent and child), and takes no gate lock, for
+ * whose holder may be waiting for this very thread.
  *
- * The gate: an operation says `busy = frame`, then looks at check or tag; whoever needs the whole
- * heap holds the gate lock, sets check and tag of every local to values that fail both tests,
- * issues one membarrier and waits until each busy is 0.  The stop is sticky: the local's owner
- * takes the gate lock at its next operation and sets them right again, later and later (up to
- * 50 ms) while stops keep coming. */
+ * The gate: an operation says `busy = frame`, then looks at check or tag; whoever needs the whole heap holds the gate
+ * lock, sets check and tag of every local to values that fail both tests, issues one membarrier and waits until each
+ * busy is 0.  The stop is sticky: the local's owner takes the gate lock at its next operation and sets them right
+ * again, later and later (up to 50 ms) while stops keep coming. */
 #ifndef PH_INTERNAL_H
 #define PH_INTERNAL_H
 
@@ -192,7 +190,7 @@ struct span {
             uint32_t freed_ms;   /* free span: when */
             union {
                 struct { uint32_t dirty_first, dirty_count; }; /* dirty free span: the units that are, from its start */
-                struct { uint32_t offset, slot; }; /* large, guarded: where it stands in its first unit, and guard.h's number */
+                struct { uint32_t offset, slot; }; /* large, guarded: where it stands in its first unit, and its slot's number */
             };
             uint32_t seal;       /* of these, and of the bits above but for the state */
         };

@@ -37,8 +37,8 @@ static struct place place_for(const struct heap *hp, const struct request *rq)
     const struct stress_spec *st = ph_stress_in_force();
     const size_t os_page = ph_os_page_bytes();
     struct place pl = {.room = rq->bytes + ph_paged_tail_bytes(hp), .align = rq->align > 16 ? rq->align : 16};
-    if (st->unaligned && rq->align <= 1)
-        pl.align = 1;
+    if (st->unaligned && rq->align <= 16)
+        pl.align = rq->align > 1 ? rq->align : 1;
     pl.at_start = st->side == STRESS_START || (st->side == STRESS_RANDOM && ph_page_heap_chance() >> 63 != 0);
     pl.open = pl.room > 0 ? ph_round_up(pl.align <= os_page && !pl.at_start ? ph_round_up(pl.room, pl.align) : pl.room, os_page) : 0;
     pl.bytes = pl.align <= os_page ? ph_round_up(pl.room, pl.align) : pl.room + pl.align - os_page;
@@ -187,7 +187,7 @@ void *ph_page_heap_alloc(struct heap *hp, const struct request *rq)
         return NULL;
     void *block = NULL;
     const uint64_t began = ph_page_heap_begins();
-    if (ph_page_heap_is_late(2))
+    if (ph_page_heap_is_late(2) || ph_page_heap_is_hot(rq->caller))
         ph_page_heap_refuse(PAGED_TIME, rq->bytes);
     else
         block = paged_take(hp, rq);
@@ -234,9 +234,9 @@ static bool is_kept(const struct heap *hp, const struct paged *pd)
 {
     if (pd->pages == 0)
         return false;
-    if (hp->debug != 0)
-        return __atomic_load_n(&hp->handle, __ATOMIC_RELAXED) != NULL;
-    return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(1);
+    if (hp->debug != 0) /* W32 3.5: a large one goes back to the system */
+        return pd->wanted <= PAGED_FILL_BYTES && __atomic_load_n(&hp->handle, __ATOMIC_RELAXED) != NULL;
+    return pd->pages <= KEEP_PAGES && ph_page_heap_is_late(1) && !ph_page_heap_is_rare(pd);
 }
 
 /* Held: the lock.  Nobody may look around it any more. */

@@ -24,6 +24,7 @@ struct paged {
     uint32_t stack[SLOT_EVENTS];  /* trace.h's numbers; 0: none */
     uint32_t span;    /* its descriptor, for good; SPAN_NONE: none yet */
     uint32_t pages;   /* OS pages from that of its block on that are open while it lives */
+    uint16_t place[SLOT_EVENTS]; /* of the program, more or less; 0: unknown */
     uint8_t state;    /* enum slot_state */
     uint8_t family;   /* enum family: who took it */
     uint8_t opened;   /* flag: a fault made some of what is inaccessible accessible */
@@ -54,6 +55,8 @@ bool ph_page_heap_wants(const struct heap *hp, size_t bytes);
 uint64_t ph_page_heap_chance(void); /* a number for the block that was wanted last; the same for the same seed */
 uint64_t ph_page_heap_begins(void); /* 0: this operation is not timed */
 void ph_page_heap_ends(uint64_t began);
+bool ph_page_heap_is_rare(const struct paged *pd); /* few blocks came from there, or went there, up to now */
+bool ph_page_heap_is_hot(const void *caller); /* so many blocks were taken by that call that this one can do without */
 bool ph_page_heap_is_late(uint32_t times); /* the page heap took its share, 1 or 2 times */
 struct page_heap_figures *ph_page_heap_figures(void);
 void ph_page_heap_count(size_t bytes), ph_page_heap_discount(size_t bytes); /* a block came, or went */

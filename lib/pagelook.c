@@ -22,7 +22,7 @@ size_t ph_paged_tail_bytes(const struct heap *hp) { return hp->debug != 0 ? PATT
 
 char *ph_paged_before(const struct paged *pd)
 {
-    enum { BEFORE_BYTES = 512 };
+    enum { BEFORE_BYTES = 256 };
     char *const page = paged_first_page(pd->block);
     return pd->block - page > BEFORE_BYTES ? pd->block - BEFORE_BYTES : page;
 }
@@ -67,10 +67,21 @@ void ph_paged_check(const struct paged *pd)
 
 /* ---- who had it ----------------------------------------------------------------------------------- */
 
+/* Of the innermost callers, which are one place of the program, or a function of its own that allocates and its caller. */
+static uint16_t place_of(const struct trace *trace)
+{
+    enum { CALLERS = 3 };
+    uint64_t hash = 0;
+    for (unsigned i = 0; i < trace->depth && i < CALLERS; i++)
+        hash = (hash ^ trace->pc[i]) * 0x9e3779b97f4a7c15u;
+    return (uint16_t)(hash >> 48);
+}
+
 void ph_paged_note(struct paged *pd, enum slot_event event)
 {
     struct trace trace;
     ph_trace_deep(&trace, ph_stress_in_force()->stacks);
+    pd->place[event] = place_of(&trace);
     pd->stack[event] = ph_trace_intern(&trace);
     pd->thread[event] = trace.thread;
 }

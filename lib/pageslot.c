@@ -20,12 +20,14 @@ enum {
     STEPS = 4,           /* lengths to a doubling, from 8 pages on; below each number of pages is one */
     FEW = 8,
     AREAS = FEW + (DOUBLINGS - 3) * STEPS,
-    AREA_LOG_MOST = 36, AREA_LOG_LEAST = 28,
+    AREA_LOG_MOST = 36, AREA_LOG_USUAL = 28, AREA_LOG_LEAST = 20,
+    BUDGETS = 4,         /* an area is as long as so many budgets: a block and its guard are two, and some wait */
     CHUNK_BYTES = 1 << 20,
     INDEX_BITS = 23,
     WIDE_FROM_PAGES = 16, GAP_MOST_PAGES = 4096,
     KEPT_LEAST_BYTES = 4 << 20, KEPT_MOST_BYTES = 64 << 20, /* of freed blocks that stay accessible */
-    SPACE_PART = 4,      /* of a bound on the process's addresses */
+    SPACE_PART = 16,     /* of a bound on the process's addresses */
+    WAITING_PART = 4,    /* of an area may wait in quarantine: as much lies between its slots, the rest is for live blocks */
     MAPPINGS_LIVE = 20000, /* blocks that live at once where each takes two mappings */
 };
 static_assert((int)AREAS << INDEX_BITS < 1 << 30, "a slot's number has room for both");
@@ -102,7 +104,10 @@ bool ph_paged_ready(void)
         return base != NULL;
     is_tried = true;
     const size_t space = ph_os_space_limit();
-    for (unsigned log = AREA_LOG_MOST; log >= AREA_LOG_LEAST && base == NULL; log -= 2)
+    unsigned most = AREA_LOG_USUAL;
+    while (most < AREA_LOG_MOST && (size_t)1 << most < ph_stress_in_force()->budget * BUDGETS)
+        most++;
+    for (unsigned log = most; log >= AREA_LOG_LEAST && base == NULL; log--)
         if (space == SIZE_MAX || (size_t)AREAS << log <= space / SPACE_PART)
             (void)paged_reserve(log);
     if (base != NULL)
@@ -198,6 +203,8 @@ struct paged *ph_paged_take(size_t bytes, enum paged_refusal *why)
     if (ar == NULL || *why == PAGED_MAPPINGS)
         return NULL;
     struct paged *pd = is_kept_enough(ar, KEPT_LEAST_BYTES) ? take_kept(ar) : ar->free.first != 0 ? take_free(ar) : take_fresh(ar);
+    if (pd == NULL && ar->kept.first != 0)
+        pd = take_kept(ar);
     if (pd == NULL)
         return NULL;
     pd->state = SLOT_TAKEN;
@@ -254,7 +261,8 @@ void ph_paged_quarantine(struct paged *pd)
 
 struct paged *ph_paged_ripe(size_t most_bytes)
 {
-    struct paged *pd = waiting_bytes > most_bytes ? ph_paged_at(oldest) : NULL;
+    const size_t room = ((size_t)1 << area_log) / WAITING_PART;
+    struct paged *pd = waiting_bytes > (most_bytes < room ? most_bytes : room) ? ph_paged_at(oldest) : NULL;
     if (pd == NULL)
         return NULL;
     oldest = pd->next;

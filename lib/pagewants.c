@@ -14,7 +14,8 @@
 /* Not small.h: a stressed program waits for this. */
 
 enum {
-    FIRST_BLOCKS = 4000, /* they have no bound: 15 ms */
+    FIRST_BLOCKS = 3000, /* they have no bound: 10 ms */
+    PLACES = 4096,       /* of the program, told apart */
     SAMPLED = 32,        /* of so many operations one is timed */
     GRACE_NS = 100000000, /* before any is refused */
 };
@@ -63,12 +64,12 @@ void ph_page_heap_discount(size_t bytes)
     figures.bytes -= bytes;
 }
 
-/* How many times its share the page heap took, of the process's time on processors.  As much as we see of it goes unseen: page
+/* How many times its share the page heap took, of the process's time on processors.  Three times what we see of it goes unseen: page
  * tables, caches, what other rooms do. */
 static uint32_t share(void)
 {
     const uint64_t all = ph_os_cpu_ns(true), mine = LOOK(spent_ns), rest = all > mine ? all - mine : 0;
-    const uint64_t due = rest * (ph_stress_in_force()->slowdown - 1) / 4;
+    const uint64_t due = rest * (ph_stress_in_force()->slowdown - 1) / 8;
     return LOOK(figures.taken) < FIRST_BLOCKS || mine < due ? 0 : mine < 4 * due + GRACE_NS ? 1 : 2;
 }
 
@@ -104,6 +105,39 @@ void ph_page_heap_ends(uint64_t began)
     const uint64_t took = ph_os_cpu_ns(false) - began, look = look_ns();
     __atomic_fetch_add(&spent_ns, (took > look ? took - look : 0) * SAMPLED, __ATOMIC_RELAXED);
     __atomic_store_n(&late, share(), __ATOMIC_RELAXED);
+}
+
+/* One more from a place: true while they are few.  Two places may share a cell. */
+static bool is_rare(uint8_t *met, uint16_t place)
+{
+    enum { FEW = 8 };
+    uint8_t *count = &met[place % PLACES];
+    if (place == 0 || LOOK(*count) >= FEW)
+        return false;
+    __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+    return true;
+}
+
+/* Where most time goes faults are least likely: what runs a million times was tried. */
+bool ph_page_heap_is_rare(const struct paged *pd)
+{
+    static uint8_t met[SLOT_EVENTS][PLACES];
+    const bool taken = is_rare(met[SLOT_ALLOCATED], pd->place[SLOT_ALLOCATED]);
+    return is_rare(met[SLOT_WAS_FREED], pd->place[SLOT_WAS_FREED]) || taken;
+}
+
+/* Without stacks speed is what is asked for: once time is short, of what one call takes again and again three of four have
+ * canaries only.  Pages are what costs the program itself most: twice as many as the processor keeps addresses of. */
+bool ph_page_heap_is_hot(const void *caller)
+{
+    enum { MANY = 16384 };
+    static uint16_t met[PLACES];
+    uint16_t *count = &met[((uintptr_t)caller * 0x9e3779b97f4a7c15u) >> 52];
+    if (ph_stress_in_force()->stacks != 0 || caller == NULL || !ph_page_heap_is_late(1))
+        return false;
+    if (LOOK(*count) < MANY)
+        __atomic_fetch_add(count, 1, __ATOMIC_RELAXED);
+    return LOOK(*count) >= MANY && ph_page_heap_chance() % 4 != 0;
 }
 
 bool ph_page_heap_is_late(uint32_t times) { return LOOK(late) >= times; }

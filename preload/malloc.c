@@ -245,11 +245,18 @@ static __attribute__((noinline)) void *aligned_bigger(size_t align, size_t bytes
     return likely(block != NULL) ? block : aligned_refill(lo, class, align, bytes, family);
 }
 
+/* Whatever malloc's blocks are aligned to: unaligned:1. */
+static COLD void *stressed_aligned(size_t align, size_t bytes, enum family family)
+{
+    return aligned_unusual(
+        &(struct request){.bytes = bytes, .align = align, .family = kept_family(family), .caller = __builtin_return_address(0)}, family);
+}
+
 /* The class of the next multiple is a multiple itself, mostly: then it is what ph_class_aligned says. */
 void *ph_malloc_aligned(size_t align, size_t bytes, enum family family)
 {
     if (align <= 16)
-        return malloc_as(bytes, family);
+        return unlikely(ph_process_heap.stress != 0) ? stressed_aligned(align, bytes, family) : malloc_as(bytes, family);
     const size_t multiple = ((bytes - 1) | (align - 1)) + 1; /* of nothing 0, too little */
     if (unlikely(multiple > SMALL_BYTES))
         return aligned_bigger(align, bytes, family);

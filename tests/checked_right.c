@@ -250,7 +250,7 @@ static void resized(void)
 static int early_answer(void) { return 1; }
 static int early_refusal(void) { return 0; }
 
-static int (*early_chosen(void))(void)
+__attribute__((used)) static int (*early_chosen(void))(void)
 {
     static char to[64], from[] = "some words";
     const void *middle = memchr(from, ' ', sizeof from);

@@ -6,7 +6,7 @@
 # folder; what they write must be the same byte for byte, and the exit status too.  Longer than
 # other files, because each of the programs has its case here.
 #
-# modes='default secure tolerant' says in which modes (option MODE) each runs; without it every one
+# modes='default secure tolerant stress' says in which modes (option MODE) each runs; without it every one
 # runs in the default mode, and a few quick ones in the others.
 # privheap=COMMAND and preload_object=FILE test others than those built here; without the command
 # LD_PRELOAD is used, and preload_object=none runs everything plain twice, which shows that each
@@ -29,6 +29,10 @@ none) under=() ;;
     [ ! -x "$privheap" ] || under=("$privheap" run --)
     ;;
 esac
+
+# `privheap run` puts ours in front of it.
+check_object=
+[ ! -x "$privheap" ] || check_object=$(realpath -e "${preload_object%-preload.so}-check.so" 2>/dev/null)
 
 work=$(mktemp -d) || exit 99
 set -m # each case in a process group of its own, signals as a program from a terminal has them
@@ -852,9 +856,18 @@ compare() { # NAME MODE: 0 when it is as it has to be
 }
 
 modes_of() { # NAME
-    case ${modes-}:$quick in
-    :*" $1 "*) echo default secure tolerant ;;
+    case ${modes-}:$1:$quick in
+    :bash:* | :redis:*) echo default secure tolerant ;; # a shell makes children by the thousand
+    :*:*" $1 "*) echo default secure tolerant stress ;;
     *) echo "${modes:-default}" ;;
+    esac
+}
+
+setting_of() { # MODE: what stands before the command; stress is option STRESS, with the second object of the command
+    case $1 in
+    default) ;;
+    stress) echo "env PRIVHEAP_STRESS=on" ${check_object:+"LD_PRELOAD=$check_object"} ;;
+    *) echo "env PRIVHEAP_MODE=$1" ;;
     esac
 }
 
@@ -870,7 +883,8 @@ one() { # NAME
     begun=$(date +%s%N)
     run_case "$name" plain
     for mode in $(modes_of "$name"); do
-        run_case "$name" "$mode" $([ "$mode" = default ] || echo "env PRIVHEAP_MODE=$mode") "${under[@]}"
+        # shellcheck disable=SC2046 # words
+        run_case "$name" "$mode" $(setting_of "$mode") "${under[@]}"
         compare "$name" "$mode" || verdict=failed
     done >"$work/said.$name" 2>&1
     echo "$name: $((($(date +%s%N) - begun) / 1000000)) ms for all runs" >>"$work/said.$name"

@@ -3,7 +3,8 @@
 # Copyright (c) 2026 the privheap authors
 #
 # stress_tutorial.sh -- the three programs of the README's tutorial (misuse/tutorial/), found by the commands that
-# stand there: the kind and the distance, the function and line of the bug, where the block came from and went.
+# stand there: the kind and the distance, the function and line of the bug, where the block came from and went; and
+# what README shows is what these commands print.
 
 privheap=${privheap:-$PWD/privheap}
 preload_object=${preload_object:-$PWD/preload/.libs/libprivheap-preload.so}
@@ -67,5 +68,50 @@ if "${CXX:-c++}" --version >/dev/null 2>&1; then
     expect_frame PH115 main "$bug"
     expect_frame 'allocated by thread' '[^ ]*regular.*' "$(grep -n 'new point' "$source" | cut -d: -f1)"
 fi
+
+# ---- README's own commands and what it shows of them --------------------------------------------------
+[ -n "$names" ] || { echo 'libdw is not installed: what README shows is not compared'; [ $failed -eq 0 ]; exit; }
+section='## Find the bug in a program that you cannot rebuild'
+cp -r "$sources" "$work/tutorial"
+chmod -R u+w "$work/tutorial"
+
+# Without what each run has another of, and without libc's callers, of which each system has its own.
+same_each_time() {
+    sed -E '/libc\.so|#[0-9]+ _start /d; /^$/d; s/0x[0-9a-f]+/0x/g; s/\+0x\)/)/; s/^==[0-9]+==/====/
+        s/thread [0-9]+/thread/; s,thread of /.*/,thread of ,; s/--seed=[0-9]+/--seed=/; s/[0-9]+ blocks? guarded; .*$/guarded/' "$1" |
+        awk '/^====/ { text = "" } { text = text $0 "\n" } END { printf "%s", text }' # the program's own lines may be lost
+}
+
+shown=0
+compare() { # COMMAND
+    local status
+    [ -n "$1" ] || return 0
+    (
+        cc() { ${CC:-cc} "$@"; }
+        c++() { ${CXX:-c++} "$@"; }
+        privheap() { timeout 20 "$privheap" "$@"; }
+        cd "$work/tutorial" && eval "$1"
+    ) >"$work/err" 2>&1
+    status=$?
+    program=$1
+    case $1 in *'privheap stress'*) [ $status -eq 99 ] || complain "exit code $status instead of 99" ;; esac
+    same_each_time "$work/wanted" >"$work/wanted.same"
+    same_each_time "$work/err" >"$work/got.same"
+    diff "$work/wanted.same" "$work/got.same" || complain 'README (<) shows something else'
+    shown=$((shown + 1))
+}
+
+command=
+while IFS= read -r line; do
+    case $line in
+    '$ '*) compare "$command"; command=${line#\$ }; : >"$work/wanted" ;;
+    *) printf '%s\n' "$line" >>"$work/wanted" ;;
+    esac
+done < <(awk -v section="$section" '/^## / { inside = $0 == section } inside && /^    / { print substr($0, 5) }' "$sources/../../../README.md")
+case $command in
+*c++*) "${CXX:-c++}" --version >/dev/null 2>&1 && compare "$command" ;;
+*) compare "$command" ;;
+esac
+[ $shown -ge 3 ] || { echo "README has only $shown of the tutorial's commands"; failed=1; }
 
 [ $failed -eq 0 ]

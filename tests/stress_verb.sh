@@ -116,10 +116,19 @@ expect 'input, twice' 'one one 6 ' "$(printf 'one\n' | "$privheap" stress --side
 expect 'nothing is left behind' '' "$(ls -A tmp)"
 stress --budget=8k --continue -- ./stressed many
 has 'what was not guarded' 'guarded, [0-9]* of [0-9to ]* bytes with canaries only (the budget: [0-9]*); ' said
+(ulimit -v 2000000 && stress -- ./stressed after-many)
+expect 'under a bound on addresses: exit code' 99 $?
+has 'under a bound on addresses' '^==[0-9]*== PH114 read after free: 7 bytes into block 0x[0-9a-f]* of 32 bytes$' said
+has 'under a bound on addresses: all are guarded' ': 1 finding; 3000[0-9] blocks guarded; ' said
+(ulimit -v 2000000 && stress --max-slowdown=1 -- ./stressed after-many) # freed blocks stay accessible
+grep -q 'no address space' said && complain "under a bound on addresses, what is freed is not taken again: $(cat said)"
+stress --unaligned -- ./stressed aligned
+expect 'unaligned: blocks whose alignment was asked for' 0 $?
 stress --size=1000- -- ./stressed over-read
 expect 'a size that is not asked for' 0 $?
 stress --module=libother.so -- ./stressed over-read
 expect 'a module that is not asked for' 0 $?
+has 'a module that no block is of' ': nothing was found; 0 blocks guarded; ' said
 
 # ---- several ---------------------------------------------------------------------------------------
 
@@ -237,6 +246,7 @@ mistake() { # EXIT PATTERN WORD...
 }
 mistake 125 'which program?' stress
 mistake 125 "'--sode=end' is not an option; did you mean --side" stress --sode=end -- ./stressed
+mistake 125 "'-side=end' is not an option; did you mean --side" stress -side=end -- ./stressed
 mistake 125 'side: "left" is none of end, start, random and both' stress --side=left ./stressed
 mistake 125 'quarantine: "lots" is not a number of bytes' stress --quarantine=lots ./stressed
 mistake 125 'quarantine: "0000*\.\.\." is too long' stress --quarantine="$(printf '%0900d' 1)" ./stressed

@@ -82,6 +82,30 @@ static int many(void)
     return 0;
 }
 
+/* How many are not aligned as was asked for. */
+static int aligned(void)
+{
+    int wrong = 0;
+    for (size_t align = 8; align <= 64; align *= 2)
+        for (size_t bytes = 1; bytes < 40; bytes++) {
+            void *one = NULL;
+            wrong += posix_memalign(&one, align, bytes) != 0 || (size_t)one % align != 0;
+            wrong += (size_t)aligned_alloc(align, bytes) % align != 0;
+        }
+    return wrong;
+}
+
+/* More than a small quarantine holds, one after the other. */
+static int after_many(void)
+{
+    for (int i = 0; i < 30000; i++)
+        take(32), give();
+    take(32);
+    give();
+    looks(7);
+    return 0;
+}
+
 static int echo(void)
 {
     char line[100];
@@ -125,6 +149,10 @@ int main(int argc, char **argv)
         return lives_on(argv[2]);
     else if (strcmp(what, "many") == 0)
         return many();
+    else if (strcmp(what, "after-many") == 0)
+        return after_many();
+    else if (strcmp(what, "aligned") == 0)
+        return aligned();
     else if (strcmp(what, "echo") == 0)
         return echo();
     else if (strcmp(what, "crash") == 0)
