@@ -35,7 +35,10 @@ static bool prepare_input(struct stress *st)
         ph_complain(STRESS, EXIT_OWN_ERROR, "cannot make a folder for the input: %s", strerror(errno));
         return false;
     }
-    return ph_child_spool(STRESS, st->folder, &st->input);
+    bool good = ph_child_spool(STRESS, st->folder, &st->input);
+    ph_child_empty(st->folder, true); /* what is open stays; whatever ends us leaves nothing behind */
+    st->folder[0] = '\0';
+    return good;
 }
 
 int ph_stress_prepare(struct stress *st)

@@ -377,10 +377,10 @@ bool ph_guard_is_valid(const struct span *sp)
            sp->mapped_bytes == (size_t)(ph_slot_end(sl) - (char *)ph_span_start(sp)) && broken_at(sl) == NULL;
 }
 
-void ph_guard_check_all(struct heap *hp)
+void ph_guard_check_all(struct heap *hp, uint64_t most)
 {
     if (hp->stress != 0)
-        ph_page_heap_check_all();
+        ph_page_heap_check_all(most);
     for (uint32_t number = 0; (number = ph_slot_next(number)) != 0;) {
         const struct slot *sl = ph_slot_at(number);
         if (sl == NULL)

@@ -50,7 +50,7 @@ void ph_guard_give(struct heap *hp, struct span *sp);            /* out of all b
 bool ph_guard_resize(struct heap *hp, struct span *sp, size_t bytes); /* where it stands; false: no room */
 enum family ph_guard_family(const struct span *sp);
 bool ph_guard_is_valid(const struct span *sp);                   /* of a large block: its slot, and what surrounds it */
-void ph_guard_check_all(struct heap *hp);                        /* at exit: report what was changed around live ones */
+void ph_guard_check_all(struct heap *hp, uint64_t most); /* at exit: report what was changed around live ones; of the page heap's so many */
 
 /* guardslot.c -- where slots are, and which of them comes next */
 bool ph_slot_ready(void);                  /* held: span lock; false: there will be none */

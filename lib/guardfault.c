@@ -189,6 +189,8 @@ static void on_fault(int signal, siginfo_t *info, void *ucontext)
     const bool sent = info->si_code <= 0; /* by kill and the like: nothing will repeat it */
     if (ph_guard_serves(info, ucontext))
         return;
+    if (!sent && ph_process_heap.stress != 0 && ph_locks_held == 0 && action_before(signal)->handler == NULL)
+        ph_page_heap_check_all(UINT64_MAX); /* the program ends here: why may be told beside some block */
     ph_os_action_restore(signal, action_before(signal));
     if (sent)
         (void)ph_os_signal_again(signal, info);

@@ -82,7 +82,8 @@ enum family ph_page_heap_family(const struct span *sp);
 enum block_verdict ph_page_heap_look(const void *block, struct block_info *out); /* no live block's start; BLOCK_NOT_OURS: in no slot */
 bool ph_page_heap_is_valid(const struct span *sp);
 bool ph_page_heap_freed_is_good(const struct heap *hp); /* what can be read after free was not changed */
-void ph_page_heap_check_all(void); /* report what was changed around live blocks, and in kept ones */
+void ph_page_heap_check_all(uint64_t most); /* report what was changed around live blocks, and in kept ones; so many slots, the
+                                             * longest first, of each length the newest */
 
 /* pageslot.c -- where slots are, guards, quarantine; held, but where it says not: the process heap's span lock */
 bool ph_paged_ready(void);                       /* false: there are none */
@@ -95,6 +96,7 @@ void ph_paged_free(struct paged *pd);            /* it may be taken again, after
 struct paged *ph_paged_at(uint32_t number);      /* not held; NULL: there is none */
 struct paged *ph_paged_of(const void *address);  /* not held; in it or in the guard behind; NULL: nobody's */
 struct paged *ph_paged_below(const char *address); /* not held; the last that was ever taken below, of that length; NULL */
+struct paged *ph_paged_previous(uint32_t number); /* not held; the other way round; of 0 the last */
 struct paged *ph_paged_next(uint32_t number);    /* not held; of those that were ever taken; of 0 the first */
 void ph_paged_mend(void);                        /* child of a fork past us: what waited, or was free, is never taken again */
 char *ph_paged_start(const struct paged *pd);    /* not held, both */

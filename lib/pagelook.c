@@ -186,9 +186,9 @@ bool ph_page_heap_freed_is_good(const struct heap *hp)
     return good;
 }
 
-void ph_page_heap_check_all(void)
+void ph_page_heap_check_all(uint64_t most)
 {
-    for (const struct paged *pd = ph_paged_next(0); pd != NULL; pd = ph_paged_next(pd->number)) {
+    for (const struct paged *pd = ph_paged_previous(0); pd != NULL && most > 0; pd = ph_paged_previous(pd->number), most--) {
         ph_lock_take(&ph_process_heap.span_lock);
         if (pd->state == SLOT_LIVE)
             ph_paged_check(pd);

@@ -340,6 +340,21 @@ struct paged *ph_paged_next(uint32_t number)
     return NULL;
 }
 
+struct paged *ph_paged_previous(uint32_t number)
+{
+    size_t area = number != 0 ? paged_area(number) : AREAS - 1;
+    size_t index = number != 0 ? number & ((1u << INDEX_BITS) - 1) : SIZE_MAX;
+    while (base != NULL) {
+        const size_t used = __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE), below = index < used ? index : used;
+        if (below > 0)
+            return &areas[area].slots[below - 1];
+        if (area-- == 0)
+            break;
+        index = SIZE_MAX;
+    }
+    return NULL;
+}
+
 char *ph_paged_start(const struct paged *pd)
 {
     const size_t area = paged_area(pd->number), index = pd->number & ((1u << INDEX_BITS) - 1);

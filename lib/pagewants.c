@@ -17,7 +17,7 @@ enum {
     FIRST_BLOCKS = 3000, /* they have no bound: 10 ms */
     PLACES = 4096,       /* of the program, told apart */
     SAMPLED = 32,        /* of so many operations one is timed */
-    GRACE_NS = 100000000, /* before any is refused */
+    GRACE_NS = 50000000, /* before any is refused */
 };
 
 static struct page_heap_figures figures;
@@ -70,7 +70,7 @@ static uint32_t share(void)
 {
     const uint64_t all = ph_os_cpu_ns(true), mine = LOOK(spent_ns), rest = all > mine ? all - mine : 0;
     const uint64_t due = rest * (ph_stress_in_force()->slowdown - 1) / 8;
-    return LOOK(figures.taken) < FIRST_BLOCKS || mine < due ? 0 : mine < 4 * due + GRACE_NS ? 1 : 2;
+    return LOOK(figures.taken) < FIRST_BLOCKS || mine < due ? 0 : mine < 2 * due + GRACE_NS ? 1 : 2;
 }
 
 /* What looking at the clock takes by itself. */
@@ -168,7 +168,7 @@ bool ph_page_heap_wants(const struct heap *hp, size_t bytes)
         return false;
     const uint64_t mine = __atomic_fetch_add(&ordinal, 1, __ATOMIC_RELAXED);
     if (st->check != 0 && mine % st->check == st->check - 1)
-        ph_page_heap_check_all();
+        ph_page_heap_check_all(UINT64_MAX);
     return st->rate == 1 || ph_stress_chance(mine) % st->rate == 0;
 }
 

@@ -73,6 +73,9 @@ __attribute__((constructor)) static void begin(int argc, char **argv, char **env
         say_active();
 }
 
+/* A shell makes children by the thousand, each of which has all its blocks. */
+enum { BRIEF_SLOTS = 1000 };
+
 /* A block that was freed twice and never asked for again is met here at the latest. */
 __attribute__((destructor)) static void end(void)
 {
@@ -81,7 +84,7 @@ __attribute__((destructor)) static void end(void)
     if (looks)
         ph_inspect(&ph_process_heap);
     if (looks || ph_process_heap.stress != 0)
-        ph_guard_check_all(&ph_process_heap);
+        ph_guard_check_all(&ph_process_heap, ph_fork_is_brief() ? BRIEF_SLOTS : UINT64_MAX);
     if (ph_process_heap.fails)
         ph_sweep_end();
     if (ph_process_heap.stress && ph_stress_in_force()->leaks)

@@ -107,6 +107,9 @@ for code in 0 1 99; do
 done
 stress -- ./stressed under-read
 expect 'what the side start is needed for' 0 $?
+{ stress -- ./stressed slips-and-crashes; } 2>shell
+expect 'a crash after a slip' 99 $?
+grep -q 'PH110 changed behind its end: 1 byte behind the end of block' said || complain "of a slip before a crash we say: $(cat said)"
 { stress -- ./stressed crash; } 2>shell
 expect 'a crash that is none of ours' 139 $?
 [ -s shell ] || complain 'the command did not end by the signal itself'

@@ -3,6 +3,7 @@
 /* stressed.c -- for stress_verb.sh: programs with one fault each, and some with none.  PLANTED marks the line at fault. */
 #include <dlfcn.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -155,7 +156,11 @@ int main(int argc, char **argv)
         return aligned();
     else if (strcmp(what, "echo") == 0)
         return echo();
-    else if (strcmp(what, "crash") == 0)
+    else if (strcmp(what, "slips-and-crashes") == 0) {
+        char *volatile block = malloc(13);
+        block[14] = 0;
+        *(volatile int *)(uintptr_t)4096 = 1;
+    } else if (strcmp(what, "crash") == 0)
         raise(SIGSEGV);
     else if (strcmp(what, "signals") == 0) {
         signal(SIGUSR1, on_signal);
