@@ -100,8 +100,8 @@ static void put_figures(FILE *out, const struct stress_run *run)
     struct finding_figures sum;
     const char *between = "";
     ph_stress_figures(run, &sum);
-    fprintf(out, ",\n     \"guarded\": %llu, \"recycled\": %llu, \"live_most\": %llu, \"bytes_most\": %llu, \"guards\": \"%s\", \"refused\": {",
-            (unsigned long long)sum.guarded, (unsigned long long)sum.recycled, (unsigned long long)sum.live_most,
+    fprintf(out, ",\n     \"guarded\": %llu, \"recycled\": %llu, \"kept\": %llu, \"live_most\": %llu, \"bytes_most\": %llu, \"guards\": \"%s\", \"refused\": {",
+            (unsigned long long)sum.guarded, (unsigned long long)sum.recycled, (unsigned long long)sum.kept, (unsigned long long)sum.live_most,
             (unsigned long long)sum.bytes_most, sum.by_advice ? "madvise" : "mprotect");
     for (unsigned r = 0; r < FINDING_REASONS; r++) {
         if (sum.refused[r] == 0) continue;

@@ -113,6 +113,7 @@ void ph_stress_figures(const struct stress_run *run, struct finding_figures *sum
         const struct finding_figures *fg = &run->shared->figures[p];
         sum->guarded += fg->guarded;
         sum->recycled += fg->recycled;
+        sum->kept += fg->kept;
         sum->by_advice |= fg->by_advice;
         if (fg->live_most > sum->live_most) sum->live_most = fg->live_most;
         if (fg->bytes_most > sum->bytes_most) sum->bytes_most = fg->bytes_most;
@@ -147,7 +148,7 @@ static void put_counts(const struct stress *st, FILE *out)
     else
         fprintf(out, "%u finding%s", count, count == 1 ? "" : "s");
     if (times_of(st, false) > count) fprintf(out, " (%lu times)", times_of(st, false));
-    if (suppressed != 0) fprintf(out, ", %u suppressed (%lu times)", suppressed, times_of(st, true));
+    if (suppressed != 0) fprintf(out, ", %u suppressed (%lu time%s)", suppressed, times_of(st, true), times_of(st, true) == 1 ? "" : "s");
     for (unsigned i = 0; i < st->run_count; i++)
         if (st->runs[i].shared->next > FINDINGS_MOST)
             fprintf(out, ", %u reports more that nobody kept", st->runs[i].shared->next - FINDINGS_MOST);
@@ -160,7 +161,7 @@ static uint64_t refused_in_all(const struct finding_figures *sum)
     return all;
 }
 
-/* "; 100 blocks guarded, 7 of 1 to 9 bytes with canaries only (the budget: 7)" */
+/* "; 100 blocks guarded, 3 of them could be read after free (the time), 7 of 1 to 9 bytes with canaries only (the budget: 7)" */
 static void put_figures(const struct stress_run *run, FILE *out)
 {
     struct finding_figures sum;
@@ -168,6 +169,8 @@ static void put_figures(const struct stress_run *run, FILE *out)
     ph_stress_figures(run, &sum);
     if (run->shared->figures[0].pid == 0) return; /* nobody came to say */
     fprintf(out, "; %llu block%s guarded", (unsigned long long)sum.guarded, sum.guarded == 1 ? "" : "s");
+    if (sum.kept != 0)
+        fprintf(out, ", %llu of them could be read after free (the time)", (unsigned long long)sum.kept);
     if (refused_in_all(&sum) == 0) return;
     fprintf(out, ", %llu of %llu", (unsigned long long)refused_in_all(&sum), (unsigned long long)sum.refused_least);
     if (sum.refused_most != sum.refused_least) fprintf(out, " to %llu", (unsigned long long)sum.refused_most);

@@ -11,6 +11,7 @@
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "command.h"
 #include "stress_verb.h"
@@ -58,6 +59,11 @@ int ph_stress_suppressions(struct stress *st)
     if (file == NULL) return 0;
     FILE *in = fopen(file, "re");
     if (in == NULL) return ph_complain(STRESS, EXIT_OWN_ERROR, "cannot read %s: %s", file, strerror(errno));
+    struct stat st_in;
+    if (fstat(fileno(in), &st_in) != 0 || S_ISDIR(st_in.st_mode) || (S_ISCHR(st_in.st_mode) && strcmp(file, "/dev/null") != 0)) { /* which may never end */
+        fclose(in);
+        return ph_complain(STRESS, EXIT_OWN_ERROR, "cannot read %s: it is no file of lines; " WANTED, file);
+    }
     errno = 0;
     for (unsigned number = 1; code == 0 && getline(&line, &room, in) >= 0; number++) code = take_line(st, line, number);
     if (code == 0 && ferror(in)) code = ph_complain(STRESS, EXIT_OWN_ERROR, "cannot read %s: %s", file, strerror(errno));

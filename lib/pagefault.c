@@ -44,6 +44,9 @@ static void report_access(const struct paged *pd, const struct report *access)
     struct report rp = *access;
     const char *at = access->access;
     const bool freed = pd->state == SLOT_FREED;
+    enum { WIDEST_READ = 64 }; /* libc reads texts by so many bytes at once, from a multiple of that on */
+    if (freed && rp.ucontext != NULL && !rp.is_write && at < pd->block && (size_t)(pd->block - at) < WIDEST_READ && pd->wanted > 0)
+        rp.access = at = pd->block;
     rp.kind = freed ? DIAG_USE_AFTER_FREE_GUARD : at < pd->block ? DIAG_UNDERFLOW_GUARD : DIAG_OVERFLOW_GUARD;
     rp.block = pd->block;
     rp.bytes = pd->wanted;

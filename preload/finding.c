@@ -121,6 +121,7 @@ void ph_finding_end(void)
     fg->by_advice = now->by_advice;
     fg->guarded = now->taken - inherited.taken;
     fg->recycled = now->recycled - inherited.recycled;
+    fg->kept = now->kept - inherited.kept;
     fg->live_most = now->live_most;
     fg->bytes_most = now->bytes_most;
     for (unsigned i = 0; i < PAGED_REFUSALS; i++)

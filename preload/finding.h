@@ -47,7 +47,7 @@ struct finding {
 struct finding_figures {
     uint32_t pid; /* 0: free */
     uint32_t by_advice; /* flag: guards by madvise, not by mprotect */
-    uint64_t guarded, recycled, live_most, bytes_most;
+    uint64_t guarded, recycled, kept, live_most, bytes_most;
     uint64_t refused[FINDING_REASONS]; /* by enum paged_refusal */
     uint64_t refused_least, refused_most; /* bytes of such blocks */
 };
