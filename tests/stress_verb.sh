@@ -173,11 +173,12 @@ printf '114:/*/stressed\n' >known
 stress --suppress=known -- ./stressed many
 expect 'one is known' 99 $?
 has 'how many are' ': 1 finding, 1 suppressed (1 time)' said
+expect 'the known one is not shown' 'PH112 ' "$(sed -n 's/^==[0-9]*== \(PH[0-9]*\) .*/\1/p' said | tr '\n' ' ')"
+
 timeout 20 "$privheap" stress --suppress=/dev/zero -- ./stressed 0 2>said
 expect 'a file without an end' 125 $?
 stress --suppress=/dev/null -- ./stressed 0
 expect 'a file without lines' 0 $?
-expect 'the known one is not shown' 'PH112 ' "$(sed -n 's/^==[0-9]*== \(PH[0-9]*\) .*/\1/p' said | tr '\n' ' ')"
 
 # ---- for programs ---------------------------------------------------------------------------------------
 
