@@ -169,19 +169,24 @@ static bool is_memory(const char *line)
            has_word(line, " /dev/shm/");
 }
 
+extern char _end[] __attribute__((visibility("hidden"))); /* of this object's variables */
+
 /* A line of /proc/self/maps.  `here`: the stack is dead below. */
 static void look_at_line(const char *line, uintptr_t here)
 {
-    static uintptr_t ours_end; /* what follows our data without a name is our own too */
+    static uintptr_t ours_end; /* what follows our data without a name is our own too, */
+    const uintptr_t own_end = ((uintptr_t)_end + page_bytes - 1) & ~(uintptr_t)(page_bytes - 1); /* as far as that */
     uintptr_t from, to;
     const char *rights = hex(hex(line, &from) + 1, &to) + 1;
     const bool is_shared = rights[3] == 's';
     if (rights[0] != 'r' || (is_shared && (rights[1] != 'w' || !is_memory(line))) || has_word(line, "[v"))
         return;
-    if (has_word(line, "libprivheap-preload") || (from == ours_end && !has_word(line, "/"))) {
+    if (has_word(line, "libprivheap-preload")) {
         ours_end = to;
         return;
     }
+    if (from == ours_end && from < own_end) /* the system joins neighbours: a thread's variables may follow in the same line */
+        from = to < own_end ? to : own_end;
     if (here >= from && here < to)
         read_all(here, to);
     else
