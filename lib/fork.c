@@ -156,6 +156,8 @@ static void forget_others(void)
     born_ms = ph_os_clock_ms();
     ph_threads_left |= had_threads;
     ph_trace_fork_child();
+    if (ph_process_heap.stress != 0)
+        ph_page_heap_fork_child();
     fork_release();
 }
 

@@ -55,6 +55,7 @@ bool ph_page_heap_wants(const struct heap *hp, size_t bytes);
 uint64_t ph_page_heap_chance(void); /* a number for the block that was wanted last; the same for the same seed */
 uint64_t ph_page_heap_begins(void); /* 0: this operation is not timed */
 void ph_page_heap_ends(uint64_t began);
+void ph_page_heap_fork_child(void); /* its time has just begun */
 bool ph_page_heap_is_rare(const struct paged *pd); /* few blocks came from there, or went there, up to now */
 bool ph_page_heap_is_hot(const void *caller); /* so many blocks were taken by that call that this one can do without */
 bool ph_page_heap_is_late(uint32_t times); /* the page heap took its share, 1 or 2 times */

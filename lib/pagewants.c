@@ -23,6 +23,7 @@ enum {
 static struct page_heap_figures figures;
 static uint64_t ordinal; /* of a block that may be served */
 static uint64_t spent_ns; /* on processors */
+static uint64_t first_blocks = FIRST_BLOCKS; /* of all that this process and those before it took */
 static uint32_t late; /* how many times the page heap took its share; 0: less */
 
 #define LOOK(variable) __atomic_load_n(&(variable), __ATOMIC_RELAXED)
@@ -70,7 +71,15 @@ static uint32_t share(void)
 {
     const uint64_t all = ph_os_cpu_ns(true), mine = LOOK(spent_ns), rest = all > mine ? all - mine : 0;
     const uint64_t due = rest * (ph_stress_in_force()->slowdown - 1) / 8;
-    return LOOK(figures.taken) < FIRST_BLOCKS || mine < due ? 0 : mine < 2 * due + GRACE_NS ? 1 : 2;
+    return LOOK(figures.taken) < first_blocks || mine < due ? 0 : mine < 2 * due + GRACE_NS ? 1 : 2;
+}
+
+/* Its clock stands at 0, and what it does is its own. */
+void ph_page_heap_fork_child(void)
+{
+    spent_ns = 0;
+    late = 0;
+    first_blocks = figures.taken + FIRST_BLOCKS;
 }
 
 /* What looking at the clock takes by itself. */

@@ -175,6 +175,9 @@ expect 'one is known' 99 $?
 has 'how many are' ': 1 finding, 1 suppressed (1 time)' said
 expect 'the known one is not shown' 'PH112 ' "$(sed -n 's/^==[0-9]*== \(PH[0-9]*\) .*/\1/p' said | tr '\n' ' ')"
 
+"$privheap" stress -- ./stressed busy-parent >out 2>said
+expect 'in the child of a process whose time is short' 99 $?
+has 'in the child of a process whose time is short' '^==[0-9]*== PH114 read after free: 3 bytes into block 0x[0-9a-f]* of 32 bytes$' said
 timeout 20 "$privheap" stress --suppress=/dev/zero -- ./stressed 0 2>said
 expect 'a file without an end' 125 $?
 stress --suppress=/dev/null -- ./stressed 0

@@ -117,6 +117,25 @@ static int echo(void)
 
 static void on_signal(int signal) { _exit(signal + 20); }
 
+/* Time is short for the parent; the child's own has just begun. */
+static int busy_parent(void)
+{
+    enum { PAIRS = 400000, CHILDS = 2000 };
+    volatile char seen = 0;
+    int status = 0;
+    pid_t child = -1;
+    for (int i = 0; i < PAIRS; i++) {
+        char *volatile block = malloc(32);
+        if (i == PAIRS - CHILDS && (child = fork()) > 0)
+            break;
+        free(block);
+        if (child == 0 && i == PAIRS - 1)
+            seen = block[3];
+    }
+    (void)seen;
+    return waitpid(child, &status, 0) == child && WIFEXITED(status) ? WEXITSTATUS(status) : 0;
+}
+
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "nothing";
@@ -156,6 +175,8 @@ int main(int argc, char **argv)
         return aligned();
     else if (strcmp(what, "echo") == 0)
         return echo();
+    else if (strcmp(what, "busy-parent") == 0)
+        return busy_parent();
     else if (strcmp(what, "slips-and-crashes") == 0) {
         char *volatile block = malloc(13);
         block[14] = 0;
