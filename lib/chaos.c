@@ -64,16 +64,9 @@ static const char *parse_value(enum part part, const char *text, struct chaos_sp
 static const char *parse_part(const char *text, struct chaos_spec *out, unsigned *seen)
 {
     static const char names[PART_COUNT][8] = {"seed:", "ways:", "size:", "module:", "told:"};
-    for (unsigned i = 0; i < PART_COUNT; i++) {
-        const char *rest = text_after(text, names[i]);
-        if (rest == NULL)
-            continue;
-        if (*seen & 1u << i)
-            return NULL;
-        *seen |= 1u << i;
-        return parse_value((enum part)i, rest, out);
-    }
-    return NULL;
+    unsigned which;
+    const char *value = ph_part_begin(text, names[0], sizeof names[0], PART_COUNT, seen, &which);
+    return value != NULL ? parse_value((enum part)which, value, out) : NULL;
 }
 
 const char *ph_chaos_parse(const char *text, struct chaos_spec *out)

@@ -70,16 +70,9 @@ static const char *parse_value(enum fail_part part, const char *text, struct fai
 static const char *parse_part(const char *text, struct fail_spec *out)
 {
     static const char words[][8] = {"nth:", "after:", "rate:", "seed:", "size:", "module:", "stack:", "sweep:"};
-    for (unsigned i = 0; i < sizeof words / sizeof *words; i++) {
-        const char *rest = text_after(text, words[i]);
-        if (rest == NULL)
-            continue;
-        if (out->parts & 1u << i)
-            return NULL;
-        out->parts |= 1u << i;
-        return parse_value((enum fail_part)(1u << i), rest, out);
-    }
-    return NULL;
+    unsigned which;
+    const char *value = ph_part_begin(text, words[0], sizeof words[0], sizeof words / sizeof *words, &out->parts, &which);
+    return value != NULL ? parse_value((enum fail_part)(1u << which), value, out) : NULL;
 }
 
 static const char *wrong_whole(const struct fail_spec *sp)

@@ -65,6 +65,8 @@ static void surround(struct paged *pd, const struct heap *hp)
     ph_canary_fill(behind + tail, paged_open_end(pd));
 }
 
+static void shut(const struct paged *pd) { ph_paged_close(paged_first_page(pd->block), paged_open_bytes(pd)); }
+
 /* ---- taking -------------------------------------------------------------------------------------------- */
 
 static struct paged *paged_slot(const struct place *pl)
@@ -111,7 +113,7 @@ static bool paged_reopen(struct paged *pd, const struct place *pl, size_t wanted
     else if (page != NULL)
         ph_paged_close(page, pages * ph_os_page_bytes());
     pd->opened = 0;
-    return ph_paged_open(paged_first_page(pd->block), (size_t)(paged_open_end(pd) - paged_first_page(pd->block)));
+    return ph_paged_open(paged_first_page(pd->block), paged_open_bytes(pd));
 }
 
 static void paged_fill(struct paged *pd, const struct heap *hp, const struct request *rq, const struct used *used)
@@ -155,9 +157,9 @@ static void *paged_enter(struct heap *hp, struct paged *pd)
 static void *taken_in_vain(struct paged *pd, bool is_open, size_t bytes)
 {
     if (is_open)
-        ph_paged_close(paged_first_page(pd->block), pd->pages * ph_os_page_bytes());
+        shut(pd);
     ph_lock_take(&ph_process_heap.span_lock);
-    ph_page_heap_discount(pd->pages * ph_os_page_bytes());
+    ph_page_heap_discount(paged_open_bytes(pd));
     ph_paged_untake(pd);
     ph_lock_give(&ph_process_heap.span_lock);
     ph_page_heap_refuse(PAGED_MAPPINGS, bytes);
@@ -211,7 +213,7 @@ static void recycle_kept(struct paged *pd)
     if (pd == NULL)
         return;
     ph_paged_check_freed(pd);
-    ph_paged_close(paged_first_page(pd->block), pd->pages * ph_os_page_bytes());
+    shut(pd);
     pd->kept = 0;
     recycle(pd);
 }
@@ -245,7 +247,7 @@ static void slot_freed(struct paged *pd)
     struct span *sp = ph_span_at(pd->span);
     *sp = (struct span){.self = sp->self};
     __atomic_store_n(&pd->state, SLOT_FREED, __ATOMIC_RELEASE);
-    ph_page_heap_discount(pd->pages * ph_os_page_bytes());
+    ph_page_heap_discount(paged_open_bytes(pd));
 }
 
 static void slot_keep(const struct heap *hp, struct paged *pd)
@@ -266,7 +268,7 @@ static void slot_close(struct paged *pd)
     ph_lock_take(&ph_process_heap.span_lock);
     slot_freed(pd);
     ph_lock_give(&ph_process_heap.span_lock);
-    ph_paged_close(paged_first_page(pd->block), pd->pages * ph_os_page_bytes());
+    shut(pd);
     ph_lock_take(&ph_process_heap.span_lock);
     ph_paged_quarantine(pd);
     ph_lock_give(&ph_process_heap.span_lock);

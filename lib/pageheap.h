@@ -66,7 +66,8 @@ const char *ph_page_heap_refusal(enum paged_refusal why); /* in words */
 
 /* pagelook.c -- what stands around them and in them after free, and what is told of it */
 static inline char *paged_first_page(const char *block) { return (char *)((uintptr_t)block & ~(uintptr_t)(ph_os_page_bytes() - 1)); }
-static inline char *paged_open_end(const struct paged *pd) { return paged_first_page(pd->block) + pd->pages * ph_os_page_bytes(); }
+static inline size_t paged_open_bytes(const struct paged *pd) { return pd->pages * ph_os_page_bytes(); }
+static inline char *paged_open_end(const struct paged *pd) { return paged_first_page(pd->block) + paged_open_bytes(pd); }
 char *ph_paged_before(const struct paged *pd);         /* where the canary before its block begins */
 size_t ph_paged_tail_bytes(const struct heap *hp);     /* W32 2.8, of a private heap's blocks */
 const char *ph_paged_broken(const struct paged *pd); /* the byte beside a live block that somebody changed, the nearest; NULL */
@@ -97,8 +98,8 @@ void ph_paged_free(struct paged *pd);            /* it may be taken again, after
 struct paged *ph_paged_at(uint32_t number);      /* not held; NULL: there is none */
 struct paged *ph_paged_of(const void *address);  /* not held; in it or in the guard behind; NULL: nobody's */
 struct paged *ph_paged_below(const char *address); /* not held; the last that was ever taken below, of that length; NULL */
-struct paged *ph_paged_previous(uint32_t number); /* not held; the other way round; of 0 the last */
-struct paged *ph_paged_next(uint32_t number);    /* not held; of those that were ever taken; of 0 the first */
+struct paged *ph_paged_previous(uint32_t number); /* not held; of those that were ever taken, the longest first, of each length the
+                                                   * newest; of 0 the first of these */
 void ph_paged_mend(void);                        /* child of a fork past us: what waited, or was free, is never taken again */
 char *ph_paged_start(const struct paged *pd);    /* not held, both */
 char *ph_paged_end(const struct paged *pd);

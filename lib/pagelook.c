@@ -176,7 +176,7 @@ bool ph_page_heap_is_valid(const struct span *sp)
 bool ph_page_heap_freed_is_good(const struct heap *hp)
 {
     bool good = true;
-    for (const struct paged *pd = ph_paged_next(0); pd != NULL && good; pd = ph_paged_next(pd->number)) {
+    for (const struct paged *pd = ph_paged_previous(0); pd != NULL && good; pd = ph_paged_previous(pd->number)) {
         if (!pd->kept || pd->heap != hp)
             continue;
         ph_lock_take(&ph_process_heap.span_lock);

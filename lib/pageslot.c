@@ -184,13 +184,11 @@ static struct paged *take_free(struct area *ar)
     return pd;
 }
 
-static size_t open_bytes(const struct paged *pd) { return pd->pages * ph_os_page_bytes(); }
-
 static struct paged *take_kept(struct area *ar)
 {
     struct paged *pd = ph_paged_at(ar->kept.first);
     ar->kept.first = pd->next;
-    kept_bytes -= open_bytes(pd);
+    kept_bytes -= paged_open_bytes(pd);
     return pd;
 }
 
@@ -234,7 +232,7 @@ struct paged *ph_paged_keep(struct paged *pd)
     else
         ar->kept.first = pd->number;
     ar->kept.last = pd->number;
-    kept_bytes += open_bytes(pd);
+    kept_bytes += paged_open_bytes(pd);
     return is_kept_enough(ar, KEPT_MOST_BYTES) ? take_kept(ar) : NULL;
 }
 
@@ -329,15 +327,6 @@ struct paged *ph_paged_below(const char *address)
     const size_t index = index_of(&areas[area], offset & (((size_t)1 << area_log) - 1));
     const size_t used = __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE), below = index < used ? index : used;
     return below > 0 ? &areas[area].slots[below - 1] : NULL;
-}
-
-struct paged *ph_paged_next(uint32_t number)
-{
-    size_t area = number != 0 ? paged_area(number) : 0, index = number != 0 ? (number & ((1u << INDEX_BITS) - 1)) + 1 : 0;
-    for (; base != NULL && area < AREAS; area++, index = 0)
-        if (index < __atomic_load_n(&areas[area].used, __ATOMIC_ACQUIRE))
-            return &areas[area].slots[index];
-    return NULL;
 }
 
 struct paged *ph_paged_previous(uint32_t number)

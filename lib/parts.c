@@ -6,7 +6,23 @@
  * Why:     read before libc may be called, like all options. */
 #include "parts.h"
 
+#include "text.h"
+
 #include "small.h"
+
+const char *ph_part_begin(const char *text, const char *names, size_t width, unsigned count, unsigned *seen, unsigned *which)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const char *rest = text_after(text, names + i * width);
+        if (rest == NULL)
+            continue;
+        const bool again = *seen & 1u << i;
+        *seen |= 1u << i;
+        *which = i;
+        return again ? NULL : rest;
+    }
+    return NULL;
+}
 
 const char *ph_part_number(const char *text, uint64_t *out)
 {

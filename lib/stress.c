@@ -90,16 +90,9 @@ static const char *parse_value(enum part part, const char *text, struct stress_s
 
 static const char *parse_part(const char *text, struct stress_spec *out, unsigned *seen)
 {
-    for (unsigned i = 0; i < PART_COUNT; i++) {
-        const char *rest = text_after(text, part_names[i]);
-        if (rest == NULL)
-            continue;
-        if (*seen & 1u << i)
-            return NULL;
-        *seen |= 1u << i;
-        return parse_value((enum part)i, rest, out);
-    }
-    return NULL;
+    unsigned which;
+    const char *value = ph_part_begin(text, part_names[0], sizeof part_names[0], PART_COUNT, seen, &which);
+    return value != NULL ? parse_value((enum part)which, value, out) : NULL;
 }
 
 const char *ph_stress_parse(const char *text, struct stress_spec *out)
