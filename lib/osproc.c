@@ -99,7 +99,7 @@ static void os_tid_find(void)
 #if defined(__x86_64__) && defined(__GLIBC__)
     enum { WORDS_BEFORE = 176, WORDS = 512 }; /* struct pthread is over 2 KB, and its head, 704 bytes of it, is ABI */
     const uint32_t *self = (const uint32_t *)__builtin_thread_pointer(), tid = os_gettid();
-    for (uint32_t i = WORDS_BEFORE; i < WORDS && tid_place == 0; i++)
+    for (uint32_t i = WORDS_BEFORE; i < WORDS && tid_place == 0; i += 2) /* the odd ones may be upper halves of addresses: 0x7f8b is a number, too */
         if (self[i] == tid)
             tid_place = i;
 #endif
